@@ -1,1 +1,3 @@
-//! runtime
+//! workerd processes and the conversation with them.
+
+pub mod protocol;
