@@ -1,1 +1,25 @@
-//! engine
+//! What a durable workflow instance is and how it may move.
+//!
+//! Pure: no I/O, no clock, no randomness, no async. Time is passed in as epoch milliseconds; whatever must happen
+//! outside is returned as an [`Output`]. Everything that changes goes one way: **decide** (what follows from an input,
+//! as [`Entry`]s), **apply** (entries change memory), **commit** (the host makes a [`Batch`] durable), **act** (outputs
+//! that waited for the commit).
+//!
+//! - [`Instance`] is one durable execution: a fold over its entries.
+//! - [`Scheduler`] says which instance runs next, and where.
+//! - [`Engine`] is the table of instances in memory; it joins the two and is the only thing a host talks to.
+
+#![deny(missing_docs)]
+
+pub mod batch;
+pub mod entry;
+pub mod ids;
+pub mod limits;
+pub mod retry;
+pub mod status;
+
+pub use batch::{Batch, Creation, InstanceWrite, Restart, Summary};
+pub use entry::{Entry, ErrorRecord, Outcome, Payload, Recorded, StepKind};
+pub use ids::{CallId, CommitId, DeploymentId, InstanceKey, Millis, ReplyId, RunId, SessionId, WorkflowId};
+pub use retry::{Backoff, RetryLimit, StepConfig};
+pub use status::Status;

@@ -1,0 +1,92 @@
+//! What the engine asks the store to make durable, all or nothing.
+
+use std::sync::Arc;
+
+use crate::{DeploymentId, InstanceKey, Millis, Recorded, Status, WorkflowId};
+
+/// One durable transaction over many instances.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Batch {
+    /// New instances. One whose (workflow, id) is taken is refused alone; the others are made.
+    pub creations: Vec<Creation>,
+    /// Instances that are replaced by a new incarnation with the same workflow, id, params and creation time.
+    pub restarts: Vec<Restart>,
+    /// Further history, at most one write for each instance.
+    pub writes: Vec<InstanceWrite>,
+    /// Instances that go, with all their data.
+    pub deletions: Vec<InstanceKey>,
+}
+
+impl Batch {
+    /// Nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.creations.is_empty() && self.restarts.is_empty() && self.writes.is_empty() && self.deletions.is_empty()
+    }
+
+    /// Entries in it.
+    #[must_use]
+    pub fn entry_count(&self) -> usize {
+        self.creations.len() + self.writes.iter().map(|write| write.entries.len()).sum::<usize>()
+    }
+}
+
+/// A new instance. Its first entry is [`Entry::Created`](crate::Entry::Created) at `created_at`, sequence number 0.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Creation {
+    /// Its key, never used before.
+    pub key: InstanceKey,
+    /// Its workflow.
+    pub workflow: WorkflowId,
+    /// Its id, chosen by the user or a UUID.
+    pub id: Arc<str>,
+    /// The newest deployment at that time.
+    pub deployment: DeploymentId,
+    /// Entry 0.
+    pub created: Recorded,
+    /// The row.
+    pub summary: Summary,
+}
+
+/// A new incarnation of an instance. The store copies entry 0 of `old` as entry 0 of `new`, removes `old`'s other data
+/// and gives the row to `new`. Refused (as a whole batch never is) where `old` is gone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Restart {
+    /// The incarnation that goes.
+    pub old: InstanceKey,
+    /// The one that comes.
+    pub new: InstanceKey,
+    /// The newest deployment.
+    pub deployment: DeploymentId,
+    /// The row.
+    pub summary: Summary,
+}
+
+/// More history of one instance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InstanceWrite {
+    /// Whose.
+    pub key: InstanceKey,
+    /// In order, without gaps, following what the store holds; a number that is taken refuses the whole batch, because
+    /// then somebody else owns the instance.
+    pub entries: Vec<Recorded>,
+    /// The row, where it changes.
+    pub summary: Option<Summary>,
+}
+
+/// The narrow row of an instance: what lists show and what recovery reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Summary {
+    /// Status.
+    pub status: Status,
+    /// When it wants attention: past for one that can run now, `None` for one that waits for a user or has ended.
+    pub wake_at: Option<Millis>,
+    /// Whose code it is pinned to.
+    pub deployment: DeploymentId,
+    /// When the row last changed.
+    pub modified_at: Millis,
+    /// First run.
+    pub started_at: Option<Millis>,
+    /// End.
+    pub ended_at: Option<Millis>,
+}

@@ -1,0 +1,234 @@
+//! Entries: the immutable lines of an instance's history, and what they carry.
+//!
+//! An instance is what its entries say, in order; whatever is not here is forgotten when a process dies. User values are
+//! opaque texts that pass through.
+
+use std::sync::Arc;
+
+use crate::{CallId, DeploymentId, Millis, StepConfig};
+
+/// A user value as it was encoded where it arose. Cheap to clone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Payload {
+    /// JSON text; `None` for `undefined`. Where `exact` is present, a view for people.
+    pub json: Option<Arc<str>>,
+    /// JSON string literal with the exact encoding, where JSON cannot carry the value.
+    pub exact: Option<Arc<str>>,
+    /// Bytes of the value itself.
+    pub value_bytes: u64,
+}
+
+impl Payload {
+    /// `undefined`.
+    pub const UNDEFINED: Self = Self { json: None, exact: None, value_bytes: 0 };
+
+    /// A value that JSON carries exactly.
+    #[must_use]
+    pub fn from_json(text: impl Into<Arc<str>>) -> Self {
+        let json = text.into();
+        let value_bytes = json.len() as u64;
+        Self { json: Some(json), exact: None, value_bytes }
+    }
+
+    /// Bytes that it takes to keep.
+    #[must_use]
+    pub fn stored_bytes(&self) -> usize {
+        self.json.as_ref().map_or(0, |text| text.len()) + self.exact.as_ref().map_or(0, |text| text.len())
+    }
+}
+
+/// An error as users see it, with what people need to find it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ErrorRecord {
+    /// `error.name`.
+    pub name: String,
+    /// `error.message`.
+    pub message: String,
+    /// `error.stack`, for people.
+    pub stack: Option<String>,
+}
+
+impl ErrorRecord {
+    /// An error without a stack.
+    #[must_use]
+    pub fn new(name: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { name: name.into(), message: message.into(), stack: None }
+    }
+}
+
+/// What a call is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StepKind {
+    /// `step.do`, with its configuration resolved when it began.
+    Do(StepConfig),
+    /// `step.sleep` for so many milliseconds, until `until`.
+    Sleep {
+        /// Due time.
+        until: Millis,
+    },
+    /// `step.sleepUntil`.
+    SleepUntil {
+        /// Due time.
+        until: Millis,
+    },
+    /// `step.waitForEvent`.
+    Wait {
+        /// Event type.
+        event_type: String,
+        /// As user code gave it; the timeout error names it.
+        timeout_ms: u64,
+        /// When it rejects.
+        until: Millis,
+    },
+}
+
+impl StepKind {
+    /// The word for it on the wire and in the store.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Do(_) => "do",
+            Self::Sleep { .. } => "sleep",
+            Self::SleepUntil { .. } => "sleep_until",
+            Self::Wait { .. } => "wait",
+        }
+    }
+}
+
+/// How a call settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// A `do` succeeded in this attempt.
+    Done {
+        /// Attempt, from 1.
+        attempt: u32,
+        /// Its result.
+        value: Payload,
+    },
+    /// A sleep ended.
+    Slept,
+    /// An event arrived for a wait: the one of entry `seq`.
+    Event {
+        /// Sequence number of its [`Entry::EventReceived`].
+        seq: u64,
+    },
+    /// A wait's deadline passed.
+    TimedOut,
+    /// A `do` failed for good without an attempt's failure to blame (a lost at-most-once attempt).
+    Lost(ErrorRecord),
+}
+
+/// One line of history.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Entry {
+    /// Always the first.
+    Created {
+        /// `event.payload`.
+        params: Payload,
+        /// Where it came from: `api`, `binding`, `cron`, …
+        trigger: String,
+    },
+    /// A run started for the first time since creation or resumption.
+    Started {
+        /// Whose code; pins the instance.
+        deployment: DeploymentId,
+    },
+    /// A call began.
+    Begun {
+        /// Its number: calls begin in the order of their numbers.
+        call: CallId,
+        /// The call whose callback made it.
+        parent: Option<CallId>,
+        /// Step name.
+        name: String,
+        /// Use of this kind and name, from 1.
+        count: u32,
+        /// What it is.
+        kind: StepKind,
+        /// Its first attempt has been started.
+        started: bool,
+    },
+    /// A `do` that began and succeeded in one turn: [`Entry::Begun`] and [`Entry::Settled`] in one.
+    Did {
+        /// Its number.
+        call: CallId,
+        /// The call whose callback made it.
+        parent: Option<CallId>,
+        /// Step name.
+        name: String,
+        /// Use of this kind and name, from 1.
+        count: u32,
+        /// Its configuration, where it is not the default.
+        config: Option<Box<StepConfig>>,
+        /// Its result.
+        value: Payload,
+    },
+    /// An attempt other than an optimistic first one was started.
+    AttemptStarted {
+        /// The call.
+        call: CallId,
+        /// Attempt, from 1.
+        attempt: u32,
+    },
+    /// An attempt failed.
+    AttemptFailed {
+        /// The call.
+        call: CallId,
+        /// Attempt, from 1.
+        attempt: u32,
+        /// With what.
+        error: ErrorRecord,
+        /// When the next attempt is due; `None` where this failure settles the call.
+        retry_at: Option<Millis>,
+    },
+    /// A call settled otherwise than by a failed attempt.
+    Settled {
+        /// The call.
+        call: CallId,
+        /// How.
+        outcome: Outcome,
+    },
+    /// A user sent an event.
+    EventReceived {
+        /// Event type.
+        event_type: String,
+        /// Payload.
+        payload: Payload,
+    },
+    /// A user asked for a pause while attempts were in flight.
+    PauseRequested,
+    /// Paused.
+    Paused,
+    /// A user resumed it; after [`Entry::Paused`], due times move by the time paused.
+    Resumed,
+    /// A worker process died while this instance's own code ran alone in it.
+    WorkerKilled,
+    /// The code no longer makes the recorded calls.
+    Diverged {
+        /// What was expected and what came.
+        message: String,
+    },
+    /// `run()` returned. Last.
+    Completed {
+        /// Output.
+        output: Payload,
+    },
+    /// The instance ended by an error. Last.
+    Errored {
+        /// Which.
+        error: ErrorRecord,
+    },
+    /// A user ended it. Last.
+    Terminated,
+}
+
+/// An entry in its place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recorded {
+    /// Position in the history, from 0 without gaps.
+    pub seq: u64,
+    /// When it was decided.
+    pub at: Millis,
+    /// The entry.
+    pub entry: Entry,
+}
