@@ -3,7 +3,7 @@
 
 use rusqlite::{Error as SqlError, ErrorCode, ffi};
 
-use super::limits::{CALL_MAX, RESULT_BYTES_MAX, STATEMENTS_MAX};
+use super::limits::{RESULT_BYTES_MAX, STATEMENTS_MAX};
 
 /// A failed call. Nothing of the call's statements has been kept.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +30,7 @@ pub enum D1Error {
     #[error("When executing multiple SQL statements in a single call, only the last statement can have parameters.")]
     EarlyBindings,
     /// The statements ran for longer than a call may.
-    #[error("D1 DB exceeded its CPU time limit of {} s and was reset.", CALL_MAX.as_secs())]
+    #[error("D1 DB exceeded its CPU time limit and was reset.")]
     TooSlow,
     /// The results are larger than the server holds for one call.
     #[error("the results of one call exceed {RESULT_BYTES_MAX} bytes; ask for fewer rows (LIMIT) or columns")]
