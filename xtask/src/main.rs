@@ -10,6 +10,8 @@ mod test;
 mod tidy;
 mod tools;
 
+use std::process::ExitCode;
+
 use clap::Parser;
 
 /// Stepwell's automation.
@@ -24,10 +26,17 @@ enum Command {
     Sim(sim::Options),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Command::parse() {
+fn main() -> ExitCode {
+    let done = match Command::parse() {
         Command::Run(options) => run::run(&options),
         Command::Test => test::run(),
         Command::Sim(options) => sim::run(&options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
