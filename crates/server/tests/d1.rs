@@ -5,6 +5,8 @@
 #[path = "d1/worker.rs"]
 mod worker;
 
+use axum::body::{Body, to_bytes};
+use axum::http::Request;
 use serde_json::{Value as Json, json};
 use stepwell::d1::{D1, D1Error, Statement, Value};
 use worker::Worker;
@@ -236,4 +238,49 @@ async fn a_directory_that_cannot_be_made_is_named() {
     std::fs::write(&file, "").expect("a file in the way");
     let error = run(&D1::open(file.join("d1")), "SELECT 1").await.expect_err("no directory");
     assert!(error.to_string().starts_with("cannot open D1 database \"db\" at "), "{error}");
+}
+
+#[tokio::test]
+async fn calls_at_the_same_time_take_turns() {
+    let (_directory, d1) = temporary();
+    run(&d1, "CREATE TABLE t (n); INSERT INTO t VALUES (0)").await.expect("create");
+    let calls = (0..50).map(|_| {
+        let d1 = d1.clone();
+        tokio::spawn(async move { run(&d1, "UPDATE t SET n = n + 1").await.map(|_| ()) })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        call.await.expect("no panic").expect("update");
+    }
+    assert_eq!(run(&d1, "SELECT n FROM t").await.expect("read"), [[Value::Integer(50)]]);
+}
+
+async fn answer(d1: &D1, uri: &str, body: &str) -> (u16, Json) {
+    let request = Request::post(uri).body(Body::from(body.to_owned())).expect("a request");
+    let response = d1.handle("db", request).await;
+    let status = response.status().as_u16();
+    let body = to_bytes(response.into_body(), 1_000_000).await.expect("a body");
+    (status, serde_json::from_slice(&body).expect("JSON"))
+}
+
+#[tokio::test]
+async fn rows_are_laid_out_as_asked() {
+    let (_directory, d1) = temporary();
+    let body = r#"{"sql": "SELECT 1 AS b, 2 AS a, 3 AS b"}"#;
+    let (_, columns) = answer(&d1, "/query?resultsFormat=ROWS_AND_COLUMNS", body).await;
+    assert_eq!(columns[0]["results"], json!({"columns": ["b", "a", "b"], "rows": [[1, 2, 3]]}));
+    for format in ["ARRAY_OF_OBJECTS", "NONE"] {
+        let (_, objects) = answer(&d1, &format!("/execute?resultsFormat={format}"), body).await;
+        assert_eq!(objects[0]["results"], json!([{"b": 3, "a": 2}]));
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_not_of_d1_is_refused_with_a_reason() {
+    let (_directory, d1) = temporary();
+    let (status, dump) = answer(&d1, "/dump", "").await;
+    assert_eq!((status, &dump["error"]), (404, &json!("POST /dump is not part of D1")));
+    let (_, shapeless) = answer(&d1, "/query", "[1]").await;
+    assert!(shapeless["error"].as_str().is_some_and(|text| text.contains("{\"sql\", \"params\"}")), "{shapeless}");
+    let (_, object) = answer(&d1, "/query", r#"{"sql": "SELECT ?", "params": [{}]}"#).await;
+    assert!(object["error"].as_str().is_some_and(|text| text.contains("is an object")), "{object}");
 }
