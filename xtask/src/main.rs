@@ -1,1 +1,42 @@
-fn main() {}
+//! All automation of the project, so that it is the same on every machine and needs only cargo:
+//! `cargo xtask run`, `cargo xtask test`, `cargo xtask sim`.
+
+mod architecture;
+mod javascript;
+mod project;
+mod run;
+mod sim;
+mod test;
+mod tidy;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Stepwell's automation.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Command {
+    /// Install the tools, build, start a server with the example and run one instance of its workflow.
+    Run(run::Options),
+    /// Run every check: what must pass before a change is merged.
+    Test,
+    /// Drive the engine through seeded faults.
+    Sim(sim::Options),
+}
+
+fn main() -> ExitCode {
+    let done = match Command::parse() {
+        Command::Run(options) => run::run(&options),
+        Command::Test => test::run(),
+        Command::Sim(options) => sim::run(&options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

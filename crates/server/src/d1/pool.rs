@@ -1,0 +1,144 @@
+//! Which databases are open. Calls to one database run one after the other, each on a thread where
+//! blocking is allowed; databases do not wait for each other.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use sha2::{Digest, Sha256};
+use tokio::sync::Mutex as AsyncMutex;
+
+use super::database::Database;
+use super::error::D1Error;
+use super::limits::{IDLE_MAX, OPEN_DATABASES_MAX};
+
+/// Ids up to this long are file names as they are.
+const PLAIN_NAME_BYTES_MAX: usize = 64;
+
+/// The databases of one directory.
+pub struct Pool {
+    directory: PathBuf,
+    slots: Mutex<HashMap<String, Slot>>,
+}
+
+/// `None` until the first call, and after one that left the database unfit for the next.
+type SharedDatabase = Arc<AsyncMutex<Option<Database>>>;
+
+struct Slot {
+    database: SharedDatabase,
+    used: Instant,
+}
+
+impl Slot {
+    /// Nobody runs or waits: only the map holds the database.
+    fn is_unused(&self) -> bool {
+        Arc::strong_count(&self.database) == 1
+    }
+}
+
+impl Pool {
+    /// A pool with nothing open.
+    pub fn new(directory: PathBuf) -> Self {
+        Self { directory, slots: Mutex::default() }
+    }
+
+    /// Runs `work` on the database when its turn comes, opening the file if need be.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        database_id: &str,
+        work: impl FnOnce(&mut Database) -> Result<T, D1Error> + Send + 'static,
+    ) -> Result<T, D1Error> {
+        let (database, evicted) = self.slot(database_id);
+        let mut held = database.lock_owned().await;
+        let path = self.directory.join(file_name(database_id));
+        let database_id = database_id.to_owned();
+        blocking(move || {
+            drop(evicted);
+            let mut database = match held.take() {
+                Some(database) => database,
+                None => open(&path, &database_id)?,
+            };
+            let result = work(&mut database);
+            // A database left inside a transaction, or by a panic, is closed, which rolls back.
+            *held = database.is_settled().then_some(database);
+            result
+        })
+        .await
+    }
+
+    /// Closes what has been unused for `IDLE_MAX`.
+    pub async fn close_idle(&self) {
+        let is_idle = |slot: &Slot| slot.is_unused() && slot.used.elapsed() >= IDLE_MAX;
+        let idle: Vec<_> = self.slots().extract_if(|_, slot| is_idle(slot)).collect();
+        blocking(move || drop(idle)).await;
+    }
+
+    /// The slot of a database, and another that has to be closed because too many are open.
+    fn slot(&self, database_id: &str) -> (SharedDatabase, Option<Slot>) {
+        let mut slots = self.slots();
+        let is_full = !slots.contains_key(database_id) && slots.len() >= OPEN_DATABASES_MAX;
+        let evicted = if is_full { take_least_recent(&mut slots) } else { None };
+        let slot = slots
+            .entry(database_id.to_owned())
+            .or_insert_with(|| Slot { database: Arc::default(), used: Instant::now() });
+        slot.used = Instant::now();
+        (Arc::clone(&slot.database), evicted)
+    }
+
+    fn slots(&self) -> MutexGuard<'_, HashMap<String, Slot>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Closing and opening sync files, and statements take their time: not on a thread that drives futures.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+    }
+}
+
+fn take_least_recent(slots: &mut HashMap<String, Slot>) -> Option<Slot> {
+    let unused = slots.iter().filter(|(_, slot)| slot.is_unused());
+    let oldest = unused.min_by_key(|(_, slot)| slot.used).map(|(id, _)| id.clone());
+    slots.remove(&oldest?)
+}
+
+fn open(path: &Path, database_id: &str) -> Result<Database, D1Error> {
+    let failed = |reason: String| D1Error::Open {
+        database_id: database_id.to_owned(),
+        path: path.display().to_string(),
+        reason,
+    };
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory).map_err(|error| failed(error.to_string()))?;
+    }
+    Database::open(path).map_err(|error| failed(error.to_string()))
+}
+
+/// The file of a database: the id itself where that is safe and cannot differ only by case, else its hash.
+fn file_name(database_id: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
+    let is_plain = (1..=PLAIN_NAME_BYTES_MAX).contains(&database_id.len()) && database_id.bytes().all(plain);
+    if is_plain { format!("{database_id}.sqlite") } else { format!("~{:x}.sqlite", Sha256::digest(database_id)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::file_name;
+
+    #[test]
+    fn an_id_that_is_a_safe_file_name_names_the_file() {
+        assert_eq!(file_name("3f1c-a_b"), "3f1c-a_b.sqlite");
+    }
+
+    #[test]
+    fn an_id_that_could_leave_the_directory_or_collide_is_hashed() {
+        for id in ["../secrets", "A", "a/b", "", ".", &"x".repeat(65)] {
+            let name = file_name(id);
+            assert!(name.starts_with('~') && name.len() == 72 && !name.contains('/'), "{id:?} gave {name:?}");
+        }
+    }
+}
