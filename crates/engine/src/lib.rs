@@ -12,14 +12,22 @@
 #![deny(missing_docs)]
 
 pub mod batch;
+pub mod engine;
 pub mod entry;
+pub mod error_text;
 pub mod ids;
+pub mod instance;
 pub mod limits;
+pub mod names;
 pub mod retry;
+pub mod scheduler;
 pub mod status;
 
 pub use batch::{Batch, Creation, InstanceWrite, Restart, Summary};
+pub use engine::{Engine, Input, Output};
 pub use entry::{Entry, ErrorRecord, Outcome, Payload, Recorded, StepKind};
 pub use ids::{CallId, CommitId, DeploymentId, InstanceKey, Millis, ReplyId, RunId, SessionId, WorkflowId};
+pub use instance::Instance;
 pub use retry::{Backoff, RetryLimit, StepConfig};
+pub use scheduler::Scheduler;
 pub use status::Status;

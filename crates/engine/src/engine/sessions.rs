@@ -1,0 +1,100 @@
+//! What sessions say, and what follows when one is gone.
+
+use super::{Engine, Fault, LiveRun, Output};
+use crate::instance::{Input, Rejection, Report};
+use crate::{InstanceKey, Millis, RunId, SessionId};
+
+impl Engine {
+    pub(super) fn report(
+        &mut self,
+        session: SessionId,
+        run: RunId,
+        report: Report,
+        now: Millis,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(live) = self.runs.get(&run).copied() else { return };
+        if live.session != session {
+            return out.push(Output::Fault(session, "it speaks of a run that is not its own"));
+        }
+        let owns = |key: InstanceKey| {
+            self.slots.get(&key).is_some_and(|slot| slot.instance.run().is_some_and(|own| own.id == run))
+        };
+        if !owns(live.key) {
+            if matches!(report, Report::Forgotten) {
+                self.end_run(run);
+                self.lay_ghost(live.key, run, now);
+            }
+            return;
+        }
+        self.due(live.key, now);
+        if let Some(slot) = self.slots.get_mut(&live.key) {
+            slot.instance.touch(now);
+            slot.busy = matches!(report, Report::Busy);
+            if slot.busy {
+                slot.instance.unmark_forgetting();
+            }
+            if matches!(report, Report::Forgotten | Report::Completed(_) | Report::Threw(_)) {
+                slot.clear_suspicion();
+            }
+        }
+        if let Err(Rejection::Protocol(reason)) = self.decide(live.key, Input::Report(report), now) {
+            out.push(Output::Fault(session, reason));
+        }
+    }
+
+    /// The run of an earlier incarnation is gone: the present one may start.
+    fn lay_ghost(&mut self, key: InstanceKey, run: RunId, now: Millis) {
+        if let Some(slot) = self.slots.get_mut(&key)
+            && slot.ghost == Some(run)
+        {
+            slot.ghost = None;
+            self.follow_up(key, now);
+        }
+    }
+
+    pub(super) fn session_down(&mut self, session: SessionId, fault: Fault, now: Millis) {
+        let quarantine = self.scheduler.pool_of(session).is_some_and(|pool| pool.quarantine);
+        let mut lost: Vec<(RunId, LiveRun)> =
+            self.runs.iter().filter(|(_, live)| live.session == session).map(|(run, live)| (*run, *live)).collect();
+        lost.sort_by_key(|(run, _)| *run);
+        let suspects = self.suspects(&lost, fault);
+        for (run, live) in lost {
+            let suspected = suspects.contains(&live.key);
+            self.lose(run, live, suspected && quarantine, now);
+            if let Some(slot) = self.slots.get_mut(&live.key)
+                && suspected
+            {
+                slot.note_death(matches!(fault, Fault::Hung { .. }));
+            }
+            self.follow_up(live.key, now);
+        }
+        self.scheduler.remove_session(session);
+    }
+
+    /// The runs that may have brought their worker down: those active since its last sign of life; if none, all that
+    /// did not only wait.
+    fn suspects(&self, lost: &[(RunId, LiveRun)], fault: Fault) -> Vec<InstanceKey> {
+        let (Fault::Crashed { alive_at } | Fault::Hung { alive_at }) = fault else { return Vec::new() };
+        let active: Vec<_> = lost
+            .iter()
+            .filter_map(|(run, live)| {
+                let slot = self.slots.get(&live.key)?;
+                let own = slot.instance.run().filter(|own| own.id == *run)?;
+                (!slot.instance.only_waits()).then_some((live.key, own.touched_at))
+            })
+            .collect();
+        let recent: Vec<_> = active.iter().filter(|(_, at)| *at >= alive_at).map(|(key, _)| *key).collect();
+        if recent.is_empty() { active.into_iter().map(|(key, _)| key).collect() } else { recent }
+    }
+
+    fn lose(&mut self, run: RunId, live: LiveRun, charged: bool, now: Millis) {
+        self.end_run(run);
+        let own = self.slots.get(&live.key).is_some_and(|slot| slot.instance.run().is_some_and(|own| own.id == run));
+        if own {
+            self.decide(live.key, Input::Lost { charged }, now).expect("a loss is never refused");
+        } else {
+            self.lay_ghost(live.key, run, now);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! An instance in memory, with what only this process knows about it.
+
+use super::io::Fresh;
+use crate::scheduler::{Line, Pool};
+use crate::{CommitId, DeploymentId, Instance, Millis, RunId, Summary};
+
+/// Times that a run's worker may die around it before it is suspected.
+const DEATHS_BEFORE_SUSPICION: u8 = 2;
+
+/// An instance in memory.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub instance: Instance,
+    /// The row as last written.
+    pub summary: Summary,
+    /// The timer that stands for it.
+    pub timer: Option<Millis>,
+    /// When its run, which only waits, has had its grace.
+    pub grace_at: Option<Millis>,
+    /// Its run has timers of its own: it has its full grace.
+    pub busy: bool,
+    /// The last commit that concerns it.
+    pub commit: CommitId,
+    /// It stands in line.
+    pub queued: bool,
+    /// Its run has a place.
+    pub has_place: bool,
+    /// A run of an earlier incarnation that must be gone first.
+    pub ghost: Option<RunId>,
+    /// May have killed a worker.
+    pub suspect: bool,
+    /// Workers that died around it since its last good run.
+    pub deaths: u8,
+    /// For the first run.
+    pub fresh: Option<Fresh>,
+}
+
+impl Slot {
+    pub fn new(instance: Instance, summary: Summary, commit: CommitId) -> Self {
+        Self {
+            instance,
+            summary,
+            timer: None,
+            grace_at: None,
+            busy: false,
+            commit,
+            queued: false,
+            has_place: false,
+            ghost: None,
+            suspect: false,
+            deaths: 0,
+            fresh: None,
+        }
+    }
+
+    /// Where it stands in line when it runs `deployment`.
+    pub fn line(&self, deployment: DeploymentId) -> Line {
+        Line { workflow: self.instance.workflow, pool: Pool { deployment, quarantine: self.suspect } }
+    }
+
+    /// It should stand in line and does not.
+    pub fn wants_to_queue(&self) -> bool {
+        !self.queued && self.ghost.is_none() && self.instance.wants_run()
+    }
+
+    /// Nothing in this process needs it.
+    pub fn is_idle(&self) -> bool {
+        !self.queued && self.ghost.is_none() && self.instance.run().is_none() && !self.instance.wants_run()
+    }
+
+    /// Its worker died while it was active.
+    pub fn note_death(&mut self, hung: bool) {
+        self.deaths = self.deaths.saturating_add(1);
+        self.suspect |= hung || self.deaths >= DEATHS_BEFORE_SUSPICION;
+    }
+
+    /// Its run ended in order.
+    pub fn clear_suspicion(&mut self) {
+        self.suspect = false;
+        self.deaths = 0;
+    }
+}

@@ -1,0 +1,374 @@
+//! One durable execution: what its entries add up to.
+//!
+//! Holds places and sizes, never user values. What is known only while a run is live (which run, which attempts are in
+//! flight) is kept beside, and lost with it. Decisions are in [`crate::instance::decide`].
+
+mod decide;
+mod open_call;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+pub use decide::{Decision, Input, Rejection, Report, Settlement, Tell};
+pub use open_call::OpenCall;
+use open_call::{DoState, Waiting};
+
+use crate::{
+    CallId, DeploymentId, Entry, InstanceKey, Millis, Outcome, Recorded, RunId, SessionId, Status, StepConfig,
+    StepKind, Summary, WorkflowId,
+};
+
+/// A durable execution.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Instance {
+    /// Its incarnation.
+    pub key: InstanceKey,
+    /// Its workflow.
+    pub workflow: WorkflowId,
+    /// Whose code it runs.
+    pub deployment: DeploymentId,
+    phase: Phase,
+    open: BTreeMap<CallId, OpenCall>,
+    events: VecDeque<BufferedEvent>,
+    events_bytes: u64,
+    calls: u32,
+    steps: u32,
+    kills: u32,
+    next_seq: u64,
+    started_at: Option<Millis>,
+    ended_at: Option<Millis>,
+    run: Option<Run>,
+}
+
+/// What an instance is doing, as far as its entries say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Wants a run since then; none has started since it was created or resumed.
+    Queued { since: Millis },
+    /// Started.
+    Running { since: Millis },
+    /// A pause waits for attempts in flight.
+    Pausing { since: Millis },
+    /// Paused since then.
+    Paused { since: Millis },
+    /// Over.
+    Ended(Status),
+}
+
+/// An event that no wait has taken yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct BufferedEvent {
+    seq: u64,
+    at: Millis,
+    event_type: Arc<str>,
+    bytes: u64,
+}
+
+/// A live run: known to this process only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// Its number.
+    pub id: RunId,
+    /// Where it runs.
+    pub session: SessionId,
+    /// Told to be forgotten; nothing new is sent to it.
+    pub forgetting: bool,
+    /// When it last said anything.
+    pub touched_at: Millis,
+}
+
+impl Instance {
+    /// A new instance: nothing has been applied but its creation.
+    #[must_use]
+    pub fn new(key: InstanceKey, workflow: WorkflowId, deployment: DeploymentId, created_at: Millis) -> Self {
+        Self {
+            key,
+            workflow,
+            deployment,
+            phase: Phase::Queued { since: created_at },
+            open: BTreeMap::new(),
+            events: VecDeque::new(),
+            events_bytes: 0,
+            calls: 0,
+            steps: 0,
+            kills: 0,
+            next_seq: 1,
+            started_at: None,
+            ended_at: None,
+            run: None,
+        }
+    }
+
+    /// An instance as its history says, without a run: a fold over its entries, the first of which is its creation.
+    /// `None` for an empty history.
+    #[must_use]
+    pub fn replay(
+        key: InstanceKey,
+        workflow: WorkflowId,
+        deployment: DeploymentId,
+        history: &[Recorded],
+    ) -> Option<Self> {
+        let (first, rest) = history.split_first()?;
+        let mut instance = Self::new(key, workflow, deployment, first.at);
+        for recorded in rest {
+            instance.apply(recorded);
+        }
+        instance.interrupt_attempts();
+        Some(instance)
+    }
+
+    /// Takes an entry into account. Cannot fail.
+    pub fn apply(&mut self, recorded: &Recorded) {
+        let at = recorded.at;
+        self.next_seq = recorded.seq + 1;
+        match &recorded.entry {
+            Entry::Created { .. } | Entry::Diverged { .. } => {}
+            Entry::Started { deployment } => {
+                self.deployment = *deployment;
+                self.started_at.get_or_insert(at);
+                self.phase = Phase::Running { since: at };
+            }
+            Entry::Begun { call, kind, started, .. } => self.apply_begun(*call, kind, *started, at),
+            Entry::Did { call, .. } => {
+                self.calls = call.0 + 1;
+                self.steps += 1;
+            }
+            Entry::AttemptStarted { call, attempt } => self.apply_attempt_started(*call, *attempt, at),
+            Entry::AttemptFailed { call, attempt, retry_at, .. } => self.apply_failure(*call, *attempt, *retry_at),
+            Entry::Settled { call, outcome } => self.apply_settled(*call, outcome),
+            Entry::EventReceived { event_type, payload } => {
+                let event_type = Arc::from(event_type.as_str());
+                let bytes = payload.value_bytes;
+                self.events_bytes += bytes;
+                self.events.push_back(BufferedEvent { seq: recorded.seq, at, event_type, bytes });
+            }
+            Entry::PauseRequested => self.phase = Phase::Pausing { since: at },
+            Entry::Paused => self.phase = Phase::Paused { since: at },
+            Entry::Resumed => self.apply_resumed(at),
+            Entry::WorkerKilled => self.kills += 1,
+            Entry::Completed { .. } => self.end(Status::Complete, at),
+            Entry::Errored { .. } => self.end(Status::Errored, at),
+            Entry::Terminated => self.end(Status::Terminated, at),
+        }
+    }
+
+    fn apply_begun(&mut self, call: CallId, kind: &StepKind, started: bool, at: Millis) {
+        self.calls = call.0 + 1;
+        let open = match kind {
+            StepKind::Do(config) => {
+                self.steps += 1;
+                let state = if started { DoState::InFlight { deadline: deadline(config, at) } } else { DoState::Ready };
+                OpenCall::Do { config: Box::new(config.clone()), attempt: 1, state }
+            }
+            StepKind::Sleep { until } | StepKind::SleepUntil { until } => OpenCall::Sleep { until: *until },
+            StepKind::Wait { event_type, timeout_ms, until } => OpenCall::Wait(Box::new(Waiting {
+                event_type: Arc::from(event_type.as_str()),
+                timeout_ms: *timeout_ms,
+                until: *until,
+            })),
+        };
+        self.open.insert(call, open);
+    }
+
+    fn apply_attempt_started(&mut self, call: CallId, number: u32, at: Millis) {
+        if let Some(OpenCall::Do { config, attempt, state }) = self.open.get_mut(&call) {
+            *attempt = number;
+            *state = DoState::InFlight { deadline: deadline(config, at) };
+        }
+    }
+
+    fn apply_failure(&mut self, call: CallId, number: u32, retry_at: Option<Millis>) {
+        let Some(until) = retry_at else {
+            self.open.remove(&call);
+            return;
+        };
+        if let Some(OpenCall::Do { attempt, state, .. }) = self.open.get_mut(&call) {
+            *attempt = number + 1;
+            *state = DoState::Delayed { until };
+        }
+    }
+
+    fn apply_settled(&mut self, call: CallId, outcome: &Outcome) {
+        self.open.remove(&call);
+        if let Outcome::Event { seq } = outcome
+            && let Some(place) = self.events.iter().position(|event| event.seq == *seq)
+            && let Some(event) = self.events.remove(place)
+        {
+            self.events_bytes -= event.bytes;
+        }
+    }
+
+    fn apply_resumed(&mut self, at: Millis) {
+        match self.phase {
+            Phase::Paused { since } => {
+                let paused_ms = (at - since).max(0);
+                self.open.values_mut().for_each(|call| call.shift(paused_ms));
+                self.phase = Phase::Queued { since: at };
+            }
+            Phase::Pausing { since } => self.phase = Phase::Running { since },
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, status: Status, at: Millis) {
+        self.phase = Phase::Ended(status);
+        self.ended_at = Some(at);
+        self.open.clear();
+        self.events.clear();
+    }
+
+    /// The live run, if any.
+    #[must_use]
+    pub fn run(&self) -> Option<Run> {
+        self.run
+    }
+
+    /// A run starts in a session.
+    pub fn attach(&mut self, id: RunId, session: SessionId, now: Millis) {
+        self.run = Some(Run { id, session, forgetting: false, touched_at: now });
+    }
+
+    /// The run is gone; attempts that were in flight are to be repeated.
+    pub fn detach(&mut self) {
+        self.run = None;
+        self.interrupt_attempts();
+    }
+
+    /// The run said something.
+    pub fn touch(&mut self, now: Millis) {
+        if let Some(run) = &mut self.run {
+            run.touched_at = now;
+        }
+    }
+
+    /// The run has been told to go.
+    pub fn mark_forgetting(&mut self) {
+        if let Some(run) = &mut self.run {
+            run.forgetting = true;
+        }
+    }
+
+    /// The run stays after all.
+    pub fn unmark_forgetting(&mut self) {
+        if let Some(run) = &mut self.run {
+            run.forgetting = false;
+        }
+    }
+
+    /// The retry delay of a call has passed.
+    pub fn mark_ready(&mut self, call: CallId) {
+        if let Some(OpenCall::Do { state, .. }) = self.open.get_mut(&call) {
+            *state = DoState::Ready;
+        }
+    }
+
+    /// An attempt that may start has been granted to the live run.
+    pub fn mark_granted(&mut self, call: CallId) {
+        if let Some(OpenCall::Do { state, .. }) = self.open.get_mut(&call)
+            && !matches!(state, DoState::InFlight { .. })
+        {
+            *state = DoState::Granted;
+        }
+    }
+
+    fn interrupt_attempts(&mut self) {
+        self.open.values_mut().for_each(OpenCall::interrupt);
+    }
+
+    /// The status that users see.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match self.phase {
+            Phase::Queued { .. } => Status::Queued,
+            Phase::Running { .. } if self.only_waits() => Status::Waiting,
+            Phase::Running { .. } => Status::Running,
+            Phase::Pausing { .. } => Status::WaitingForPause,
+            Phase::Paused { .. } => Status::Paused,
+            Phase::Ended(status) => status,
+        }
+    }
+
+    /// The row that belongs to this state.
+    #[must_use]
+    pub fn summary(&self, modified_at: Millis) -> Summary {
+        Summary {
+            status: self.status(),
+            wake_at: self.wake_at(),
+            deployment: self.deployment,
+            modified_at,
+            started_at: self.started_at,
+            ended_at: self.ended_at,
+        }
+    }
+
+    /// Every open call is a sleep, a retry delay or an event wait, and there is one.
+    #[must_use]
+    pub fn only_waits(&self) -> bool {
+        !self.open.is_empty() && self.open.values().all(OpenCall::is_waiting)
+    }
+
+    /// When it wants attention without a live run.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Millis> {
+        match self.phase {
+            Phase::Queued { since } if self.open.is_empty() || !self.only_waits() => Some(since),
+            Phase::Running { since } | Phase::Pausing { since } if !self.only_waits() => Some(since),
+            Phase::Queued { .. } | Phase::Running { .. } | Phase::Pausing { .. } => self.nearest_wait(),
+            Phase::Paused { .. } | Phase::Ended(_) => None,
+        }
+    }
+
+    fn nearest_wait(&self) -> Option<Millis> {
+        self.open.values().filter_map(OpenCall::wait_until).min()
+    }
+
+    /// The next time at which [`Input::Due`] has something to do: waits always, attempt timeouts while a run is live.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Millis> {
+        match self.phase {
+            Phase::Paused { .. } | Phase::Ended(_) => None,
+            Phase::Pausing { .. } => self.open.values().filter_map(OpenCall::attempt_deadline).min(),
+            _ => self.open.values().filter_map(OpenCall::due).min(),
+        }
+    }
+
+    /// It has work to do and no run to do it in.
+    #[must_use]
+    pub fn wants_run(&self) -> bool {
+        self.run.is_none() && matches!(self.phase, Phase::Queued { .. } | Phase::Running { .. }) && !self.only_waits()
+    }
+
+    /// Nothing moves any more.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(self.phase, Phase::Ended(_))
+    }
+
+    /// Sequence number of the next entry.
+    #[must_use]
+    pub fn next_seq(&self) -> u64 {
+        self.next_seq
+    }
+
+    /// Calls so far.
+    #[must_use]
+    pub fn call_count(&self) -> u32 {
+        self.calls
+    }
+
+    /// Worker processes that it was found to have killed.
+    #[must_use]
+    pub fn kills(&self) -> u32 {
+        self.kills
+    }
+
+    /// Attempts that a new run may start as soon as it makes their calls: (call, attempt).
+    #[must_use]
+    pub fn grants(&self) -> Vec<(CallId, u32)> {
+        self.open.iter().filter_map(|(id, call)| call.grant().map(|attempt| (*id, attempt))).collect()
+    }
+}
+
+fn deadline(config: &StepConfig, at: Millis) -> Millis {
+    at.saturating_add_unsigned(config.timeout_bounded_ms())
+}

@@ -1,0 +1,612 @@
+//! What follows from an input: entries to record and words for the live run. Changes nothing.
+
+use std::sync::Arc;
+
+use super::open_call::{DoState, OpenCall};
+use super::{Instance, Phase};
+use crate::limits::{
+    CALLS_MAX, DELAY_MS_MAX, EVENTS_BUFFERED_BYTES_MAX, EVENTS_BUFFERED_MAX, STEPS_MAX, VALUE_BYTES_MAX,
+    WORKER_KILLS_MAX,
+};
+use crate::{
+    CallId, DeploymentId, Entry, ErrorRecord, Millis, Outcome, Payload, StepConfig, StepKind, error_text, names,
+};
+
+/// What can happen to one instance.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// Time has passed.
+    Due,
+    /// A run of `deployment` is about to start.
+    Attach(DeploymentId),
+    /// The live run's worker is gone. `charged`: this instance's own code is to blame.
+    Lost {
+        /// Counts towards [`WORKER_KILLS_MAX`].
+        charged: bool,
+    },
+    /// The live run said something.
+    Report(Report),
+    /// The live run only waits and has had its grace.
+    Suspend,
+    /// A user sends an event.
+    SendEvent {
+        /// Event type.
+        event_type: String,
+        /// Payload.
+        payload: Payload,
+    },
+    /// A user pauses.
+    Pause,
+    /// A user resumes.
+    Resume,
+    /// A user terminates.
+    Terminate,
+}
+
+/// What a live run says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Report {
+    /// A call begins.
+    Begin {
+        /// Its number.
+        call: CallId,
+        /// The call whose callback made it.
+        parent: Option<CallId>,
+        /// Step name.
+        name: String,
+        /// Use of this kind and name.
+        count: u32,
+        /// What it is.
+        kind: BeginKind,
+        /// Its first attempt runs already.
+        started: bool,
+    },
+    /// A `do` began and succeeded in one turn.
+    Did {
+        /// Its number.
+        call: CallId,
+        /// The call whose callback made it.
+        parent: Option<CallId>,
+        /// Step name.
+        name: String,
+        /// Use of this name.
+        count: u32,
+        /// Configuration where it is not the default.
+        config: Option<Box<StepConfig>>,
+        /// Result.
+        value: Payload,
+    },
+    /// A granted attempt was started.
+    Started {
+        /// The call.
+        call: CallId,
+        /// Attempt.
+        attempt: u32,
+    },
+    /// An attempt succeeded.
+    Succeeded {
+        /// The call.
+        call: CallId,
+        /// Attempt.
+        attempt: u32,
+        /// Result.
+        value: Payload,
+    },
+    /// An attempt failed.
+    Failed {
+        /// The call.
+        call: CallId,
+        /// Attempt.
+        attempt: u32,
+        /// With what.
+        error: ErrorRecord,
+        /// What follows from it.
+        severity: Severity,
+        /// What the user's delay function gave.
+        delay_ms: Option<u64>,
+    },
+    /// `run()` returned.
+    Completed(Payload),
+    /// `run()` threw.
+    Threw(ErrorRecord),
+    /// After [`Tell::Stop`]: no attempt is in flight.
+    Quiesced,
+    /// After [`Tell::Forget`]: the run is gone.
+    Forgotten,
+    /// After a gentle [`Tell::Forget`]: the run has timers of its own and stays.
+    Busy,
+    /// The code no longer makes a recorded call.
+    Diverged(String),
+}
+
+/// A call that begins, as the run describes it: durations, not due times.
+#[derive(Debug, Clone, PartialEq)]
+pub enum BeginKind {
+    /// `step.do`.
+    Do(StepConfig),
+    /// `step.sleep`.
+    Sleep {
+        /// Duration.
+        ms: u64,
+    },
+    /// `step.sleepUntil`.
+    SleepUntil {
+        /// Due time.
+        at: Millis,
+    },
+    /// `step.waitForEvent`.
+    Wait {
+        /// Event type.
+        event_type: String,
+        /// Until it rejects.
+        timeout_ms: u64,
+    },
+}
+
+/// What a failure means for the step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// Retried as configured.
+    Ordinary,
+    /// Not retried.
+    NonRetryable,
+    /// Ends the instance.
+    Fatal,
+}
+
+/// Words for the live run, to be said once the entries are durable.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Tell {
+    /// The result that the run holds for this call is durable.
+    Held(CallId),
+    /// A call settles.
+    Settle(CallId, Settlement),
+    /// An attempt may start.
+    Attempt(CallId, u32),
+    /// Start no attempts.
+    Stop,
+    /// Attempts may start again.
+    Go,
+    /// Forget the run; without `force` it may refuse.
+    Forget {
+        /// Whatever it is doing.
+        force: bool,
+    },
+}
+
+/// How a call settles that the run holds no result for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Settlement {
+    /// A sleep ended.
+    Slept,
+    /// An event.
+    Event {
+        /// Its entry.
+        seq: u64,
+        /// When it was received.
+        at: Millis,
+        /// Event type.
+        event_type: Arc<str>,
+        /// Payload, where it is at hand.
+        payload: Option<Payload>,
+    },
+    /// It rejects.
+    Error(ErrorRecord),
+}
+
+/// What follows from an input.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Decision {
+    /// To record, in order.
+    pub entries: Vec<Entry>,
+    /// To say afterwards, in order.
+    pub tells: Vec<Tell>,
+    /// Calls whose retry delay has passed: not recorded, because the clock says it again after a crash.
+    pub ready: Vec<CallId>,
+    /// The live run is over.
+    pub detach: bool,
+}
+
+impl Decision {
+    /// Empties it for the next use.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+        self.tells.clear();
+        self.ready.clear();
+        self.detach = false;
+    }
+
+    fn settle(&mut self, call: CallId, outcome: Outcome, settlement: Settlement) {
+        self.entries.push(Entry::Settled { call, outcome });
+        self.tells.push(Tell::Settle(call, settlement));
+    }
+}
+
+/// Why an input is refused. Nothing is recorded then.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// No such instance.
+    #[error("(instance.not_found) Instance does not exist")]
+    NotFound,
+    /// The id is taken.
+    #[error("(instance.already_exists) Instance already exists")]
+    AlreadyExists,
+    /// The instance has ended and takes no events.
+    #[error("(instance.in_finite_state) Instance reached a finite state, cannot send events to it")]
+    InFiniteState,
+    /// The instance has ended and cannot be terminated.
+    #[error("(instance.cannot_terminate) Cannot terminate instance since its on a finite state")]
+    CannotTerminate,
+    /// Too many events wait for delivery.
+    #[error(
+        "(instance.too_many_events) {EVENTS_BUFFERED_MAX} events or {EVENTS_BUFFERED_BYTES_MAX} bytes wait for delivery to this instance; wait until it takes some"
+    )]
+    TooManyEvents,
+    /// Longer than [`VALUE_BYTES_MAX`].
+    #[error("the value has {bytes} bytes; the maximum is {VALUE_BYTES_MAX} (1 MiB)")]
+    ValueTooLarge {
+        /// Its size.
+        bytes: u64,
+    },
+    /// The type of an event is not valid.
+    #[error(
+        "(instance.invalid_event_type) Event type is invalid: letters, digits, '_' and '-', at most 100, not starting with '-'"
+    )]
+    InvalidEventType,
+    /// A worker says what it may not say: its session must end.
+    #[error("the worker broke the protocol: {0}")]
+    Protocol(&'static str),
+}
+
+impl Instance {
+    /// What follows from `input` at `now`; fills `decision`, which must be empty.
+    ///
+    /// # Errors
+    /// A [`Rejection`] where the state does not allow it.
+    pub fn decide(&self, input: Input, now: Millis, decision: &mut Decision) -> Result<(), Rejection> {
+        match input {
+            Input::Due => self.decide_due(now, decision),
+            Input::Attach(deployment) => self.decide_attach(deployment, decision),
+            Input::Lost { charged } => self.decide_lost(charged, decision),
+            Input::Report(report) => return self.decide_report(report, now, decision),
+            Input::Suspend => {
+                if self.run.is_some_and(|run| !run.forgetting) && self.only_waits() {
+                    decision.tells.push(Tell::Forget { force: false });
+                }
+            }
+            Input::SendEvent { event_type, payload } => {
+                return self.decide_event(event_type, payload, now, decision);
+            }
+            Input::Pause => self.decide_pause(decision),
+            Input::Resume => self.decide_resume(decision),
+            Input::Terminate => return self.decide_terminate(decision),
+        }
+        Ok(())
+    }
+
+    fn decide_due(&self, now: Millis, decision: &mut Decision) {
+        if matches!(self.phase, Phase::Paused { .. } | Phase::Ended(_)) {
+            return;
+        }
+        let pausing = matches!(self.phase, Phase::Pausing { .. });
+        let mut due: Vec<_> = self
+            .open
+            .iter()
+            .filter_map(|(id, call)| Some((call.due()?, *id, call)))
+            .filter(|(at, _, call)| *at <= now && !(pausing && call.is_waiting()))
+            .collect();
+        due.sort_by_key(|(at, id, _)| (*at, *id));
+        for (_, id, call) in due {
+            self.decide_due_call(id, call, now, decision);
+        }
+    }
+
+    fn decide_due_call(&self, id: CallId, call: &OpenCall, now: Millis, decision: &mut Decision) {
+        match call {
+            OpenCall::Sleep { .. } => decision.settle(id, Outcome::Slept, Settlement::Slept),
+            OpenCall::Wait(waiting) => {
+                let error = error_text::timed_out(waiting.timeout_ms);
+                decision.settle(id, Outcome::TimedOut, Settlement::Error(error));
+            }
+            OpenCall::Do { attempt, state: DoState::Delayed { .. }, .. } => {
+                decision.ready.push(id);
+                decision.tells.push(Tell::Attempt(id, *attempt));
+            }
+            OpenCall::Do { config, attempt, state: DoState::InFlight { .. } } => {
+                let error = error_text::timed_out(config.timeout_ms);
+                if !self.decide_retry(id, config, *attempt, error.clone(), None, now, decision) {
+                    decision.tells.push(Tell::Settle(id, Settlement::Error(error)));
+                }
+            }
+            OpenCall::Do { .. } => {}
+        }
+    }
+
+    /// Records a failed attempt; says whether another follows.
+    #[expect(clippy::too_many_arguments, reason = "one call's failure, spelled out")]
+    fn decide_retry(
+        &self,
+        call: CallId,
+        config: &StepConfig,
+        attempt: u32,
+        error: ErrorRecord,
+        delay_ms: Option<u64>,
+        now: Millis,
+        decision: &mut Decision,
+    ) -> bool {
+        let retry_at = config
+            .limit
+            .allows_after(attempt)
+            .then(|| now.saturating_add_unsigned(config.delay_after(attempt, delay_ms)));
+        decision.entries.push(Entry::AttemptFailed { call, attempt, error, retry_at });
+        retry_at.is_some()
+    }
+
+    fn decide_attach(&self, deployment: DeploymentId, decision: &mut Decision) {
+        if matches!(self.phase, Phase::Queued { .. }) || deployment != self.deployment {
+            decision.entries.push(Entry::Started { deployment });
+        }
+        for (id, call) in &self.open {
+            let OpenCall::Do { config, attempt, state } = call else { continue };
+            match state {
+                DoState::Interrupted if config.is_at_most_once() => {
+                    let outcome = Outcome::Lost(error_text::attempt_lost());
+                    decision.entries.push(Entry::Settled { call: *id, outcome });
+                }
+                DoState::Ready if config.is_at_most_once() => {
+                    decision.entries.push(Entry::AttemptStarted { call: *id, attempt: *attempt });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn decide_lost(&self, charged: bool, decision: &mut Decision) {
+        decision.detach = true;
+        if matches!(self.phase, Phase::Pausing { .. }) {
+            decision.entries.push(Entry::Paused);
+        }
+        if charged && !self.is_final() {
+            decision.entries.push(Entry::WorkerKilled);
+            let kills = self.kills + 1;
+            if kills >= WORKER_KILLS_MAX {
+                decision.entries.push(Entry::Errored { error: error_text::worker_killed(kills) });
+            }
+        }
+    }
+
+    fn decide_report(&self, report: Report, now: Millis, decision: &mut Decision) -> Result<(), Rejection> {
+        match report {
+            Report::Forgotten => decision.detach = true,
+            _ if self.is_final() => {}
+            Report::Begin { call, parent, name, count, kind, started } => {
+                self.check_new_call(call, &name, matches!(kind, BeginKind::Do(_)))?;
+                self.decide_begin(call, parent, name, count, kind, started, now, decision);
+            }
+            Report::Did { call, parent, name, count, config, value } => {
+                self.check_new_call(call, &name, true)?;
+                check_size(&value).map_err(|_| Rejection::Protocol("a result above 1 MiB"))?;
+                decision.entries.push(Entry::Did { call, parent, name, count, config, value });
+                decision.tells.push(Tell::Held(call));
+            }
+            Report::Started { call, attempt } => self.decide_started(call, attempt, decision),
+            Report::Succeeded { call, attempt, value } => {
+                check_size(&value).map_err(|_| Rejection::Protocol("a result above 1 MiB"))?;
+                if self.in_flight(call, attempt).is_some() {
+                    decision.entries.push(Entry::Settled { call, outcome: Outcome::Done { attempt, value } });
+                    decision.tells.push(Tell::Held(call));
+                }
+            }
+            Report::Failed { call, attempt, error, severity, delay_ms } => {
+                if let Some(config) = self.in_flight(call, attempt) {
+                    self.decide_failed(call, config, attempt, error, severity, delay_ms, now, decision);
+                }
+            }
+            Report::Completed(output) => {
+                check_size(&output).map_err(|_| Rejection::Protocol("an output above 1 MiB"))?;
+                decision.entries.push(Entry::Completed { output });
+                decision.detach = true;
+            }
+            Report::Threw(error) => {
+                decision.entries.push(Entry::Errored { error });
+                decision.detach = true;
+            }
+            Report::Quiesced => {
+                if matches!(self.phase, Phase::Pausing { .. }) {
+                    decision.entries.push(Entry::Paused);
+                    decision.tells.push(Tell::Forget { force: true });
+                }
+            }
+            Report::Busy => {}
+            Report::Diverged(message) => decision.entries.push(Entry::Diverged { message }),
+        }
+        Ok(())
+    }
+
+    fn check_new_call(&self, call: CallId, name: &str, is_step: bool) -> Result<(), Rejection> {
+        if call.0 != self.calls {
+            return Err(Rejection::Protocol("a call out of order"));
+        }
+        if !names::is_step_name(name) {
+            return Err(Rejection::Protocol("a step name that is not valid"));
+        }
+        if self.calls >= CALLS_MAX || (is_step && self.steps >= STEPS_MAX) {
+            return Err(Rejection::Protocol("more calls than an instance may make"));
+        }
+        Ok(())
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the members of one message")]
+    fn decide_begin(
+        &self,
+        call: CallId,
+        parent: Option<CallId>,
+        name: String,
+        count: u32,
+        kind: BeginKind,
+        started: bool,
+        now: Millis,
+        decision: &mut Decision,
+    ) {
+        let in_time = |ms: u64| now.saturating_add_unsigned(ms.min(DELAY_MS_MAX));
+        let mut after = None;
+        let kind = match kind {
+            BeginKind::Do(config) => {
+                if !started && matches!(self.phase, Phase::Running { .. }) {
+                    after = Some(config.is_at_most_once());
+                }
+                StepKind::Do(config)
+            }
+            BeginKind::Sleep { ms } => StepKind::Sleep { until: in_time(ms) },
+            BeginKind::SleepUntil { at } => StepKind::SleepUntil { until: at.min(in_time(DELAY_MS_MAX)) },
+            BeginKind::Wait { event_type, timeout_ms } => {
+                StepKind::Wait { event_type, timeout_ms, until: in_time(timeout_ms) }
+            }
+        };
+        let buffered = match &kind {
+            StepKind::Wait { event_type, .. } => self.events.iter().find(|event| *event.event_type == **event_type),
+            _ => None,
+        };
+        decision.entries.push(Entry::Begun { call, parent, name, count, kind, started });
+        if let Some(at_most_once) = after {
+            if at_most_once {
+                decision.entries.push(Entry::AttemptStarted { call, attempt: 1 });
+            }
+            decision.tells.push(Tell::Attempt(call, 1));
+        }
+        if let Some(event) = buffered {
+            let (seq, at, event_type) = (event.seq, event.at, Arc::clone(&event.event_type));
+            decision.settle(call, Outcome::Event { seq }, Settlement::Event { seq, at, event_type, payload: None });
+        }
+    }
+
+    fn decide_started(&self, call: CallId, attempt: u32, decision: &mut Decision) {
+        if let Some(OpenCall::Do { attempt: next, state, .. }) = self.open.get(&call)
+            && *next == attempt
+            && !matches!(state, DoState::InFlight { .. })
+        {
+            decision.entries.push(Entry::AttemptStarted { call, attempt });
+        }
+    }
+
+    /// The configuration of a call whose attempt `number` is in flight; a report about any other comes too late.
+    fn in_flight(&self, call: CallId, number: u32) -> Option<&StepConfig> {
+        match self.open.get(&call) {
+            Some(OpenCall::Do { config, attempt, state: DoState::InFlight { .. } }) if *attempt == number => {
+                Some(config)
+            }
+            _ => None,
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the members of one message")]
+    fn decide_failed(
+        &self,
+        call: CallId,
+        config: &StepConfig,
+        attempt: u32,
+        error: ErrorRecord,
+        severity: Severity,
+        delay_ms: Option<u64>,
+        now: Millis,
+        decision: &mut Decision,
+    ) {
+        match severity {
+            Severity::Ordinary => {
+                if !self.decide_retry(call, config, attempt, error, delay_ms, now, decision) {
+                    decision.tells.push(Tell::Held(call));
+                }
+            }
+            Severity::NonRetryable => {
+                decision.entries.push(Entry::AttemptFailed { call, attempt, error, retry_at: None });
+                decision.tells.push(Tell::Held(call));
+            }
+            Severity::Fatal => {
+                let ended = Entry::Errored { error: error.clone() };
+                decision.entries.extend([Entry::AttemptFailed { call, attempt, error, retry_at: None }, ended]);
+                decision.tells.push(Tell::Forget { force: true });
+            }
+        }
+    }
+
+    fn decide_event(
+        &self,
+        event_type: String,
+        payload: Payload,
+        now: Millis,
+        decision: &mut Decision,
+    ) -> Result<(), Rejection> {
+        if self.is_final() {
+            return Err(Rejection::InFiniteState);
+        }
+        if !names::is_event_type(&event_type) {
+            return Err(Rejection::InvalidEventType);
+        }
+        check_size(&payload)?;
+        let waiter = self.open.iter().find_map(|(id, call)| match call {
+            OpenCall::Wait(waiting) if *waiting.event_type == *event_type => Some(*id),
+            _ => None,
+        });
+        let full = self.events.len() >= EVENTS_BUFFERED_MAX
+            || self.events_bytes + payload.value_bytes > EVENTS_BUFFERED_BYTES_MAX;
+        if waiter.is_none() && full {
+            return Err(Rejection::TooManyEvents);
+        }
+        let seq = self.next_seq;
+        decision.entries.push(Entry::EventReceived { event_type: event_type.clone(), payload: payload.clone() });
+        if let Some(call) = waiter {
+            let settlement =
+                Settlement::Event { seq, at: now, event_type: Arc::from(event_type), payload: Some(payload) };
+            decision.settle(call, Outcome::Event { seq }, settlement);
+        }
+        Ok(())
+    }
+
+    fn decide_pause(&self, decision: &mut Decision) {
+        match self.phase {
+            Phase::Queued { .. } | Phase::Running { .. } if self.run.is_none() => decision.entries.push(Entry::Paused),
+            Phase::Running { .. } if self.only_waits() => {
+                decision.entries.push(Entry::Paused);
+                decision.tells.push(Tell::Forget { force: true });
+            }
+            Phase::Queued { .. } | Phase::Running { .. } => {
+                decision.entries.push(Entry::PauseRequested);
+                decision.tells.push(Tell::Stop);
+            }
+            _ => {}
+        }
+    }
+
+    fn decide_resume(&self, decision: &mut Decision) {
+        match self.phase {
+            Phase::Paused { .. } => decision.entries.push(Entry::Resumed),
+            Phase::Pausing { .. } => {
+                decision.entries.push(Entry::Resumed);
+                decision.tells.push(Tell::Go);
+                for (id, call) in &self.open {
+                    if let OpenCall::Do { config, attempt, state: DoState::Ready } = call {
+                        if config.is_at_most_once() {
+                            decision.entries.push(Entry::AttemptStarted { call: *id, attempt: *attempt });
+                        }
+                        decision.tells.push(Tell::Attempt(*id, *attempt));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn decide_terminate(&self, decision: &mut Decision) -> Result<(), Rejection> {
+        if self.is_final() {
+            return Err(Rejection::CannotTerminate);
+        }
+        decision.entries.push(Entry::Terminated);
+        decision.tells.push(Tell::Forget { force: true });
+        Ok(())
+    }
+}
+
+fn check_size(payload: &Payload) -> Result<(), Rejection> {
+    let bytes = payload.value_bytes;
+    if bytes > VALUE_BYTES_MAX { Err(Rejection::ValueTooLarge { bytes }) } else { Ok(()) }
+}

@@ -1,0 +1,290 @@
+//! Who runs next, and where.
+//!
+//! Ready instances stand in one queue for each (workflow, deployment); the queues take turns, so that a workflow with a
+//! million ready instances does not keep another waiting. A run needs a place (concurrency limits of the workflow and
+//! of the server) and room in a session of its deployment. Suspects of having killed a worker stand in queues of their
+//! own and run one at a time.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use crate::limits::SESSION_RUNS_MAX;
+use crate::{DeploymentId, InstanceKey, SessionId, WorkflowId};
+
+/// Whose code runs, and whether one run at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Pool {
+    /// Whose code.
+    pub deployment: DeploymentId,
+    /// One run at a time, to find out who kills workers.
+    pub quarantine: bool,
+}
+
+/// Where an instance stands in line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Line {
+    /// Its workflow.
+    pub workflow: WorkflowId,
+    /// Its pool.
+    pub pool: Pool,
+}
+
+/// The next instance to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placement {
+    /// Which.
+    pub key: InstanceKey,
+    /// Its workflow, a place of which it has taken.
+    pub workflow: WorkflowId,
+    /// Where.
+    pub session: SessionId,
+}
+
+#[derive(Debug, Default)]
+struct Places {
+    limit: Option<usize>,
+    taken: usize,
+}
+
+impl Places {
+    fn has_room(&self) -> bool {
+        self.limit.is_none_or(|limit| self.taken < limit)
+    }
+}
+
+#[derive(Debug)]
+struct SessionLoad {
+    pool: Pool,
+    runs: usize,
+    open: bool,
+}
+
+/// Ready queues, places and sessions.
+#[derive(Debug, Default)]
+pub struct Scheduler {
+    lines: BTreeMap<Line, VecDeque<InstanceKey>>,
+    turns: VecDeque<Line>,
+    places: HashMap<WorkflowId, Places>,
+    server: Places,
+    sessions: BTreeMap<SessionId, SessionLoad>,
+    wanted: Vec<Pool>,
+}
+
+impl Scheduler {
+    /// A scheduler that lets at most `runs_max` instances run at once, waiting ones apart.
+    #[must_use]
+    pub fn new(runs_max: usize) -> Self {
+        Self { server: Places { limit: Some(runs_max), taken: 0 }, ..Self::default() }
+    }
+
+    /// Sets how many instances of a workflow may run at once.
+    pub fn set_limit(&mut self, workflow: WorkflowId, limit: Option<usize>) {
+        self.places.entry(workflow).or_default().limit = limit;
+    }
+
+    /// A session takes runs.
+    pub fn add_session(&mut self, session: SessionId, pool: Pool) {
+        self.sessions.insert(session, SessionLoad { pool, runs: 0, open: true });
+    }
+
+    /// A session takes no further runs.
+    pub fn close_session(&mut self, session: SessionId) {
+        if let Some(load) = self.sessions.get_mut(&session) {
+            load.open = false;
+        }
+    }
+
+    /// A session is gone. Its runs must have been [`Scheduler::leave`]d.
+    pub fn remove_session(&mut self, session: SessionId) {
+        self.sessions.remove(&session);
+    }
+
+    /// The pool of a session.
+    #[must_use]
+    pub fn pool_of(&self, session: SessionId) -> Option<Pool> {
+        self.sessions.get(&session).map(|load| load.pool)
+    }
+
+    /// Runs in a session, those that wait included.
+    #[must_use]
+    pub fn runs_in(&self, session: SessionId) -> usize {
+        self.sessions.get(&session).map_or(0, |load| load.runs)
+    }
+
+    /// Ready instances.
+    #[must_use]
+    pub fn ready_count(&self) -> usize {
+        self.lines.values().map(VecDeque::len).sum()
+    }
+
+    /// Puts an instance at the end of its line.
+    pub fn enqueue(&mut self, key: InstanceKey, line: Line) {
+        let queue = self.lines.entry(line).or_insert_with(|| {
+            self.turns.push_back(line);
+            VecDeque::new()
+        });
+        queue.push_back(key);
+    }
+
+    /// Takes the next instance that can run, with its place and its room in a session. Pools that are missing a session
+    /// are noted for [`Scheduler::take_wanted`].
+    pub fn place_next(&mut self) -> Option<Placement> {
+        if !self.server.has_room() {
+            return None;
+        }
+        for _ in 0..self.turns.len() {
+            let line = self.turns.pop_front()?;
+            if let Some(placement) = self.place_from(line) {
+                return Some(placement);
+            }
+        }
+        None
+    }
+
+    fn place_from(&mut self, line: Line) -> Option<Placement> {
+        let Some(queue) = self.lines.get_mut(&line) else { return None };
+        if queue.is_empty() {
+            self.lines.remove(&line);
+            return None;
+        }
+        self.turns.push_back(line);
+        if !self.places.entry(line.workflow).or_default().has_room() {
+            return None;
+        }
+        let Some(session) = roomiest(&self.sessions, line.pool) else {
+            self.want(line.pool);
+            return None;
+        };
+        let key = queue.pop_front()?;
+        self.take_place(line.workflow);
+        self.sessions.get_mut(&session)?.runs += 1;
+        Some(Placement { key, workflow: line.workflow, session })
+    }
+
+    fn want(&mut self, pool: Pool) {
+        let has_session = self.sessions.values().any(|load| load.pool == pool && load.open);
+        if !has_session && !self.wanted.contains(&pool) {
+            self.wanted.push(pool);
+        }
+    }
+
+    /// Pools that have ready instances and no session, since the last call.
+    pub fn take_wanted(&mut self) -> Vec<Pool> {
+        std::mem::take(&mut self.wanted)
+    }
+
+    /// Whether an instance of this workflow could take a place now.
+    #[must_use]
+    pub fn has_place(&self, workflow: WorkflowId) -> bool {
+        self.server.has_room() && self.places.get(&workflow).is_none_or(Places::has_room)
+    }
+
+    /// Takes a place for a run that waited.
+    pub fn take_place(&mut self, workflow: WorkflowId) {
+        self.places.entry(workflow).or_default().taken += 1;
+        self.server.taken += 1;
+    }
+
+    /// Gives up a place, because the run waits or has ended.
+    pub fn release_place(&mut self, workflow: WorkflowId) {
+        let places = self.places.entry(workflow).or_default();
+        debug_assert!(places.taken > 0 && self.server.taken > 0, "a place is released once");
+        places.taken = places.taken.saturating_sub(1);
+        self.server.taken = self.server.taken.saturating_sub(1);
+    }
+
+    /// A run has left its session.
+    pub fn leave(&mut self, session: SessionId) {
+        if let Some(load) = self.sessions.get_mut(&session) {
+            debug_assert!(load.runs > 0, "a run leaves its session once");
+            load.runs = load.runs.saturating_sub(1);
+        }
+    }
+}
+
+fn roomiest(sessions: &BTreeMap<SessionId, SessionLoad>, pool: Pool) -> Option<SessionId> {
+    let runs_max = if pool.quarantine { 1 } else { SESSION_RUNS_MAX };
+    sessions
+        .iter()
+        .filter(|(_, load)| load.pool == pool && load.open && load.runs < runs_max)
+        .min_by_key(|(_, load)| load.runs)
+        .map(|(session, _)| *session)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POOL: Pool = Pool { deployment: DeploymentId(1), quarantine: false };
+
+    fn line(workflow: u32) -> Line {
+        Line { workflow: WorkflowId(workflow), pool: POOL }
+    }
+
+    fn placed(scheduler: &mut Scheduler) -> Vec<u64> {
+        std::iter::from_fn(|| scheduler.place_next()).map(|placement| placement.key.0).collect()
+    }
+
+    #[test]
+    fn workflows_take_turns_and_each_is_first_in_first_out() {
+        let mut scheduler = Scheduler::new(100);
+        scheduler.add_session(SessionId(1), POOL);
+        for key in [1, 2, 3] {
+            scheduler.enqueue(InstanceKey(key), line(1));
+        }
+        scheduler.enqueue(InstanceKey(10), line(2));
+        assert_eq!(placed(&mut scheduler), [1, 10, 2, 3]);
+    }
+
+    #[test]
+    fn a_workflow_at_its_limit_waits_and_lets_others_pass() {
+        let mut scheduler = Scheduler::new(100);
+        scheduler.add_session(SessionId(1), POOL);
+        scheduler.set_limit(WorkflowId(1), Some(1));
+        for key in [1, 2] {
+            scheduler.enqueue(InstanceKey(key), line(1));
+        }
+        scheduler.enqueue(InstanceKey(10), line(2));
+        assert_eq!(placed(&mut scheduler), [1, 10]);
+        scheduler.release_place(WorkflowId(1));
+        assert_eq!(placed(&mut scheduler), [2]);
+    }
+
+    #[test]
+    fn the_servers_limit_bounds_all() {
+        let mut scheduler = Scheduler::new(2);
+        scheduler.add_session(SessionId(1), POOL);
+        (1..=3).for_each(|key| scheduler.enqueue(InstanceKey(key), line(1)));
+        assert_eq!(placed(&mut scheduler), [1, 2]);
+    }
+
+    #[test]
+    fn a_pool_without_a_session_is_wanted_once() {
+        let mut scheduler = Scheduler::new(100);
+        scheduler.enqueue(InstanceKey(1), line(1));
+        scheduler.enqueue(InstanceKey(2), line(1));
+        assert_eq!(placed(&mut scheduler), [0; 0]);
+        assert_eq!(scheduler.take_wanted(), [POOL]);
+        assert_eq!(scheduler.take_wanted(), []);
+    }
+
+    #[test]
+    fn runs_spread_over_the_sessions_of_a_deployment() {
+        let mut scheduler = Scheduler::new(100);
+        scheduler.add_session(SessionId(1), POOL);
+        scheduler.add_session(SessionId(2), POOL);
+        (1..=4).for_each(|key| scheduler.enqueue(InstanceKey(key), line(1)));
+        placed(&mut scheduler);
+        assert_eq!([SessionId(1), SessionId(2)].map(|session| scheduler.runs_in(session)), [2, 2]);
+    }
+
+    #[test]
+    fn suspects_run_one_at_a_time() {
+        let mut scheduler = Scheduler::new(100);
+        let pool = Pool { quarantine: true, ..POOL };
+        scheduler.add_session(SessionId(1), pool);
+        (1..=2).for_each(|key| scheduler.enqueue(InstanceKey(key), Line { pool, ..line(1) }));
+        assert_eq!(placed(&mut scheduler), [1]);
+        scheduler.leave(SessionId(1));
+        assert_eq!(placed(&mut scheduler), [2]);
+    }
+}
