@@ -40,7 +40,8 @@ impl Metafile {
         let main = report.outputs.iter().find(|(path, _)| file_name(path) == main_module);
         let main = main.map(|(_, output)| output.clone());
         let main = main.ok_or_else(|| BundleError::Metafile { detail: format!("it does not name {main_module}") })?;
-        let inputs = report.inputs.into_keys().filter_map(|path| real_file(&path)).collect();
+        let mut inputs: Vec<_> = report.inputs.into_keys().filter_map(|path| real_file(&path)).collect();
+        inputs.dedup();
         Ok(Self { inputs, main })
     }
 
