@@ -42,20 +42,29 @@ pub enum ConfigError {
     #[error("{}:{line}: {message}", .file.display())]
     Syntax { file: PathBuf, line: u32, message: String },
     /// Readable, but some values are wrong.
-    #[error("{}", Listed(file, problems))]
-    Invalid { file: PathBuf, problems: Vec<Problem> },
+    #[error("{}", Listed { file, problems, warnings })]
+    Invalid { file: PathBuf, problems: Vec<Problem>, warnings: Vec<Problem> },
 }
 
-struct Listed<'a>(&'a Path, &'a [Problem]);
+/// Warnings come too: a misspelt key is one, and the reason why another key is missing.
+struct Listed<'a> {
+    file: &'a Path,
+    problems: &'a [Problem],
+    warnings: &'a [Problem],
+}
 
 impl fmt::Display for Listed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let file = self.0.display().to_string();
-        for (index, problem) in self.1.iter().enumerate() {
+        let file = self.file.display().to_string();
+        for (index, problem) in self.problems.iter().enumerate() {
             if index > 0 {
                 f.write_char('\n')?;
             }
             problem.write(f, &file)?;
+        }
+        for warning in self.warnings {
+            f.write_str("\nwarning: ")?;
+            warning.write(f, &file)?;
         }
         Ok(())
     }
@@ -79,11 +88,11 @@ impl Diagnostics {
 
     /// The warnings in the order of the file, or an error with every problem in that order.
     pub fn finish(mut self, file: &Path) -> Result<Vec<String>, ConfigError> {
-        if !self.errors.is_empty() {
-            self.errors.sort_by_key(|problem| problem.line);
-            return Err(ConfigError::Invalid { file: file.to_owned(), problems: self.errors });
-        }
+        self.errors.sort_by_key(|problem| problem.line);
         self.warnings.sort_by_key(|problem| problem.line);
+        if !self.errors.is_empty() {
+            return Err(ConfigError::Invalid { file: file.to_owned(), problems: self.errors, warnings: self.warnings });
+        }
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Ok(self.warnings.iter().map(|warning| written(warning, &name)).collect())
     }
@@ -99,14 +108,16 @@ fn written(problem: &Problem, file: &str) -> String {
 pub(super) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let distances = known.into_iter().map(|candidate| (edit_distance(word, candidate), candidate));
     match distances.min() {
-        Some((distance, candidate)) if distance <= farthest(word) => format!(" (did you mean \"{candidate}\"?)"),
+        Some((distance, candidate)) if distance <= farthest(word) || candidate.starts_with(word) => {
+            format!(" (did you mean \"{candidate}\"?)")
+        }
         _ => String::new(),
     }
 }
 
-/// A third of the letters may be wrong; more is another word.
+/// Half of a short word's letters may be wrong, three of a long one's; more is another word.
 fn farthest(word: &str) -> usize {
-    (word.chars().count() / 3).max(1)
+    (word.chars().count() / 2).clamp(1, 3)
 }
 
 fn edit_distance(left: &str, right: &str) -> usize {
@@ -135,6 +146,7 @@ mod tests {
         check("compatability_date", " (did you mean \"compatibility_date\"?)");
         check("var", " (did you mean \"vars\"?)");
         check("nam", " (did you mean \"name\"?)");
+        check("nmae", " (did you mean \"name\"?)");
         check("zebra", "");
     }
 }

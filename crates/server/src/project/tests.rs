@@ -61,23 +61,28 @@ fn mistakes_are_named_with_file_line_key_and_advice() {
     let whole = |text: &str| Project::new(&[("wrangler.toml", text)]);
     let workflow = |rest: &str| toml(&format!("[[workflows]]\nbinding = \"W\"\n{rest}"));
     let json = |text: &str| Project::new(&[("wrangler.jsonc", text)]);
-    insta::assert_snapshot!(snapshot(&[
+    let report = snapshot(&[
         ("no configuration", Project::new(&[]), None),
         ("broken TOML", toml("vars = [\n"), None),
         ("broken JSON", json("{\n  \"name\": \"w\"\n  \"main\": 1\n}"), None),
         ("JSON that is no object", json("[]"), None),
         ("nothing in it", whole(""), None),
         (
+            "a misspelt key that must be there",
+            whole("nmae = \"w\"\nmain = \"src/index.ts\"\ncompatibility_date = \"2024-12-01\""),
+            None,
+        ),
+        (
             "wrong types",
             whole(
-                "name = 1\nmain = []\ncompatibility_date = 2024-01-01\ncompatibility_flags = \"x\"\nminify = \"yes\""
+                "name = 1\nmain = []\ncompatibility_date = 2024-01-01\ncompatibility_flags = \"x\"\nminify = \"yes\"",
             ),
-            None
+            None,
         ),
         (
             "main that does not exist",
             whole("name = \"w\"\nmain = \"src/gone.ts\"\ncompatibility_date = \"2024-12-01\""),
-            None
+            None,
         ),
         ("Python", whole("name = \"w\"\nmain = \"src/index.py\"\ncompatibility_date = \"2024-12-01\""), None),
         ("bad script name", whole(&HEAD.replace("\"w\"", "\"My Worker\"")), None),
@@ -87,21 +92,21 @@ fn mistakes_are_named_with_file_line_key_and_advice() {
         (
             "bindings that Stepwell does not have",
             toml(
-                "[[kv_namespaces]]\nbinding = \"KV\"\nid = \"1\"\n[[r2_buckets]]\nbinding = \"R2\"\nbucket_name = \"b\"\n[[queues.producers]]\nbinding = \"Q\"\nqueue = \"q\"\n[durable_objects]\nbindings = [{ name = \"DO\", class_name = \"D\" }]\n[ai]\nbinding = \"AI\""
+                "[[kv_namespaces]]\nbinding = \"KV\"\nid = \"1\"\n[[r2_buckets]]\nbinding = \"R2\"\nbucket_name = \"b\"\n[[queues.producers]]\nbinding = \"Q\"\nqueue = \"q\"\n[durable_objects]\nbindings = [{ name = \"DO\", class_name = \"D\" }]\n[ai]\nbinding = \"AI\"",
             ),
-            None
+            None,
         ),
         (
             "such keys with nothing in them",
             toml("kv_namespaces = []\nno_bundle = false\n[durable_objects]\nbindings = []\n[triggers]\ncrons = []"),
-            None
+            None,
         ),
         (
             "what has no effect is silent, what is lost is said",
             toml(
-                "account_id = \"1\"\nworkers_dev = true\n[observability]\nenabled = true\n[triggers]\ncrons = [\"* * * * *\"]"
+                "account_id = \"1\"\nworkers_dev = true\n[observability]\nenabled = true\n[triggers]\ncrons = [\"* * * * *\"]",
             ),
-            None
+            None,
         ),
         ("workflow without fields", toml("[[workflows]]\n"), None),
         ("workflows that are no list", toml("workflows = { binding = \"W\" }"), None),
@@ -109,78 +114,80 @@ fn mistakes_are_named_with_file_line_key_and_advice() {
         (
             "workflow name with 65 characters",
             workflow(&format!("name = \"{}\"\nclass_name = \"C\"", "x".repeat(65))),
-            None
+            None,
         ),
         ("bad class name", workflow("name = \"w\"\nclass_name = \"My-Class\""), None),
         (
             "duplicate workflow",
             workflow(
-                "name = \"w\"\nclass_name = \"C\"\n[[workflows]]\nbinding = \"X\"\nname = \"w\"\nclass_name = \"D\""
+                "name = \"w\"\nclass_name = \"C\"\n[[workflows]]\nbinding = \"X\"\nname = \"w\"\nclass_name = \"D\"",
             ),
-            None
+            None,
         ),
         (
             "duplicate binding",
             workflow("name = \"w\"\nclass_name = \"C\"\n[[d1_databases]]\nbinding = \"W\"\n[vars]\nW = 1"),
-            None
+            None,
         ),
         (
             "workflow settings",
             workflow(
-                "name = \"w\"\nclass_name = \"C\"\nlimit = 1\nremote = true\nschedules = [\"nightly\"]\njurisdiction = \"mars\"\n[workflows.limits]\nsteps = 0"
+                "name = \"w\"\nclass_name = \"C\"\nlimit = 1\nremote = true\nschedules = [\"nightly\"]\njurisdiction = \"mars\"\n[workflows.limits]\nsteps = 0",
             ),
-            None
+            None,
         ),
         (
             "more steps than in production",
             workflow("name = \"w\"\nclass_name = \"C\"\nlimits = { steps = 30000 }"),
-            None
+            None,
         ),
         (
             "settings of a workflow in another script",
             workflow("name = \"w\"\nclass_name = \"C\"\nscript_name = \"other\"\nlimits = { steps = 5 }"),
-            None
+            None,
         ),
         (
             "services and databases",
             toml("[[services]]\nbinding = \"S\"\n[[d1_databases]]\ndatabase_name = 5\ndatabse_id = \"x\""),
-            None
+            None,
         ),
         ("a date as a var", toml("[vars]\nRELEASED = 2024-01-01"), None),
         (
             "rules",
             toml(
-                "[[rules]]\ntype = \"Txt\"\nglobs = [\"**/*.md\"]\n[[rules]]\ntype = \"Text\"\nglobs = [\"src/*.md\", \"**/*.js\"]"
+                "[[rules]]\ntype = \"Txt\"\nglobs = [\"**/*.md\"]\n[[rules]]\ntype = \"Text\"\nglobs = [\"src/*.md\", \"**/*.js\"]",
             ),
-            None
+            None,
         ),
-    ]));
+    ]);
+    insta::assert_snapshot!(report);
 }
 
 #[test]
 fn environments_inherit_and_warn_as_in_wrangler() {
     let base = "minify = true\n[vars]\nA = \"top\"\nB = \"top\"\n[[workflows]]\nbinding = \"W\"\nname = \"w\"\nclass_name = \"C\"\n";
     let with = |environment: &str| toml(&format!("{base}{environment}"));
-    insta::assert_snapshot!(snapshot(&[
+    let report = snapshot(&[
         ("not asked for", with("[env.staging]\n"), None),
         ("nothing repeated", with("[env.staging]\n"), Some("staging")),
         (
             "vars in part",
             with(
-                "[env.staging.vars]\nA = \"staging\"\n[[env.staging.workflows]]\nbinding = \"W\"\nname = \"w2\"\nclass_name = \"C\"\n"
+                "[env.staging.vars]\nA = \"staging\"\n[[env.staging.workflows]]\nbinding = \"W\"\nname = \"w2\"\nclass_name = \"C\"\n",
             ),
-            Some("staging")
+            Some("staging"),
         ),
         (
             "unknown key, and one of the top level",
             with("[env.staging]\nmian = \"x\"\nalias = {}\nvars = {}\nworkflows = []"),
-            Some("staging")
+            Some("staging"),
         ),
         ("misspelt", with("[env.staging]\n"), Some("stagng")),
         ("no environments at all", with(""), Some("staging")),
         ("an error inside", with("[env.staging]\nmain = \"gone.ts\"\nvars = 5\nworkflows = [5]"), Some("staging")),
         ("bad name", toml("[env.Staging]\n"), Some("Staging")),
-    ]));
+    ]);
+    insta::assert_snapshot!(report);
 }
 
 #[test]
@@ -341,23 +348,24 @@ fn mistakes_in_stepwell_toml_are_errors() {
         let config = format!("{HEAD}[[d1_databases]]\nbinding = \"A\"\ndatabase_id = \"main-id\"\n");
         Project::new(&[("wrangler.toml", &config), ("stepwell.toml", text)])
     };
-    insta::assert_snapshot!(snapshot(&[
+    let report = snapshot(&[
         ("unknown keys", with("[devv]\n"), None),
         ("unknown keys in dev", with("[dev.outbund]\n\"a.example\" = \"x\"\n"), None),
         (
             "a URL, a number, a directory without a Worker",
             with(
-                "[dev.outbound]\n\"https://a.example/x\" = \"s\"\n\"b.example\" = 1\n\"c.example\" = \"./src\"\n\"d.example\" = \"./gone\"\n"
+                "[dev.outbound]\n\"https://a.example/x\" = \"s\"\n\"b.example\" = 1\n\"c.example\" = \"./src\"\n\"d.example\" = \"./gone\"\n",
             ),
-            None
+            None,
         ),
         (
             "a database and a file that are not there",
             with("[dev.d1]\nmain-ib = \"./schema.sql\"\nmain-id = \"./schema.sql\"\n"),
-            None
+            None,
         ),
         ("broken", with("[dev\n"), None),
-    ]));
+    ]);
+    insta::assert_snapshot!(report);
 }
 
 #[test]
