@@ -64,15 +64,15 @@ pub fn bundle(project: &ProjectConfig, esbuild: &Path, purpose: Purpose) -> Resu
     let output = tempfile::tempdir().map_err(|source| BundleError::Io { path: std::env::temp_dir(), source })?;
     let mut build =
         esbuild::Build { project, purpose, program: esbuild, output: output.path(), requires: Requires::Unseen };
-    let mut stderr = build.run()?;
+    let mut printed = build.run()?;
     let mut metafile = build.metafile()?;
     if metafile.requires_node_modules() && project.node_modules().are_on() {
         build.requires = Requires::Node;
-        stderr = build.run()?;
+        printed = build.run()?;
         metafile = build.metafile()?;
     }
     check(project, &metafile)?;
-    collect(project, &build, &metafile, stderr)
+    collect(project, &build, &metafile, &printed)
 }
 
 fn run_custom(custom: &CustomBuild) -> Result<(), BundleError> {
@@ -113,21 +113,25 @@ fn collect(
     project: &ProjectConfig,
     build: &esbuild::Build<'_>,
     metafile: &Metafile,
-    stderr: String,
+    printed: &str,
 ) -> Result<Bundle, BundleError> {
     let main_module = build.main_module();
-    let mut modules = vec![Module {
-        name: main_module.clone(),
-        kind: ModuleKind::EsModule,
-        bytes: read(&build.output.join(&main_module))?,
-    }];
-    for name in metafile.copied_modules() {
-        let file = name.split('?').next().unwrap_or(&name);
+    let mut main = read(&build.output.join(&main_module))?;
+    let mut modules = Vec::new();
+    for import in metafile.copied_modules() {
+        let file = import.split('?').next().unwrap_or(&import);
+        if file != import {
+            main = without_suffix(&main, &import, file);
+        }
         let kind = project.build.rules.kind_of_file(file).unwrap_or(ModuleKind::Data);
-        modules.push(Module { kind, bytes: read(&build.output.join(file))?, name });
+        modules.push(Module { name: file.to_owned(), kind, bytes: read(&build.output.join(file))? });
     }
-    let mut warnings: Vec<String> =
-        Some(stderr.trim_end().to_owned()).filter(|text| !text.is_empty()).into_iter().collect();
+    modules.dedup_by(|second, first| second.name == first.name);
+    modules.insert(0, Module { name: main_module.clone(), kind: ModuleKind::EsModule, bytes: main });
+    let mut warnings = Vec::new();
+    if !printed.is_empty() {
+        warnings.push(printed.to_owned());
+    }
     if !project.node_modules().are_on() {
         warnings.extend(metafile.node_imports().map(needs_nodejs_compat));
     }
@@ -139,6 +143,12 @@ fn collect(
         modules,
         warnings,
     })
+}
+
+/// workerd's two module registries disagree about `?module`, so it goes, as in wrangler. The names hold a hash of the
+/// file's content and occur nowhere else.
+fn without_suffix(main: &[u8], import: &str, file: &str) -> Vec<u8> {
+    String::from_utf8_lossy(main).replace(import, file).into_bytes()
 }
 
 fn needs_nodejs_compat(module: &str) -> String {

@@ -140,7 +140,7 @@ fn check_handling(handling: Handling, field: &Field<'_>, diagnostics: &mut Diagn
     match handling {
         Handling::Read | Handling::NoEffect => {}
         Handling::Warned(what) => {
-            diagnostics.warn(field.node.line, field.path.as_str(), format!("ignored: {what} yet"))
+            diagnostics.warn(field.node.line, field.path.as_str(), format!("ignored: {what} yet"));
         }
         Handling::Refused(what) => {
             let message = format!("Stepwell does not have {what} yet; remove it to run this Worker here");

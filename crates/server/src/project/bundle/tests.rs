@@ -108,11 +108,11 @@ fn text_data_and_wasm_files_become_modules() {
             ("a.txt", ModuleKind::Text, "a".to_owned()),
             ("b.bin", ModuleKind::Data, "b".to_owned()),
             ("m.wasm", ModuleKind::Wasm, "m".to_owned()),
-            ("m.wasm?module", ModuleKind::Wasm, "m".to_owned()),
             ("n.md", ModuleKind::Text, "n".to_owned()),
             ("q.sql", ModuleKind::Text, "q".to_owned()),
         ]
     );
+    assert!(!main_text(&bundle).contains("?module"));
     for module in &bundle.modules[1..] {
         assert!(main_text(&bundle).contains(&format!("\"./{}\"", module.name)), "{}", module.name);
     }
