@@ -248,7 +248,7 @@ fn warn_of_remote(section: &Section<'_>, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// Bindings and vars share one `env`; `names` are (name, kind, key path).
+/// Bindings and vars share one `env`; `names` are pairs of name and kind.
 pub(super) fn refuse_duplicates(names: &[(String, &'static str)], diagnostics: &mut Diagnostics) {
     let mut kinds_by_name: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (name, kind) in names {

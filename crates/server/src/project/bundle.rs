@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::{CustomBuild, ModuleKind, ProjectConfig};
-use esbuild::Requires;
+use esbuild::NodeUse;
 use metafile::Metafile;
 
 /// A Worker as it is uploaded.
@@ -63,11 +63,10 @@ pub fn bundle(project: &ProjectConfig, esbuild: &Path, purpose: Purpose) -> Resu
     }
     let output = tempfile::tempdir().map_err(|source| BundleError::Io { path: std::env::temp_dir(), source })?;
     let mut build =
-        esbuild::Build { project, purpose, program: esbuild, output: output.path(), requires: Requires::Unseen };
+        esbuild::Build { project, purpose, program: esbuild, output: output.path(), node_use: NodeUse::default() };
     let mut printed = build.run()?;
     let mut metafile = build.metafile()?;
-    if metafile.requires_node_modules() && project.node_modules().are_on() {
-        build.requires = Requires::Node;
+    while project.node_modules().are_on() && build.node_use.learn(&metafile) {
         printed = build.run()?;
         metafile = build.metafile()?;
     }
@@ -133,11 +132,11 @@ fn collect(
         warnings.push(printed.to_owned());
     }
     if !project.node_modules().are_on() {
-        warnings.extend(metafile.node_imports().map(needs_nodejs_compat));
+        warnings.extend(metafile.node_imports().into_iter().map(needs_nodejs_compat));
     }
     Ok(Bundle {
         source_map: Some(build.source_map()?),
-        inputs: metafile.inputs().map(|file| project.root.join(file)).collect(),
+        inputs: metafile.inputs().map(|file| esbuild::normalized(&project.root.join(file))).collect(),
         exports: metafile.exports().to_vec(),
         main_module,
         modules,

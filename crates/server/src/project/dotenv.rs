@@ -1,10 +1,11 @@
 //! Local secrets, found and read as wrangler finds and reads them: `.dev.vars.<env>` else `.dev.vars`; without either,
-//! `.env`, `.env.local`, `.env.<env>` and `.env.<env>.local`, later files over earlier ones, with `$NAME` expanded.
+//! `.env`, `.env.local`, `.env.<env>` and `.env.<env>.local`, later files over earlier ones, with `$NAME` expanded. Left out: the
+//! whole environment of the process as secrets (`CLOUDFLARE_INCLUDE_PROCESS_ENV`).
 
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::diagnostics::ConfigError;
@@ -43,7 +44,7 @@ impl LocalSecrets {
         match fs::read_to_string(path) {
             Ok(text) => Ok(Some(text)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(ConfigError::Unreadable { file: path.to_owned(), source: io::Error::other(source) }),
+            Err(source) => Err(ConfigError::Unreadable { file: path.to_owned(), source }),
         }
     }
 }

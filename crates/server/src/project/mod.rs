@@ -82,6 +82,18 @@ impl ProjectConfig {
         Self::load_on(path, environment, &jiff::Zoned::now().strftime("%Y-%m-%d").to_string())
     }
 
+    /// Files and directories to watch when there is no bundle that could name its inputs: those of the configuration, and
+    /// where the sources are.
+    #[must_use]
+    pub fn watched(&self) -> Vec<PathBuf> {
+        let mut paths = self.inputs.clone();
+        match &self.build.custom {
+            Some(custom) => paths.extend(custom.watch_dirs.iter().cloned()),
+            None => paths.extend(self.main.parent().map(Path::to_owned)),
+        }
+        paths
+    }
+
     fn load_on(path: &Path, environment: Option<&str>, today: &str) -> Result<Self, ConfigError> {
         let file = locate(path)?;
         let root = file.parent().unwrap_or(Path::new("/")).to_owned();
@@ -139,7 +151,7 @@ fn read(
     let services = bindings::services(&environment, diagnostics);
     let names = binding_names(&vars, &workflows, &d1, &services);
     bindings::refuse_duplicates(&names, diagnostics);
-    warn_of_hidden(&secrets, &names, diagnostics);
+    refuse_hidden(&secrets, &names, diagnostics);
     vars.retain(|name, _| !secrets.contains_key(name));
     let compatibility = compatibility::read(&environment, today, diagnostics);
     ProjectConfig {
@@ -242,7 +254,7 @@ fn binding_names(
 }
 
 /// A secret of a binding's name would be hidden by the binding.
-fn warn_of_hidden(secrets: &BTreeMap<String, String>, names: &[(String, &'static str)], diagnostics: &mut Diagnostics) {
+fn refuse_hidden(secrets: &BTreeMap<String, String>, names: &[(String, &'static str)], diagnostics: &mut Diagnostics) {
     for (name, kind) in names.iter().filter(|(name, kind)| *kind != "var" && secrets.contains_key(name)) {
         let message = format!("the local secret \"{name}\" has the name of a {kind} binding; rename one of them");
         diagnostics.error(None, "", message);

@@ -1,5 +1,6 @@
 //! The command line of one esbuild run, and what it leaves in its output directory.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
@@ -111,11 +112,26 @@ const REQUIRE_BANNER: &str = "import { createRequire as __stepwellCreateRequire 
     const require = (id) => { const m = __stepwellRequire(id); \
     return Object.prototype.toString.call(m) === \"[object Module]\" && m.default !== undefined ? m.default : m; };";
 
-/// Whether bundled CommonJS code requires Node's modules; it is known only after a first run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Requires {
-    Unseen,
-    Node,
+/// What only a run tells about a Worker's use of Node's modules, and the next run heeds.
+#[derive(Debug, Default)]
+pub(super) struct NodeUse {
+    /// Bundled CommonJS code calls `require` for them.
+    requires: bool,
+    /// Files of packages that are named like one of them, as in `process/browser`; an alias covers these too.
+    package_files: BTreeSet<String>,
+}
+
+impl NodeUse {
+    /// True when `metafile` shows something new, so that another run is needed. It ends: names are only added, and one that
+    /// was added is bundled or an error.
+    pub fn learn(&mut self, metafile: &Metafile) -> bool {
+        let names = metafile.node_imports().into_iter().filter_map(|path| path.strip_prefix("node:"));
+        let files = names.filter(|name| name.contains('/') && !BARE_NODE_MODULES.contains(name));
+        let known = (self.requires, self.package_files.len());
+        self.package_files.extend(files.map(str::to_owned));
+        self.requires |= metafile.requires_node_modules();
+        known != (self.requires, self.package_files.len())
+    }
 }
 
 pub(super) struct Build<'a> {
@@ -123,7 +139,7 @@ pub(super) struct Build<'a> {
     pub purpose: Purpose,
     pub program: &'a Path,
     pub output: &'a Path,
-    pub requires: Requires,
+    pub node_use: NodeUse,
 }
 
 impl Build<'_> {
@@ -139,7 +155,7 @@ impl Build<'_> {
         if output.status.success() {
             return Ok(printed);
         }
-        Err(BundleError::Failed { messages: printed + self.advice(&output.stderr) })
+        Err(BundleError::Failed { messages: without_external_advice(&printed) + self.advice(&printed) })
     }
 
     /// The entry's name with `.js`, as wrangler names it.
@@ -199,8 +215,9 @@ impl Build<'_> {
         if self.project.node_modules() == NodeModules::Bare {
             let bare = BARE_NODE_MODULES.iter().filter(|name| !self.project.build.alias.contains_key(**name));
             arguments.extend(bare.map(|name| format!("--alias:{name}=node:{name}")));
+            arguments.extend(self.node_use.package_files.iter().map(|name| format!("--alias:{name}={name}")));
         }
-        if self.requires == Requires::Node {
+        if self.node_use.requires {
             arguments.push(format!("--banner:js={REQUIRE_BANNER}"));
         }
         arguments
@@ -225,9 +242,7 @@ impl Build<'_> {
         defaults.chain(own).map(|(name, value)| format!("--define:{name}={value}")).collect()
     }
 
-    /// esbuild advises options of its own, which our users cannot set.
-    fn advice(&self, stderr: &[u8]) -> &'static str {
-        let text = String::from_utf8_lossy(stderr);
+    fn advice(&self, text: &str) -> &'static str {
         let node_module = BARE_NODE_MODULES.iter().any(|name| text.contains(&format!("Could not resolve \"{name}\"")));
         match (node_module, self.project.node_modules()) {
             (true, NodeModules::Off) => "\nModules of Node need compatibility_flags = [\"nodejs_compat\"].",
@@ -242,6 +257,13 @@ impl Build<'_> {
     }
 }
 
+/// esbuild advises to mark a path as external, an option that our users do not have.
+fn without_external_advice(messages: &str) -> String {
+    let kept: Vec<_> =
+        messages.lines().filter(|line| !line.trim_start().starts_with("You can mark the path")).collect();
+    kept.join("\n")
+}
+
 fn joined(option: &str, path: &Path) -> OsString {
     let mut text = OsString::from(option);
     text.push(path);
@@ -249,7 +271,7 @@ fn joined(option: &str, path: &Path) -> OsString {
 }
 
 /// Without `.` and `..`, by the text alone.
-fn normalized(path: &Path) -> PathBuf {
+pub(super) fn normalized(path: &Path) -> PathBuf {
     let mut result = PathBuf::new();
     for component in path.components() {
         match component {

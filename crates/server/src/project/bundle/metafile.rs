@@ -64,17 +64,19 @@ impl Metafile {
     }
 
     pub fn requires_node_modules(&self) -> bool {
-        let mut external = self.main.imports.iter().filter(|import| import.external);
-        external.any(|import| import.kind == "require-call" && import.path.starts_with("node:"))
+        self.external_node().any(|import| import.kind == "require-call")
     }
 
-    pub fn node_imports(&self) -> impl Iterator<Item = &str> {
-        let external = self.main.imports.iter().filter(|import| import.external);
-        let mut names: Vec<_> =
-            external.map(|import| import.path.as_str()).filter(|path| path.starts_with("node:")).collect();
+    /// Each once, as `node:fs`.
+    pub fn node_imports(&self) -> Vec<&str> {
+        let mut names: Vec<_> = self.external_node().map(|import| import.path.as_str()).collect();
         names.sort_unstable();
         names.dedup();
-        names.into_iter()
+        names
+    }
+
+    fn external_node(&self) -> impl Iterator<Item = &Import> {
+        self.main.imports.iter().filter(|import| import.external && import.path.starts_with("node:"))
     }
 }
 

@@ -150,6 +150,15 @@ fn dependencies_in_commonjs_may_require_modules_of_node() {
 }
 
 #[test]
+fn files_of_packages_named_like_a_module_of_node_are_bundled() {
+    let index = format!("import p from 'process/browser'; import fs from 'fs/promises'; console.log(p, fs); {HANDLER}");
+    let files = [("src/index.ts", index.as_str()), ("node_modules/process/browser.js", "module.exports = 'from npm';")];
+    let bundle = build(&format!("{DATE}compatibility_flags = [\"nodejs_compat\"]"), &files).unwrap();
+    let text = main_text(&bundle);
+    assert!(text.contains("from npm") && text.contains("\"node:fs/promises\""), "{text}");
+}
+
+#[test]
 fn a_module_of_node_without_the_flag_is_a_warning_or_an_error_with_advice() {
     let prefixed = format!("import fs from 'node:fs'; console.log(fs); {HANDLER}");
     let bundle = build(DATE, &[("src/index.ts", &prefixed)]).unwrap();
