@@ -1,0 +1,95 @@
+//! The one error of all faces: what a user is told, with Cloudflare's codes.
+
+use stepwell_engine::instance::Rejection;
+use stepwell_store::{ChangeError, CommitError, ReadError};
+
+/// An error for a user: what is wrong, where, and what to do. Details for operators go to the log where it arises.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ApiError {
+    /// HTTP status.
+    pub status: u16,
+    /// Cloudflare's code, or one of ours above 20000.
+    pub code: u32,
+    /// For the user.
+    pub message: String,
+}
+
+impl ApiError {
+    /// An error of that status and code.
+    pub fn new(status: u16, code: u32, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into() }
+    }
+
+    /// The request makes no sense.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(400, 10_001, message)
+    }
+
+    /// No such workflow.
+    pub fn no_workflow(name: &str) -> Self {
+        Self::new(
+            404,
+            10_200,
+            format!("workflow {name:?} does not exist; `stepwell workflows list` shows those that do"),
+        )
+    }
+
+    /// No such instance.
+    pub fn no_instance() -> Self {
+        Self::from(Rejection::NotFound)
+    }
+
+    /// No such Worker.
+    pub fn no_script(name: &str) -> Self {
+        Self::new(404, 10_007, format!("Worker {name:?} does not exist; deploy it first"))
+    }
+
+    /// Something of ours failed; the log says what.
+    pub fn internal(detail: impl std::fmt::Display) -> Self {
+        tracing::error!(%detail, "internal error");
+        Self::new(500, 10_001, "internal error; the server's log says more")
+    }
+
+    /// The disk is full: nothing is lost, nothing new is taken.
+    pub fn disk_full() -> Self {
+        Self::new(507, 20_507, "the server's disk is full: it takes no new work until there is room; nothing is lost")
+    }
+}
+
+impl From<Rejection> for ApiError {
+    fn from(rejection: Rejection) -> Self {
+        let (status, code) = match &rejection {
+            Rejection::NotFound => (404, 10_400),
+            Rejection::AlreadyExists => (400, 10_405),
+            Rejection::InFiniteState => (400, 10_401),
+            Rejection::CannotTerminate => (400, 10_402),
+            Rejection::TooManyEvents => (429, 10_429),
+            Rejection::ValueTooLarge { .. } => (413, 10_413),
+            Rejection::InvalidEventType => (400, 10_406),
+            Rejection::Protocol(_) => (500, 10_001),
+        };
+        Self::new(status, code, rejection.to_string())
+    }
+}
+
+impl From<ReadError> for ApiError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Busy => Self::new(503, 20_503, "the server is busy: too many reads wait; try again"),
+            other => Self::internal(other),
+        }
+    }
+}
+
+impl From<ChangeError> for ApiError {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::Commit(CommitError::Busy) => {
+                Self::new(503, 20_503, "the server is busy: too many writes wait; try again")
+            }
+            ChangeError::Commit(other) => Self::internal(other),
+            refused => Self::new(409, 20_409, refused.to_string()),
+        }
+    }
+}

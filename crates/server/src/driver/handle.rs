@@ -1,0 +1,89 @@
+//! What the rest of the server holds of the driver.
+
+use std::sync::Arc;
+
+use stepwell_engine::engine::{Answer, Command, WorkflowSettings};
+use stepwell_engine::instance::Rejection;
+use stepwell_engine::{InstanceKey, Payload, Status, WorkflowId};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::api_error::ApiError;
+
+/// A request to the driver.
+#[derive(Debug)]
+pub(super) enum Request {
+    Create {
+        workflow: WorkflowId,
+        id: Arc<str>,
+        params: Payload,
+        trigger: String,
+        reply: oneshot::Sender<Result<Answer, Rejection>>,
+    },
+    Command {
+        key: InstanceKey,
+        command: Command,
+        reply: oneshot::Sender<Result<Answer, Rejection>>,
+    },
+    /// Says when an instance has ended; at once where it is not in memory, so look again at the store afterwards.
+    Watch {
+        key: InstanceKey,
+        reply: oneshot::Sender<Status>,
+    },
+    Workflow(WorkflowId, WorkflowSettings),
+}
+
+/// The way to the driver. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct DriverHandle {
+    pub(super) requests: mpsc::Sender<Request>,
+}
+
+impl DriverHandle {
+    /// Creates an instance. Durable when it returns. `id` and `params` must be valid.
+    ///
+    /// # Errors
+    /// Where the id is taken, or the server is stopping.
+    pub async fn create(
+        &self,
+        workflow: WorkflowId,
+        id: Arc<str>,
+        params: Payload,
+        trigger: &str,
+    ) -> Result<Answer, ApiError> {
+        let trigger = trigger.to_owned();
+        self.ask(|reply| Request::Create { workflow, id, params, trigger, reply }).await
+    }
+
+    /// Does something to an instance. Durable when it returns.
+    ///
+    /// # Errors
+    /// Where the instance is gone or its state does not allow it.
+    pub async fn command(&self, key: InstanceKey, command: Command) -> Result<Answer, ApiError> {
+        self.ask(|reply| Request::Command { key, command, reply }).await
+    }
+
+    /// Returns when the instance ends or is removed. Cancel-safe.
+    pub async fn ended(&self, key: InstanceKey) {
+        let (reply, answer) = oneshot::channel();
+        if self.requests.send(Request::Watch { key, reply }).await.is_ok() {
+            // Without an answer the server stops: that ends the wait as well.
+            let _ = answer.await;
+        }
+    }
+
+    /// Tells the driver what a workflow's settings are now.
+    pub async fn set_workflow(&self, workflow: WorkflowId, settings: WorkflowSettings) {
+        // A server that stops needs no settings.
+        let _ = self.requests.send(Request::Workflow(workflow, settings)).await;
+    }
+
+    async fn ask(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Result<Answer, Rejection>>) -> Request,
+    ) -> Result<Answer, ApiError> {
+        let (reply, answer) = oneshot::channel();
+        let stopping = || ApiError::new(503, 20_503, "the server is stopping; try again");
+        self.requests.send(request(reply)).await.map_err(|_| stopping())?;
+        Ok(answer.await.map_err(|_| stopping())??)
+    }
+}
