@@ -1,1 +1,12 @@
-//! runtime
+//! workerd processes and the conversation with them.
+
+mod config;
+mod process;
+mod spec;
+#[allow(unsafe_code, missing_docs, clippy::all, clippy::pedantic, unused)]
+#[rustfmt::skip]
+mod workerd_capnp;
+
+pub use config::{Refusal, WORKERD_DATE};
+pub use process::{Exit, Line, SocketAddress, SpawnError, Stream, Workerd, WorkerProcess};
+pub use spec::{Binding, Module, ModuleBody, Outbound, Shim, WorkerSpec};
