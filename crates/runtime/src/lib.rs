@@ -2,6 +2,8 @@
 
 mod config;
 mod process;
+pub mod protocol;
+pub mod shim;
 mod spec;
 #[allow(unsafe_code, missing_docs, clippy::all, clippy::pedantic, unused)]
 #[rustfmt::skip]
@@ -9,4 +11,4 @@ mod workerd_capnp;
 
 pub use config::{Refusal, WORKERD_DATE};
 pub use process::{Exit, Line, SocketAddress, SpawnError, Stream, Workerd, WorkerProcess};
-pub use spec::{Binding, Module, ModuleBody, Outbound, Shim, WorkerSpec};
+pub use spec::{Binding, Module, ModuleBody, Outbound, WorkerSpec};

@@ -28,8 +28,6 @@ pub struct WorkerSpec {
     pub dev_outbound: Vec<(String, String)>,
     /// Path of the Unix socket on which the server answers bindings.
     pub host_socket: PathBuf,
-    /// The engine's JavaScript in the user's isolate.
-    pub shim: Shim,
 }
 
 /// A module of the user's Worker.
@@ -96,16 +94,4 @@ pub enum Outbound {
     Any,
     /// Public addresses, and those named: CIDR ranges such as `10.1.0.0/16`, or workerd's `private` and `local`.
     PublicOnly { allow: Vec<String> },
-}
-
-/// The engine's JavaScript: modules that are loaded before user code, and the one that the generated main module imports.
-///
-/// The entry module exports `createSession({ user, token, classes })`, which returns the `WorkerEntrypoint` class that
-/// serves the session socket: `user` is the namespace of the user's main module, `token` what a caller must show.
-#[derive(Debug, Clone, Copy)]
-pub struct Shim {
-    /// (file name, source); they import each other as `./<file name>`.
-    pub modules: &'static [(&'static str, &'static str)],
-    /// File name of the entry module.
-    pub entry: &'static str,
 }

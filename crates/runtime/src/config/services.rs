@@ -10,6 +10,7 @@ use capnp::serialize;
 
 use crate::config::wrapper::wrapper;
 use crate::config::{INGRESS, Identity, PREFIX, SESSION, USER_SERVICE, WORKERD_DATE, WRAPPER};
+use crate::shim::SHIM_MODULES;
 use crate::spec::{Binding, ModuleBody, Outbound, WorkerSpec};
 use crate::workerd_capnp::{config, external_server, http_options, network, service, worker};
 
@@ -26,11 +27,8 @@ const ROUTER: &str = "outbound";
 /// From this date on, an error crosses from Worker to Worker with its name.
 const NAMED_ERRORS_SINCE: &str = "2026-04-21";
 
-const ADAPTER_MODULES: &[(&str, &str)] = &[
-    ("workflows-adapter.js", include_str!("../../js/workflows-adapter.js")),
-    ("value.js", include_str!("../../js/value.js")),
-];
-const ROUTER_MODULES: &[(&str, &str)] = &[("outbound-router.js", include_str!("../../js/outbound-router.js"))];
+const ADAPTER: (&str, &str) = ("workflows-adapter.js", include_str!("../../js/workflows-adapter.js"));
+const OUTBOUND_ROUTER: (&str, &str) = ("outbound-router.js", include_str!("../../js/outbound-router.js"));
 
 /// A service of the process; the order of the variants is the order in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -121,8 +119,7 @@ fn write_service(slot: service::Builder, service: &Service, spec: &WorkerSpec, i
 
 fn write_user(mut worker: worker::Builder, spec: &WorkerSpec, identity: &Identity) {
     let generated = wrapper(spec, identity);
-    let shim = spec.shim.modules;
-    let mut modules = worker.reborrow().init_modules((1 + shim.len() + spec.modules.len()) as u32);
+    let mut modules = worker.reborrow().init_modules((1 + SHIM_MODULES.len() + spec.modules.len()) as u32);
     let mut slots = 0..;
     let mut add = |name: &str, body: &ModuleBody| {
         let mut module = modules.reborrow().get(slots.next().unwrap_or_default());
@@ -130,7 +127,7 @@ fn write_user(mut worker: worker::Builder, spec: &WorkerSpec, identity: &Identit
         write_body(module, body);
     };
     add(WRAPPER, &ModuleBody::EsModule(generated));
-    for (name, source) in shim {
+    for (name, source) in SHIM_MODULES {
         add(&format!("{PREFIX}{name}"), &ModuleBody::EsModule((*source).to_owned()));
     }
     for module in &spec.modules {
@@ -208,14 +205,15 @@ fn has_named_errors(spec: &WorkerSpec) -> bool {
 }
 
 fn write_adapter(mut worker: worker::Builder) {
-    write_own_modules(&mut worker, ADAPTER_MODULES);
+    // The adapter speaks of values with the shim's own encoder, and so has the shim's modules beside it.
+    write_own_modules(&mut worker, &[&[ADAPTER], SHIM_MODULES].concat());
     let mut host = worker.init_bindings(1).get(0);
     host.set_name("HOST");
     host.init_service().set_name(HOST);
 }
 
 fn write_router(mut worker: worker::Builder, spec: &WorkerSpec) {
-    write_own_modules(&mut worker, ROUTER_MODULES);
+    write_own_modules(&mut worker, &[OUTBOUND_ROUTER]);
     let scripts: BTreeSet<&str> = spec.dev_outbound.iter().map(|(_, script)| script.as_str()).collect();
     let routes: serde_json::Map<_, _> =
         spec.dev_outbound.iter().map(|(host, script)| (host.clone(), route(script).into())).collect();

@@ -2,6 +2,7 @@
 //! entrypoint. It is the one way into the user's isolate.
 
 use crate::config::{Identity, PREFIX};
+use crate::shim::SHIM_MODULES;
 use crate::spec::WorkerSpec;
 
 /// What the generated module throws when the user's exports are not fit, followed by JSON; read by `process::diagnosis`.
@@ -11,7 +12,7 @@ pub const EXPORTS_MARK: &str = "stepwell-exports:";
 ///
 /// Imports are evaluated in order, so the shim captures its built-ins before user code can replace them.
 pub fn wrapper(spec: &WorkerSpec, identity: &Identity) -> String {
-    let shim = quoted(&format!("./{PREFIX}{}", spec.shim.entry));
+    let shim = quoted(&format!("./{PREFIX}{}", SHIM_MODULES[0].0));
     let user = quoted(&format!("./{}", spec.main_module.trim_start_matches("./")));
     let classes = serde_json::to_string(&spec.classes).expect("strings are JSON");
     let token = quoted(&identity.token);
@@ -35,7 +36,7 @@ export default user.default ?? {{
     return new Response("This Worker has no fetch handler.\n", {{ status: 404 }});
   }},
 }};
-export const {entrypoint} = createSession({{ user, token: {token}, classes }});
+export const {entrypoint} = createSession(user, classes, {token});
 "#
     )
 }

@@ -6,38 +6,27 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
 
 use tokio::net::UnixStream;
 
 /// Where a worker process listens.
 #[derive(Debug, Clone)]
-pub struct SocketAddress(Inner);
-
-#[cfg(target_os = "linux")]
-type Inner = String;
-#[cfg(not(target_os = "linux"))]
-type Inner = std::sync::Arc<PrivatePath>;
-
-#[cfg(not(target_os = "linux"))]
-#[derive(Debug)]
-struct PrivatePath {
-    directory: tempfile::TempDir,
+pub struct SocketAddress {
+    path: PathBuf,
+    #[cfg(not(target_os = "linux"))]
+    _directory: std::sync::Arc<tempfile::TempDir>,
 }
 
 impl SocketAddress {
-    /// Opens a connection. Before the process accepts, and after it hangs, connections queue; after its end they are refused.
+    /// For tokio's `UnixStream::connect`: a path, or an abstract name behind a zero byte.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens a connection. Before the process accepts, and while it hangs, connections queue; after its end they are refused.
     pub async fn connect(&self) -> io::Result<UnixStream> {
-        UnixStream::connect(self.path()).await
-    }
-
-    #[cfg(target_os = "linux")]
-    fn path(&self) -> std::ffi::OsString {
-        format!("\0{}", self.0).into()
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn path(&self) -> std::path::PathBuf {
-        self.0.directory.path().join("socket")
+        UnixStream::connect(&self.path).await
     }
 }
 
@@ -47,13 +36,14 @@ pub fn listen() -> io::Result<(OwnedFd, SocketAddress)> {
     use std::os::linux::net::SocketAddrExt;
     let name = format!("stepwell-{}", uuid::Uuid::new_v4().simple());
     let listener = UnixListener::bind_addr(&std::os::unix::net::SocketAddr::from_abstract_name(&name)?)?;
-    Ok((listener.into(), SocketAddress(name)))
+    Ok((listener.into(), SocketAddress { path: format!("\0{name}").into() }))
 }
 
 /// Makes a listening socket with an address of its own.
 #[cfg(not(target_os = "linux"))]
 pub fn listen() -> io::Result<(OwnedFd, SocketAddress)> {
     let directory = tempfile::Builder::new().prefix("stepwell-").tempdir()?;
-    let listener = UnixListener::bind(directory.path().join("socket"))?;
-    Ok((listener.into(), SocketAddress(std::sync::Arc::new(PrivatePath { directory }))))
+    let path = directory.path().join("socket");
+    let listener = UnixListener::bind(&path)?;
+    Ok((listener.into(), SocketAddress { path, _directory: std::sync::Arc::new(directory) }))
 }
