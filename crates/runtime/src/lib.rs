@@ -1,3 +1,14 @@
 //! workerd processes and the conversation with them.
 
+mod config;
+mod process;
 pub mod protocol;
+pub mod shim;
+mod spec;
+#[allow(unsafe_code, missing_docs, clippy::all, clippy::pedantic, unused)]
+#[rustfmt::skip]
+mod workerd_capnp;
+
+pub use config::{Refusal, WORKERD_DATE};
+pub use process::{Exit, Line, SocketAddress, SpawnError, Stream, Workerd, WorkerProcess};
+pub use spec::{Binding, Module, ModuleBody, Outbound, WorkerSpec};

@@ -5,7 +5,7 @@
 //! Who is asked what: the server decides when an attempt starts, how a call settles and when a run is forgotten; the
 //! shim may start the *first* attempt of a new step at once and reports what user code did.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 /// Version that `hello` must name.
@@ -15,7 +15,7 @@ pub const PROTOCOL: u32 = 1;
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct Value<'a> {
     /// JSON text of the value; where `x` is present, only the view for people.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "raw_or_null", skip_serializing_if = "Option::is_none")]
     pub v: Option<&'a RawValue>,
     /// JSON string with the exact encoding that only the shim reads, kept with its quotes.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
@@ -23,6 +23,11 @@ pub struct Value<'a> {
     /// Bytes of the value itself, where that differs from the length of its JSON text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n: Option<u64>,
+}
+
+/// A `null` that is there is a value; serde would read it as absent.
+fn raw_or_null<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 /// An error of user code or of a rule that the shim checks.
@@ -264,6 +269,9 @@ pub enum ToShim<'a> {
         paused: bool,
         /// Send `begin` before any user code of a step, never `did`.
         careful: bool,
+        /// The firing that created the instance (`event.schedule`).
+        #[serde(skip_serializing_if = "Option::is_none")]
+        schedule: Option<Schedule<'a>>,
     },
     /// A piece of the history of a run.
     History {
@@ -334,6 +342,15 @@ pub enum ToShim<'a> {
     Bye {},
 }
 
+/// A firing of a cron schedule.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Schedule<'a> {
+    /// The expression.
+    pub cron: &'a str,
+    /// When it was due, epoch milliseconds.
+    pub at: i64,
+}
+
 /// A recorded call.
 #[derive(Debug, Serialize)]
 pub struct PastCall<'a> {
@@ -397,4 +414,64 @@ pub enum Outcome<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         stack: Option<&'a str>,
     },
+}
+
+/// A frame that breaks the protocol. The session that sent it cannot be trusted any further and must be closed.
+#[derive(Debug, thiserror::Error)]
+#[error("the worker sent a frame that is no message list: {cause} in `{excerpt}`")]
+pub struct FrameError {
+    cause: serde_json::Error,
+    excerpt: String,
+}
+
+/// Characters of a broken frame that its error shows.
+const EXCERPT_CHARS: usize = 120;
+
+/// The messages of a frame, in the order in which they were sent. They borrow from the frame.
+///
+/// # Errors
+/// When the text is no JSON array of known messages.
+pub fn parse_frame(frame: &str) -> Result<Vec<FromShim<'_>>, FrameError> {
+    serde_json::from_str(frame).map_err(|cause| FrameError { excerpt: excerpt(frame, cause.column()), cause })
+}
+
+fn excerpt(frame: &str, column: usize) -> String {
+    let before = column.saturating_sub(EXCERPT_CHARS / 2);
+    frame.chars().skip(before).take(EXCERPT_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn null_is_a_value_and_undefined_is_none() {
+        let frame = r#"[{"done":{"run":1,"value":{"v":null}}},{"done":{"run":2,"value":{}}}]"#;
+        let values: Vec<_> = parse_frame(frame)
+            .unwrap()
+            .into_iter()
+            .map(|message| match message {
+                FromShim::Done { value, .. } => value.v.map(RawValue::get),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(values, [Some("null"), None]);
+    }
+
+    #[test]
+    fn a_broken_frame_is_shown_where_it_breaks() {
+        let error = parse_frame(r#"[{"pong":{"n":1}},{"begun":{}}]"#).unwrap_err();
+        assert!(error.to_string().contains("begun"), "{error}");
+    }
+
+    #[test]
+    fn a_settlement_carries_its_outcome_as_a_member() {
+        let raw: Box<RawValue> = serde_json::value::to_raw_value(&[1]).unwrap();
+        let value = Value { v: Some(&raw), ..Value::default() };
+        let told = serde_json::to_string(&ToShim::Settle {
+            run: 1,
+            with: Settlement { call: 2, outcome: Outcome::Value(value) },
+        });
+        assert_eq!(told.unwrap(), r#"{"settle":{"run":1,"with":{"call":2,"value":{"v":[1]}}}}"#);
+    }
 }

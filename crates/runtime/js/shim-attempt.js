@@ -1,0 +1,152 @@
+// One attempt of a `step.do`: calls user code, encodes what it returns inside the attempt, and tells the outcome.
+
+import { nativeClearTimeout, nativeSetTimeout, NativePromise } from './shim-builtins.js';
+import { durationMs } from './shim-duration.js';
+import { FatalResultError, namedError, toThrown } from './shim-errors.js';
+import { TooLargeError, toWire } from './value.js';
+
+/**
+ * @typedef {import('./shim-call.js').Call} Call
+ * @typedef {import('./shim-call.js').Body} Body
+ * @typedef {import('./shim-errors.js').Thrown} Thrown
+ * @typedef {{step: {name: string, count: number}, attempt: number, config: import('./shim-config.js').ShownConfig}} StepContext
+ */
+
+/** A delay function must answer within this time. It is the one timer of the shim: such functions are rare. */
+const DELAY_FUNCTION_MS_MAX = 5_000;
+
+/**
+ * Runs an attempt to its end. Never rejects.
+ * @param {Call} call
+ * @param {number} attempt
+ * @returns {Promise<{result: import('./value.js').WireText} | {error: Thrown}>}
+ */
+export async function runAttempt(call, attempt) {
+  const { run } = call;
+  const body = /** @type {Body} */ (call.body);
+  const context = stepContext(call, body, attempt);
+  const entry = run.takeEntry(call);
+  try {
+    const value = await entry.enter(body.callback, context);
+    return { result: encodeResult(call, value) };
+  } catch (error) {
+    return { error: await failure(call, body, attempt, context, error, entry) };
+  } finally {
+    run.giveEntry(entry);
+  }
+}
+
+/**
+ * @param {Call} call
+ * @param {Body} body
+ * @param {number} attempt
+ * @returns {StepContext}
+ */
+function stepContext(call, body, attempt) {
+  const { shown } = body.config;
+  return {
+    step: { name: call.name, count: call.count },
+    attempt,
+    config: { ...shown, retries: { ...shown.retries } },
+  };
+}
+
+/**
+ * @param {Call} call
+ * @param {unknown} value
+ */
+function encodeResult(call, value) {
+  try {
+    return toWire(value);
+  } catch (error) {
+    if (error instanceof TooLargeError) {
+      const text = `Step ${call.name}-${call.count} output is too large. Maximum allowed size is 1MiB.`;
+      throw namedError('WorkflowInternalError', text);
+    }
+    if (isRefused(error)) throw new FatalResultError(`Value returned from step "${call.name}" is not serialisable`);
+    throw error;
+  }
+}
+
+/**
+ * Whether this error says that a value cannot be stored, rather than that user code in it threw.
+ * @param {any} error
+ */
+export function isRefused(error) {
+  return error?.name === 'DataCloneError' || error?.name === 'DevalueError';
+}
+
+/**
+ * @param {Call} call
+ * @param {Body} body
+ * @param {number} attempt
+ * @param {StepContext} context
+ * @param {unknown} error
+ * @param {import('./shim-scope.js').Entry} entry
+ * @returns {Promise<Thrown>}
+ */
+async function failure(call, body, attempt, context, error, entry) {
+  const thrown = toThrown(error);
+  const { delay, limit } = body.config;
+  if (delay === undefined || thrown.kind !== undefined || attempt > limit) return thrown;
+  const label = `The delay function for step "${call.name}-${call.count}"`;
+  try {
+    const answer = await withinDelayTime(entry.enter(delay, { ctx: context, error }), label);
+    thrown.delay_ms = delayMs(answer, label);
+    return thrown;
+  } catch (cause) {
+    const { name, message } = toThrown(cause);
+    const text = name === 'NonRetryableDelayError' ? message : `${label} threw an error: ${message}`;
+    return { name: 'NonRetryableDelayError', message: text, kind: 'non_retryable' };
+  }
+}
+
+/**
+ * @param {unknown} answer
+ * @param {string} label
+ */
+function delayMs(answer, label) {
+  const ms = durationMs(answer);
+  if (ms >= 0 && ms < Infinity) return ms;
+  throw namedError(
+    'NonRetryableDelayError',
+    `${label} returned an invalid delay value (expected a number of ms or a duration string like "30 seconds")`,
+  );
+}
+
+/**
+ * @param {unknown} answer
+ * @param {string} label
+ */
+async function withinDelayTime(answer, label) {
+  if (typeof answer !== 'object' || answer === null || !('then' in answer)) return answer;
+  /** @type {any} */
+  let timer;
+  const late = new NativePromise((_, reject) => {
+    const error = namedError('NonRetryableDelayError', `${label} did not return within 5 seconds`);
+    timer = nativeSetTimeout(() => reject(error), DELAY_FUNCTION_MS_MAX);
+  });
+  try {
+    return await first(answer, late);
+  } finally {
+    nativeClearTimeout(timer);
+  }
+}
+
+/**
+ * @param {unknown} one
+ * @param {unknown} other
+ */
+function first(one, other) {
+  return new NativePromise((resolve, reject) => {
+    const settle = async (/** @type {unknown} */ promise) => {
+      try {
+        resolve(await promise);
+      } catch (error) {
+        reject(error);
+      }
+    };
+    settle(one);
+    settle(other);
+  });
+}

@@ -1,0 +1,114 @@
+// The built-ins that the shim uses, captured before any user code is imported: user code may overwrite globals and prototypes, and
+// a run that does so must harm no other run. The names say where they come from; methods take their receiver as first argument.
+
+const uncurryThis = /** @type {(method: Function) => (...args: any[]) => any} */ (
+  Function.prototype.bind.bind(Function.prototype.call)
+);
+
+export const ArrayIsArray = Array.isArray;
+export const ArrayPrototype = Array.prototype;
+export const DateNow = Date.now;
+export const JSONParse = JSON.parse;
+export const JSONStringify = JSON.stringify;
+export const MathMax = Math.max;
+export const NativeArrayBuffer = ArrayBuffer;
+export const NativeDate = Date;
+export const NativeError = Error;
+export const NativeMap = Map;
+export const NativeNumber = Number;
+export const NativePromise = Promise;
+export const NativeProxy = Proxy;
+export const NativeRegExp = RegExp;
+export const NativeSet = Set;
+export const NativeString = String;
+export const NumberIsFinite = Number.isFinite;
+export const NumberIsNaN = Number.isNaN;
+export const ObjectCreate = Object.create;
+export const ObjectDefineProperty = Object.defineProperty;
+export const ObjectFreeze = Object.freeze;
+export const ObjectGetOwnPropertyDescriptor = Object.getOwnPropertyDescriptor;
+export const ObjectGetPrototypeOf = Object.getPrototypeOf;
+export const ObjectKeys = Object.keys;
+export const ObjectPrototype = Object.prototype;
+export const ReflectOwnKeys = Reflect.ownKeys;
+export const ArrayBufferIsView = ArrayBuffer.isView;
+
+export const DateGetTime = uncurryThis(Date.prototype.getTime);
+export const DateToISOString = uncurryThis(Date.prototype.toISOString);
+export const FunctionToString = uncurryThis(Function.prototype.toString);
+export const HasOwn = Object.hasOwn;
+export const PromiseThen = uncurryThis(Promise.prototype.then);
+export const RegExpExec = uncurryThis(RegExp.prototype.exec);
+export const StringSlice = uncurryThis(String.prototype.slice);
+export const StringStartsWith = uncurryThis(String.prototype.startsWith);
+export const StringToWellFormed = uncurryThis(String.prototype.toWellFormed);
+
+export const nativeStructuredClone = structuredClone;
+export const nativeQueueMicrotask = queueMicrotask;
+export const nativeSetTimeout = setTimeout;
+export const nativeClearTimeout = clearTimeout;
+export const nativeSetInterval = setInterval;
+export const nativeClearInterval = clearInterval;
+export const NativeWebSocketPair = WebSocketPair;
+export const NativeResponse = Response;
+export const RequestHeadersGet = uncurryThis(Headers.prototype.get);
+
+/** Tells the operator; user code may replace the console. */
+export const complain = console.error.bind(console);
+
+const encoder = new TextEncoder();
+const encode = uncurryThis(TextEncoder.prototype.encode);
+
+/**
+ * Bytes of a text in UTF-8.
+ * @param {string} text
+ * @returns {number}
+ */
+export function utf8Length(text) {
+  return encode(encoder, text).byteLength;
+}
+
+/**
+ * A promise that `resolve` settles.
+ * @template T
+ * @returns {{promise: Promise<T>, resolve: (value: T) => void, reject: (reason: unknown) => void}}
+ */
+export function deferred() {
+  /** @type {any} */
+  const parts = {};
+  parts.promise = new NativePromise((resolve, reject) => {
+    parts.resolve = resolve;
+    parts.reject = reject;
+  });
+  return parts;
+}
+
+/** @returns {Promise<never>} what a call on a forgotten run gives: nothing, ever. */
+export function never() {
+  return new NativePromise(() => {});
+}
+
+/**
+ * A Map whose methods are its own, so that a changed `Map.prototype` does not reach it.
+ * @template K, V
+ * @extends {Map<K, V>}
+ */
+export class SafeMap extends Map {}
+
+/**
+ * A Set whose methods are its own.
+ * @template T
+ * @extends {Set<T>}
+ */
+export class SafeSet extends Set {}
+
+for (const [safe, native] of /** @type {[any, any][]} */ ([[SafeMap, NativeMap], [SafeSet, NativeSet]])) {
+  for (const key of ReflectOwnKeys(native.prototype)) {
+    if (key === 'constructor') continue;
+    ObjectDefineProperty(
+      safe.prototype,
+      key,
+      /** @type {PropertyDescriptor} */ (ObjectGetOwnPropertyDescriptor(native.prototype, key)),
+    );
+  }
+}

@@ -1,0 +1,111 @@
+// One call of a step method: what it is, how it is told to the server, and how it settles.
+
+import { deferred, JSONStringify, NativeDate } from './shim-builtins.js';
+import { namedError } from './shim-errors.js';
+import { fromWire, fromWireText } from './value.js';
+
+/**
+ * @typedef {import('./shim-run.js').Run} Run
+ * @typedef {import('./value.js').WireText} WireText
+ * @typedef {{v?: unknown, x?: string}} Received
+ * @typedef {{name: string, message: string, stack?: string}} RecordedError
+ * @typedef {{call: number, held?: boolean, value?: Received, large?: number, slept?: boolean,
+ *   event?: {type: string, at: number, payload?: Received}, error?: RecordedError}} Settlement
+ * @typedef {'do' | 'sleep' | 'sleep_until' | 'wait'} Kind
+ * @typedef {{config: import('./shim-config.js').StepConfig, callback: Function}} Body
+ */
+
+export class Call {
+  /**
+   * @param {Run} run
+   * @param {number} id number in the instance
+   * @param {number | undefined} parent number of the calling call
+   * @param {Kind} kind
+   * @param {string} name
+   * @param {number} count
+   */
+  constructor(run, id, parent, kind, name, count) {
+    this.run = run;
+    this.id = id;
+    this.parent = parent;
+    this.kind = kind;
+    this.name = name;
+    this.count = count;
+    /** JSON of what `begin` says of the kind, for a sleep or a wait. */
+    this.detail = '{}';
+    /** @type {Body | null} */
+    this.body = null;
+    /** The attempt whose result counts. */
+    this.attempt = 0;
+    /** The first attempt was started before the server knew the call. */
+    this.optimistic = false;
+    /** `begin` or `did` has been put into a frame. */
+    this.told = false;
+    /** @type {WireText | null} the result that the server is asked to record */
+    this.result = null;
+    const { promise, resolve, reject } = deferred();
+    /** @type {Promise<any>} */
+    this.promise = promise;
+    this.resolve = resolve;
+    this.reject = reject;
+  }
+
+  /** Text of the first message about this call. */
+  firstMessage() {
+    this.told = true;
+    return this.optimistic && this.result !== null ? this.didMessage(this.result) : this.beginMessage();
+  }
+
+  beginMessage() {
+    const detail = this.body === null ? this.detail : JSONStringify(this.body.config.wire ?? {});
+    return `{"begin":{${this.identity()},"kind":{"${this.kind}":${detail}}${this.optimistic ? ',"started":true' : ''}}}`;
+  }
+
+  /** @param {WireText} result */
+  didMessage(result) {
+    const wire = this.body?.config.wire;
+    const config = wire === undefined ? '' : `,"config":${JSONStringify(wire)}`;
+    return `{"did":{${this.identity()}${config},"value":${wireJson(result)}}}`;
+  }
+
+  identity() {
+    const parent = this.parent === undefined ? '' : `,"parent":${this.parent}`;
+    return `"run":${this.run.number},"call":${this.id}${parent},"name":${JSONStringify(this.name)},"count":${this.count}`;
+  }
+
+  /** @param {Settlement} settlement */
+  settle(settlement) {
+    const { error } = settlement;
+    if (error !== undefined) return this.reject(namedError(error.name, error.message, error.stack));
+    let value;
+    try {
+      value = this.valueOf(settlement);
+    } catch {
+      const text = `Stored output for ${this.name}-${this.count} is corrupt or incomplete.`;
+      return this.reject(namedError('WorkflowInternalError', text));
+    }
+    this.resolve(value);
+  }
+
+  /**
+   * @param {Settlement} settlement
+   * @returns {any}
+   */
+  valueOf(settlement) {
+    const { event, held, value } = settlement;
+    if (held === true) return fromWireText(/** @type {WireText} */ (this.result));
+    if (value !== undefined) return fromWire(value.v, value.x);
+    if (event === undefined) return undefined;
+    return { payload: fromWire(event.payload?.v, event.payload?.x), timestamp: new NativeDate(event.at), type: event.type };
+  }
+}
+
+/**
+ * JSON of a value in a message.
+ * @param {WireText} wire
+ */
+export function wireJson(wire) {
+  if (wire.x === undefined && wire.n === undefined) return wire.v === undefined ? '{}' : `{"v":${wire.v}}`;
+  const exact = wire.x === undefined ? '' : `,"x":${wire.x}`;
+  return `{"v":${wire.v}${exact}${wire.n === undefined ? '' : `,"n":${wire.n}`}}`;
+}

@@ -1,0 +1,316 @@
+// User values as text: plain JSON where that is exact, else a short JSON view for people beside an exact encoding that only this file
+// reads (devalue over a structured clone, so that what Cloudflare refuses is refused here with the same error).
+
+import {
+  ArrayBufferIsView, ArrayIsArray, ArrayPrototype, DateGetTime, DateToISOString, HasOwn, JSONParse, JSONStringify, nativeStructuredClone, NativeArrayBuffer,
+  NativeDate, NativeError, NativeMap, NativeRegExp, NativeSet, NativeString, ObjectGetOwnPropertyDescriptor, ObjectGetPrototypeOf,
+  ObjectDefineProperty, ObjectKeys, ObjectPrototype, NumberIsFinite, NumberIsNaN, ReflectOwnKeys, SafeSet, StringSlice, utf8Length,
+} from './shim-builtins.js';
+import { namedError } from './shim-errors.js';
+import { parse, stringify } from './vendor/devalue.js';
+
+/** Largest value in its own bytes. */
+export const VALUE_BYTES_MAX = 1024 * 1024;
+/** Deepest value that travels as plain JSON. */
+const PLAIN_DEPTH_MAX = 200;
+/** Longest JSON view of a value that JSON cannot carry. */
+const VIEW_LENGTH_MAX = 4 * 1024;
+/** Members of one collection that the view shows. */
+const VIEW_MEMBERS_MAX = 50;
+const VIEW_DEPTH_MAX = 6;
+/** Objects that the view enters: it is short anyway, and a wide cycle would never end. */
+const VIEW_OBJECTS_MAX = 500;
+
+/** A value of more than `VALUE_BYTES_MAX`. */
+export class TooLargeError extends NativeError {}
+
+/**
+ * A value for the session.
+ * @typedef {{v?: string, x?: string, n?: number}} WireText JSON text, JSON string literal of the exact encoding, bytes where they differ
+ * @param {unknown} value
+ * @returns {WireText}
+ * @throws `DataCloneError` for what structured clone refuses, `TooLargeError`, and what the value's own getters throw
+ */
+export function toWire(value) {
+  if (value === undefined) return {};
+  if (isPlain(value)) return plainWire(value);
+  const clone = nativeStructuredClone(value);
+  const n = sizeOf(clone);
+  if (n > VALUE_BYTES_MAX) throw new TooLargeError();
+  return { v: viewText(clone), x: JSONStringify(exactText(clone)), n };
+}
+
+/**
+ * The value of a message.
+ * @param {unknown} v parsed JSON
+ * @param {string | undefined} x exact encoding
+ * @returns {any}
+ */
+export function fromWire(v, x) {
+  return x === undefined ? v : parse(x, REVIVERS);
+}
+
+/**
+ * The value of texts that `toWire` made.
+ * @param {WireText} wire
+ * @returns {any}
+ */
+export function fromWireText(wire) {
+  if (wire.x !== undefined) return fromWire(undefined, JSONParse(wire.x));
+  return wire.v === undefined ? undefined : JSONParse(wire.v);
+}
+
+/**
+ * A value for an HTTP body: JSON text and, where that is not exact, the exact encoding.
+ * @param {unknown} value
+ * @returns {{json: string | undefined, exact: string | undefined}}
+ */
+export function encodeValue(value) {
+  const { v, x } = toWire(value);
+  return { json: v, exact: x === undefined ? undefined : JSONParse(x) };
+}
+
+/**
+ * @param {string | null | undefined} json
+ * @param {string | null | undefined} exact
+ * @returns {any}
+ */
+export function decodeValue(json, exact) {
+  if (typeof exact === 'string') return fromWire(undefined, exact);
+  return typeof json === 'string' ? JSONParse(json) : undefined;
+}
+
+/**
+ * @param {unknown} value
+ * @returns {WireText}
+ */
+function plainWire(value) {
+  const v = JSONStringify(value);
+  if (v.length * 3 <= VALUE_BYTES_MAX || utf8Length(v) <= VALUE_BYTES_MAX) return { v };
+  const n = sizeOf(value);
+  if (n > VALUE_BYTES_MAX) throw new TooLargeError();
+  return { v, n };
+}
+
+/**
+ * Whether JSON carries the value exactly. Reads no accessor and calls no `toJSON`.
+ * @param {unknown} value
+ */
+function isPlain(value) {
+  return isPlainPrimitive(value) || (typeof value === 'object' && !hasToJSON() && isPlainObject(value, 0, { first: value, rest: null }));
+}
+
+/** A `toJSON` on a shared prototype would change every JSON text. */
+function hasToJSON() {
+  return HasOwn(ObjectPrototype, 'toJSON') || HasOwn(ArrayPrototype, 'toJSON');
+}
+
+/** @param {unknown} value */
+function isPlainPrimitive(value) {
+  switch (typeof value) {
+    case 'string':
+    case 'boolean':
+      return true;
+    case 'number':
+      return NumberIsFinite(value) && (value !== 0 || 1 / value > 0);
+    default:
+      return value === null;
+  }
+}
+
+/**
+ * @param {any} object
+ * @param {number} depth
+ * @param {{first: unknown, rest: Set<unknown> | null}} seen the outermost object, and the others
+ */
+function isPlainObject(object, depth, seen) {
+  if (depth >= PLAIN_DEPTH_MAX) return false;
+  const prototype = ObjectGetPrototypeOf(object);
+  if (ArrayIsArray(object)) return prototype === ArrayPrototype && isPlainArray(object, depth, seen);
+  if (prototype !== ObjectPrototype && prototype !== null) return false;
+  const keys = ReflectOwnKeys(object);
+  for (let i = 0; i < keys.length; i += 1) {
+    const key = keys[i];
+    if (typeof key === 'symbol' || key === '__proto__') return false;
+    const member = ObjectGetOwnPropertyDescriptor(object, key);
+    if (member === undefined || !member.enumerable || member.get !== undefined || member.set !== undefined) return false;
+    if (!isPlainMember(member.value, depth, seen)) return false;
+  }
+  return true;
+}
+
+/**
+ * @param {unknown[]} array
+ * @param {number} depth
+ * @param {{first: unknown, rest: Set<unknown> | null}} seen
+ */
+function isPlainArray(array, depth, seen) {
+  for (let i = 0; i < array.length; i += 1) {
+    if (!isPlainMember(array[i], depth, seen)) return false;
+  }
+  return true;
+}
+
+/**
+ * @param {unknown} value
+ * @param {number} depth
+ * @param {{first: unknown, rest: Set<unknown> | null}} seen
+ */
+function isPlainMember(value, depth, seen) {
+  if (isPlainPrimitive(value)) return true;
+  if (typeof value !== 'object') return false;
+  if (value === seen.first) return false;
+  seen.rest ??= new SafeSet();
+  if (seen.rest.has(value)) return false;
+  seen.rest.add(value);
+  return isPlainObject(value, depth + 1, seen);
+}
+
+/**
+ * @param {unknown} clone
+ * @returns {string}
+ */
+function exactText(clone) {
+  reducedErrors = 0;
+  const exact = stringify(clone, REDUCERS, { operations: OPERATIONS });
+  // A cycle through an Error shows only when it is read again: better now than on replay.
+  if (reducedErrors > 0) parse(exact, REVIVERS);
+  return exact;
+}
+
+let reducedErrors = 0;
+
+const REDUCERS = {
+  Error: (/** @type {unknown} */ value) => {
+    if (!(value instanceof NativeError)) return undefined;
+    reducedErrors += 1;
+    const parts = [value.name, value.message, value.stack];
+    return HasOwn(value, 'cause') ? [...parts, value.cause] : parts;
+  },
+};
+
+const REVIVERS = {
+  Error: (/** @type {any[]} */ parts) => {
+    const error = namedError(parts[0], parts[1], parts[2]);
+    if (parts.length > 3) ObjectDefineProperty(error, 'cause', { value: parts[3], writable: true, configurable: true });
+    return error;
+  },
+};
+
+/** A view carries its own bytes, not those of the buffer around it. */
+const OPERATIONS = {
+  viewInfo: (/** @type {any} */ view) => {
+    const { byteOffset, byteLength } = view;
+    const whole = byteLength === view.buffer.byteLength;
+    const buffer = whole ? view.buffer : view.buffer.slice(byteOffset, byteOffset + byteLength);
+    return { buffer, byteOffset: 0, byteLength, length: view.length, bufferByteLength: byteLength };
+  },
+};
+
+/**
+ * Bytes of the value itself, each object once.
+ * @param {unknown} value
+ * @param {Set<unknown>} [seen]
+ * @returns {number}
+ */
+function sizeOf(value, seen = new SafeSet()) {
+  if (typeof value === 'string') return utf8Length(value);
+  if (typeof value === 'bigint') return NativeString(value).length;
+  if (typeof value !== 'object' || value === null) return 8;
+  if (seen.has(value)) return 0;
+  seen.add(value);
+  if (ArrayBufferIsView(value) || value instanceof NativeArrayBuffer) return value.byteLength;
+  return 8 + sizeOfMembers(value, seen);
+}
+
+/**
+ * @param {any} value
+ * @param {Set<unknown>} seen
+ */
+function sizeOfMembers(value, seen) {
+  let bytes = 0;
+  if (value instanceof NativeMap) {
+    for (const [key, member] of value) bytes += sizeOf(key, seen) + sizeOf(member, seen);
+  } else if (value instanceof NativeSet) {
+    for (const member of value) bytes += sizeOf(member, seen);
+  } else if (value instanceof NativeError) {
+    bytes += sizeOf(value.message, seen) + sizeOf(value.stack, seen) + sizeOf(value.cause, seen);
+  } else if (value instanceof NativeRegExp) {
+    bytes += utf8Length(value.source);
+  } else {
+    const keys = ObjectKeys(value);
+    for (let i = 0; i < keys.length; i += 1) bytes += (ArrayIsArray(value) ? 0 : utf8Length(keys[i])) + sizeOf(value[keys[i]], seen);
+  }
+  return bytes;
+}
+
+/**
+ * The view for people, as JSON text.
+ * @param {unknown} clone
+ */
+function viewText(clone) {
+  viewedObjects = 0;
+  const text = JSONStringify(view(clone, 0));
+  if (text.length <= VIEW_LENGTH_MAX) return text;
+  return JSONStringify(`${kindOf(clone)}, too long to show: ${StringSlice(text, 0, VIEW_LENGTH_MAX / 4)}…`);
+}
+
+let viewedObjects = 0;
+
+/**
+ * @param {any} value
+ * @param {number} depth
+ * @returns {unknown}
+ */
+function view(value, depth) {
+  switch (typeof value) {
+    case 'string':
+      return value.length > VIEW_LENGTH_MAX ? `${StringSlice(value, 0, VIEW_LENGTH_MAX)}…` : value;
+    case 'bigint':
+      return NativeString(value);
+    case 'number':
+      return NumberIsFinite(value) ? value : NativeString(value);
+    case 'object':
+      return value === null ? null : viewObject(value, depth);
+    default:
+      return value ?? null;
+  }
+}
+
+/**
+ * @param {any} value
+ * @param {number} depth
+ * @returns {unknown}
+ */
+function viewObject(value, depth) {
+  if (value instanceof NativeDate) return NumberIsNaN(DateGetTime(value)) ? 'Invalid Date' : DateToISOString(value);
+  if (value instanceof NativeRegExp) return NativeString(value);
+  if (value instanceof NativeError) return { name: value.name, message: value.message };
+  if (ArrayBufferIsView(value) || value instanceof NativeArrayBuffer) return `${kindOf(value)} of ${value.byteLength} bytes`;
+  viewedObjects += 1;
+  if (depth >= VIEW_DEPTH_MAX || viewedObjects > VIEW_OBJECTS_MAX) return kindOf(value);
+  if (value instanceof NativeMap) return viewList([...value], depth);
+  if (value instanceof NativeSet) return viewList([...value], depth);
+  if (ArrayIsArray(value)) return viewList(value, depth);
+  /** @type {Record<string, unknown>} */
+  const shown = {};
+  const keys = ObjectKeys(value);
+  for (let i = 0; i < keys.length && i < VIEW_MEMBERS_MAX; i += 1) shown[keys[i]] = view(value[keys[i]], depth + 1);
+  return shown;
+}
+
+/**
+ * @param {unknown[]} list
+ * @param {number} depth
+ */
+function viewList(list, depth) {
+  const shown = [];
+  for (let i = 0; i < list.length && i < VIEW_MEMBERS_MAX; i += 1) shown[i] = view(list[i], depth + 1);
+  if (list.length > VIEW_MEMBERS_MAX) shown[VIEW_MEMBERS_MAX] = `… ${list.length - VIEW_MEMBERS_MAX} more`;
+  return shown;
+}
+
+/** @param {any} value */
+function kindOf(value) {
+  return value === null || typeof value !== 'object' ? typeof value : (value.constructor?.name ?? 'Object');
+}

@@ -1,0 +1,184 @@
+// The service behind a Workflow binding. workerd's own `cloudflare-internal:workflows-api` makes the
+// handles user code sees and calls these methods; each becomes one request to the server:
+// `POST http://stepwell/workflows/<workflow>/<method>`. No rule about ids, states or limits lives here.
+// User values travel as `{"json": …, "exact": "…"}`, so bodies are joined from finished texts.
+
+import { RpcTarget, WorkerEntrypoint } from 'cloudflare:workers';
+import { decodeValue, encodeValue } from './value.js';
+
+/** @typedef {{ workflow: string, namedErrors: boolean }} Props */
+/** @typedef {{ json?: unknown, exact?: string }} Travelling */
+
+/**
+ * @param {unknown} value
+ * @returns {string | undefined} the JSON text of a travelling value
+ */
+function travelling(value) {
+  if (value === undefined) return undefined;
+  const { json, exact } = encodeValue(value);
+  return object({ json, exact: text(exact) });
+}
+
+/** @param {Travelling | null | undefined} value */
+function arrived(value) {
+  if (value === undefined || value === null) return undefined;
+  const json = value.json === undefined ? undefined : JSON.stringify(value.json);
+  return decodeValue(json, value.exact);
+}
+
+/** @param {unknown} value */
+function text(value) {
+  return value === undefined ? undefined : JSON.stringify(value);
+}
+
+/** @param {Record<string, string | undefined>} members finished JSON texts; undefined ones are left out */
+function object(members) {
+  const written = Object.entries(members).filter(([, json]) => json !== undefined);
+  return `{${written.map(([key, json]) => `${JSON.stringify(key)}:${json}`).join(',')}}`;
+}
+
+/** @param {any} options what user code gave to `create`, or one entry of `createBatch` */
+function createOptions(options) {
+  const { id, params, retention, locationHint } = options ?? {};
+  return { id: text(id), params: travelling(params), retention: text(retention), locationHint: text(locationHint) };
+}
+
+/**
+ * Before 2026-04-21 an error that crosses from Worker to Worker keeps its message exact only when its
+ * name is plain `Error`; otherwise the name is put in front of the message.
+ *
+ * @param {{ name?: string, message?: string } | undefined} error
+ * @param {boolean} named
+ */
+function thrown(error, named) {
+  const rejection = new Error(error?.message ?? 'The workflow server gave no reason');
+  if (named && error?.name) rejection.name = error.name;
+  return rejection;
+}
+
+/**
+ * @param {{ env: any, ctx: any }} entrypoint
+ * @param {string} method
+ * @param {string} body
+ */
+async function call({ env, ctx }, method, body) {
+  const { workflow, namedErrors } = /** @type {Props} */ (ctx.props);
+  const response = await env.HOST.fetch(`http://stepwell/workflows/${encodeURIComponent(workflow)}/${method}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body,
+  });
+  const reply = await response.text();
+  if (response.ok) return reply === '' ? undefined : JSON.parse(reply);
+  throw thrown(failure(reply, response.status), namedErrors);
+}
+
+/**
+ * @param {string} reply
+ * @param {number} status
+ */
+function failure(reply, status) {
+  try {
+    const { error } = JSON.parse(reply);
+    if (error) return error;
+  } catch {
+    // Falls through: what is not JSON did not come from the workflow server.
+  }
+  return { message: `The workflow server answered ${status}` };
+}
+
+class Subscription extends RpcTarget {
+  #entrypoint;
+  #id;
+  #options;
+
+  /** @param {any} entrypoint @param {string} id @param {Record<string, unknown>} options */
+  constructor(entrypoint, id, options) {
+    super();
+    this.#entrypoint = entrypoint;
+    this.#id = id;
+    this.#options = options;
+  }
+
+  async next() {
+    const body = object({ id: text(this.#id), options: text(this.#options) });
+    const { done, value } = await call(this.#entrypoint, 'next', body);
+    if (done) return { done: true, value: undefined };
+    this.#options = { ...this.#options, cursor: value.eventId };
+    return { done: false, value };
+  }
+}
+
+export default class WorkflowsAdapter extends WorkerEntrypoint {
+  /** @param {string} method @param {Record<string, string | undefined>} members */
+  #call(method, members) {
+    return call({ env: this.env, ctx: this.ctx }, method, object(members));
+  }
+
+  /** @param {string} id */
+  getInstance(id) {
+    return this.#call('getInstance', { id: text(id) });
+  }
+
+  /** @param {any} options */
+  create(options) {
+    return this.#call('create', createOptions(options));
+  }
+
+  /** @param {any} batch */
+  createBatch(batch) {
+    const instances = (/** @type {any[]} */ entries) => `[${entries.map((entry) => object(createOptions(entry))).join(',')}]`;
+    if (Array.isArray(batch)) return this.#call('createBatch', { form: '"array"', instances: instances(batch) });
+    if (Array.isArray(batch?.instances)) {
+      return this.#call('createBatch', { form: '"object"', instances: instances(batch.instances) });
+    }
+    return this.#call('createBatch', { form: '"object"', count: text(batch?.count), ...createOptions(batch) });
+  }
+
+  /** @param {{ instances: string[] }} batch */
+  deleteBatch({ instances }) {
+    return this.#call('deleteBatch', { instances: text(instances) });
+  }
+
+  /** @param {string} id */
+  async pause(id) {
+    await this.#call('pause', { id: text(id) });
+  }
+
+  /** @param {string} id */
+  async resume(id) {
+    await this.#call('resume', { id: text(id) });
+  }
+
+  /** @param {string} id @param {unknown} [options] */
+  async terminate(id, options) {
+    await this.#call('terminate', { id: text(id), options: text(options) });
+  }
+
+  /** @param {string} id @param {unknown} [options] */
+  async restart(id, options) {
+    await this.#call('restart', { id: text(id), options: text(options) });
+  }
+
+  /** @param {string} id */
+  async deleteInstance(id) {
+    await this.#call('deleteInstance', { id: text(id) });
+  }
+
+  /** @param {string} id */
+  async status(id) {
+    const { output, ...status } = await this.#call('status', { id: text(id) });
+    return output === undefined || output === null ? { ...status, output: output ?? undefined } : { ...status, output: arrived(output) };
+  }
+
+  /** @param {string} id @param {{ type: string, payload?: unknown }} event */
+  async sendEvent(id, { type, payload }) {
+    await this.#call('sendEvent', { id: text(id), type: text(type), payload: travelling(payload) });
+  }
+
+  /** @param {string} id @param {Record<string, unknown>} [options] */
+  async subscribe(id, options) {
+    await this.#call('subscribe', { id: text(id), options: text(options) });
+    return new Subscription({ env: this.env, ctx: this.ctx }, id, options ?? {});
+  }
+}

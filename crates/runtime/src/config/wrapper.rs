@@ -1,0 +1,46 @@
+//! The generated main module: loads the shim before user code, passes the user's exports on, adds the session
+//! entrypoint. It is the one way into the user's isolate.
+
+use crate::config::{Identity, PREFIX};
+use crate::shim::SHIM_MODULES;
+use crate::spec::WorkerSpec;
+
+/// What the generated module throws when the user's exports are not fit, followed by JSON; read by `process::diagnosis`.
+pub const EXPORTS_MARK: &str = "stepwell-exports:";
+
+/// Source of the generated main module.
+///
+/// Imports are evaluated in order, so the shim captures its built-ins before user code can replace them.
+pub fn wrapper(spec: &WorkerSpec, identity: &Identity) -> String {
+    let shim = quoted(&format!("./{PREFIX}{}", SHIM_MODULES[0].0));
+    let user = quoted(&format!("./{}", spec.main_module.trim_start_matches("./")));
+    let classes = serde_json::to_string(&spec.classes).expect("strings are JSON");
+    let token = quoted(&identity.token);
+    let entrypoint = &identity.entrypoint;
+    format!(
+        r#"import {{ WorkflowEntrypoint }} from "cloudflare:workers";
+import {{ createSession }} from {shim};
+import * as user from {user};
+export * from {user};
+
+const classes = {classes};
+const missing = classes.filter((name) => typeof user[name] !== "function");
+const names = Object.keys(user);
+if (missing.length > 0 || names.length === 0) {{
+  const isWorkflow = (name) => user[name]?.prototype instanceof WorkflowEntrypoint;
+  throw new Error("{EXPORTS_MARK}" + JSON.stringify({{ missing, names, workflows: names.filter(isWorkflow) }}));
+}}
+
+export default user.default ?? {{
+  fetch() {{
+    return new Response("This Worker has no fetch handler.\n", {{ status: 404 }});
+  }},
+}};
+export const {entrypoint} = createSession(user, classes, {token});
+"#
+    )
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).expect("a string is JSON")
+}

@@ -1,0 +1,286 @@
+//! The shim in a real workerd, with the test in the place of the server.
+
+mod server;
+mod worker;
+
+use serde_json::{Value, json};
+use server::Server;
+use worker::Worker;
+
+const USER: &str = include_str!("user.js");
+
+async fn start() -> (Worker, Server) {
+    let worker = Worker::start(USER).await;
+    let server = Server::connect(&worker).await;
+    (worker, server)
+}
+
+/// A run from the top, then one from its record: the same output, and no callback runs again.
+async fn check_replay(class: &str, params: Value, output: Value) {
+    let (_worker, mut server) = start().await;
+    assert_eq!(server.finish(class, params.clone()).await, output);
+    server.seen.clear();
+    assert_eq!(server.finish(class, params).await, output);
+    let calls: Vec<_> = server.seen.iter().filter(|message| message.get("done").is_none()).collect();
+    assert!(calls.is_empty(), "the replay began something: {calls:?}");
+}
+
+#[tokio::test]
+async fn sequential_steps_run_and_replay() {
+    let output = json!({"sum": 45, "id": "one", "name": "flow", "at": 1000, "greeting": "hello"});
+    check_replay("Sequence", json!({"n": 10}), output).await;
+}
+
+#[tokio::test]
+async fn branches_and_races_give_the_same_after_a_replay() {
+    for order in [["a", "b"], ["b", "a"]] {
+        let (_worker, mut server) = start().await;
+        server.acknowledges = false;
+        server.start("Branches", json!(null)).await;
+        let mut results = vec![server.until("did").await, server.until("did").await];
+        results.sort_by_key(|did| did["name"] != order[0]);
+        for did in &results {
+            server.acknowledge(did).await;
+        }
+        server.acknowledges = true;
+        let first = server.end().await;
+        let second = server.finish("Branches", json!(null)).await;
+        assert_eq!(first, second, "settled in order {order:?}");
+        // Each branch got its own result although the names collide.
+        assert!(first["a"] == "aa" && first["b"] == "bb", "{first}");
+    }
+}
+
+#[tokio::test]
+async fn a_race_is_won_by_what_was_recorded_first() {
+    let (_worker, mut server) = start().await;
+    server.finish("Branches", json!(null)).await;
+    let position = server.instance.settled.iter().position(|settled| settled["value"]["v"] == "x").unwrap();
+    server.instance.settled.swap(position, position + 1);
+    assert_eq!(server.finish("Branches", json!(null)).await["winner"], "y");
+}
+
+#[tokio::test]
+async fn nested_steps_know_their_parent_and_are_skipped_on_replay() {
+    check_replay("Nested", json!(null), json!(13)).await;
+    let (_worker, mut server) = start().await;
+    server.finish("Nested", json!(null)).await;
+    let parents: Vec<_> = server.instance.calls.values().map(|call| call.get("parent").cloned()).collect();
+    assert_eq!(parents, [None, Some(json!(0)), Some(json!(0)), None, None]);
+}
+
+#[tokio::test]
+async fn a_nested_step_of_an_open_step_is_not_repeated() {
+    let (_worker, mut server) = start().await;
+    server.start("Nested", json!(null)).await;
+    let inner = server.until("did").await;
+    assert_eq!(inner["name"], "inner");
+    assert!(server.forget(true).await);
+    server.seen.clear();
+    assert_eq!(server.finish("Nested", json!(null)).await, json!(13));
+    let repeated = server.seen.iter().filter(|message| message["did"]["name"] == "inner").count();
+    assert_eq!(repeated, 1, "only the second use of the name is new");
+}
+
+#[tokio::test]
+async fn failing_steps_reject_with_the_users_error_after_their_attempts() {
+    let (_worker, mut server) = start().await;
+    let output = server.finish("Failing", json!(null)).await;
+    insta::assert_json_snapshot!(output);
+    let replayed = server.finish("Failing", json!(null)).await;
+    assert_eq!(replayed["caught"], output["caught"]);
+}
+
+#[tokio::test]
+async fn a_delay_function_is_asked_after_a_failed_attempt() {
+    let (_worker, mut server) = start().await;
+    let output = server.finish("Delays", json!(null)).await;
+    let failed = server.seen.iter().find(|message| message["ended"]["error"]["message"] == "first").unwrap();
+    assert_eq!(failed["ended"]["error"]["delay_ms"], 60_000);
+    insta::assert_json_snapshot!(output);
+}
+
+#[tokio::test]
+async fn an_event_settles_a_wait() {
+    let (_worker, mut server) = start().await;
+    server.start("Event", json!(null)).await;
+    let begun = server.until("begin").await;
+    assert_eq!(begun["kind"], json!({"wait": {"event": "approved", "timeout_ms": 3_600_000}}));
+    server
+        .settle(json!({"call": begun["call"], "event": {"type": "approved", "at": 9, "payload": {"v": {"ok": true}}}}))
+        .await;
+    let output = json!([{"ok": true}, 9, "approved"]);
+    assert_eq!(server.end().await, output);
+    server.instance.settled[0]["event"].as_object_mut().unwrap().remove("payload");
+    server.start("Event", json!(null)).await;
+    assert_eq!(server.until("want").await["call"], 0);
+    let run = server.run;
+    server.send(json!([{"value": {"run": run, "call": 0, "value": {"v": {"ok": true}}}}])).await;
+    assert_eq!(server.end().await, output);
+}
+
+#[tokio::test]
+async fn a_large_value_is_asked_for() {
+    let (_worker, mut server) = start().await;
+    let output = server.finish("Sequence", json!({"n": 3})).await;
+    server.instance.settled[1] = json!({"call": 1, "large": 99_999});
+    server.start("Sequence", json!({"n": 3})).await;
+    assert_eq!(server.until("want").await["call"], 1);
+    let run = server.run;
+    server.send(json!([{"value": {"run": run, "call": 1, "value": {"v": 1}}}])).await;
+    assert_eq!(server.end().await, output);
+}
+
+#[tokio::test]
+async fn rich_values_are_equal_after_a_replay() {
+    let (_worker, mut server) = start().await;
+    let first = server.finish("Rich", json!(null)).await;
+    insta::assert_json_snapshot!(first);
+    assert_eq!(server.finish("Rich", json!(null)).await, first);
+}
+
+#[tokio::test]
+async fn a_poisoned_value_is_the_error_of_its_own_step() {
+    let (_worker, mut server) = start().await;
+    let getter = server.finish("Poison", json!("getter")).await;
+    assert_eq!(getter, json!([["Error", "from the getter"]]));
+    server.instance = server::Instance::default();
+    let large = server.finish("Poison", json!("large")).await;
+    assert_eq!(
+        large,
+        json!([["WorkflowInternalError", "Step poison-1 output is too large. Maximum allowed size is 1MiB."]])
+    );
+    server.instance = server::Instance::default();
+    server.start("Poison", json!("json")).await;
+    let ended = server.until("ended").await;
+    assert_eq!(ended["error"]["kind"], "fatal");
+    assert_eq!(ended["error"]["message"], "Value returned from step \"poison\" is not serialisable");
+}
+
+#[tokio::test]
+async fn a_forgotten_run_runs_nothing_more() {
+    let (_worker, mut server) = start().await;
+    server.ends_sleeps = false;
+    server.start("Waiting", json!("timer")).await;
+    while server.until("begin").await["name"] != "long" {}
+    assert!(!server.forget(false).await, "its timer keeps it");
+    assert!(server.forget(true).await);
+    assert_eq!(server.finish("Trace", json!(null)).await, json!(["first"]));
+}
+
+#[tokio::test]
+async fn a_waiting_run_without_timers_is_forgotten_gently() {
+    let (_worker, mut server) = start().await;
+    server.ends_sleeps = false;
+    server.start("Waiting", json!(null)).await;
+    while server.until("begin").await["name"] != "long" {}
+    assert!(server.forget(false).await);
+}
+
+#[tokio::test]
+async fn a_pause_holds_new_attempts_and_is_told_when_none_runs() {
+    let (_worker, mut server) = start().await;
+    server.start("Slow", json!(null)).await;
+    server.send(json!([{"stop": {"run": 1}}])).await;
+    server.until("quiesced").await;
+    let held = server.until("begin").await;
+    assert_eq!((&held["name"], held.get("started")), (&json!("c"), None));
+    server.send(json!([{"go": {"run": 1}}])).await;
+    assert_eq!(server.end().await, "abc");
+}
+
+#[tokio::test]
+async fn a_step_without_retries_begins_durably_before_it_runs() {
+    let (_worker, mut server) = start().await;
+    assert_eq!(server.finish("Slow", json!(null)).await, "abc");
+    let of = |call: u64| -> Vec<String> {
+        let about = |message: &Value| {
+            let (kind, body) = message.as_object().unwrap().iter().next().unwrap();
+            (body["call"] == call).then(|| kind.clone())
+        };
+        server.seen.iter().filter_map(about).collect()
+    };
+    assert_eq!(of(1), ["begin", "started", "ended"]);
+    assert_eq!(of(0), ["begin", "ended"]);
+    assert_eq!(of(2), ["did"]);
+}
+
+#[tokio::test]
+async fn a_careful_run_asks_before_every_attempt() {
+    let (_worker, mut server) = start().await;
+    server.careful = true;
+    assert_eq!(server.finish("Slow", json!(null)).await, "abc");
+    let optimistic =
+        server.seen.iter().any(|message| message.get("did").is_some() || message["begin"]["started"] == true);
+    assert!(!optimistic);
+}
+
+#[tokio::test]
+async fn one_run_cannot_end_the_session() {
+    let (_worker, mut server) = start().await;
+    assert_eq!(server.finish("Abort", json!("abort")).await, json!(["Error", "my own end"]));
+    server.instance = server::Instance::default();
+    let exit = json!(["Error", "process.exit() is not available in a Workflow"]);
+    assert_eq!(server.finish("Abort", json!("exit")).await, exit);
+    server.until_quiet().await;
+}
+
+#[tokio::test]
+async fn console_lines_know_their_run_and_step() {
+    let (_worker, mut server) = start().await;
+    server.finish("Abort", json!("abort")).await;
+    let lines: Vec<_> = server.seen.iter().filter_map(|message| message.get("log")).collect();
+    assert_eq!(lines[0], &json!({"run": 1, "level": "log", "text": "from run {\"a\":1}"}));
+    assert_eq!(lines[1], &json!({"run": 1, "call": 0, "level": "warn", "text": "from step"}));
+}
+
+#[tokio::test]
+async fn a_run_that_no_longer_fits_its_history_says_so() {
+    let (_worker, mut server) = start().await;
+    server.finish("Changed", json!("old")).await;
+    server.start("Changed", json!("new")).await;
+    let diverged = server.until("diverged").await;
+    let message = "the code no longer makes the recorded do \"old\" (use 1); it made do \"new\" (use 1)";
+    assert_eq!(diverged["message"], message);
+}
+
+#[tokio::test]
+async fn a_worker_that_overwrites_globals_still_runs() {
+    let vandal = "
+        for (const name of ['Map', 'Set', 'Promise', 'JSON', 'Object', 'Array', 'Error', 'Date', 'structuredClone', 'queueMicrotask', 'Reflect'])
+            globalThis[name] = undefined;
+        Function.prototype.call = Function.prototype.apply = Function.prototype.bind = undefined;";
+    let prototypes = "
+        Map.prototype.get = Map.prototype.set = Map.prototype.has = () => { throw 'spoiled'; };
+        Promise.prototype.then = () => { throw 'spoiled'; };
+        Array.prototype.push = Array.prototype.join = () => { throw 'spoiled'; };
+        String.prototype.toWellFormed = () => { throw 'spoiled'; };
+        RegExp.prototype.exec = () => { throw 'spoiled'; };";
+    for spoil in [vandal, prototypes] {
+        let user = format!(
+            "import {{ WorkflowEntrypoint }} from 'cloudflare:workers';
+             export class Spoiled extends WorkflowEntrypoint {{
+               async run(event, step) {{
+                 const a = await step.do('a', {{ timeout: '5 minutes' }}, async () => ({{ n: [1] }}));
+                 await step.sleep('s', '1 second');
+                 return a.n[0] + await step.do('b', async () => 2);
+               }}
+             }}
+             {spoil}"
+        );
+        let worker = Worker::start(&user).await;
+        let mut server = Server::connect(&worker).await;
+        assert_eq!(server.finish("Spoiled", json!(null)).await, 3);
+        assert_eq!(server.finish("Spoiled", json!(null)).await, 3);
+    }
+}
+
+#[tokio::test]
+async fn a_session_wants_its_token_and_ends_with_bye() {
+    let worker = Worker::start(USER).await;
+    assert!(worker.connect("another").await.is_err());
+    let (sender, mut receiver) = worker.connect(worker::TOKEN).await.unwrap();
+    assert!(receiver.recv().await.unwrap().contains("hello"));
+    sender.close().await;
+    assert_eq!(receiver.recv().await, None);
+}

@@ -1,0 +1,133 @@
+// Workflow classes that the tests run.
+import { WorkflowEntrypoint } from 'cloudflare:workers';
+import { NonRetryableError } from 'cloudflare:workflows';
+
+const flow = (run) =>
+  class extends WorkflowEntrypoint {
+    run(event, step) {
+      return run(event, step, this);
+    }
+  };
+
+export const trace = [];
+
+export const Sequence = flow(async (event, step, self) => {
+  let sum = 0;
+  for (let i = 0; i < event.payload.n; i += 1) sum += await step.do(`add ${i}`, async () => i);
+  return { sum, id: event.instanceId, name: event.workflowName, at: event.timestamp.getTime(), greeting: self.env.GREETING };
+});
+
+// Two branches that use the same name as soon as they can, one of them some microtasks later; and a race.
+export const Branches = flow(async (event, step) => {
+  const branch = async (name, hops) => {
+    const first = await step.do(name, async () => name);
+    for (let i = 0; i < hops; i += 1) await null;
+    return first + (await step.do('same', async () => name));
+  };
+  const [a, b] = await Promise.all([branch('a', 60), branch('b', 0)]);
+  const winner = await Promise.race([step.do('x', async () => 'x'), step.do('y', async () => 'y')]);
+  return { a, b, winner };
+});
+
+export const Nested = flow(async (event, step) => {
+  const outer = await step.do('outer', async () => {
+    const inner = await step.do('inner', async () => 1);
+    return inner + (await step.do('inner', async () => 2));
+  });
+  await step.sleep('pause', '1 second');
+  return outer + (await step.do('after', async () => 10));
+});
+
+export const Failing = flow(async (event, step) => {
+  const caught = [];
+  const attempts = [];
+  const note = (error) => caught.push([error.name, error.message, error instanceof TypeError, error instanceof NonRetryableError]);
+  await step.do('type', async (ctx) => { attempts.push(ctx); throw new TypeError('bad type'); }).catch(note);
+  await step.do('final', async () => { throw new NonRetryableError('never again'); }).catch(note);
+  await step.do('text', async () => { throw 'words'; }).catch(note);
+  await step.do('name\u0001', async () => 1).catch(note);
+  await step.do('config', { retries: { limit: 1 } }, async () => 1).catch(note);
+  await step.do('unknown', { retrys: {} }, async () => 1).catch(note);
+  await step.do('nothing').catch(note);
+  await step.sleepUntil('past', 5).catch(note);
+  await step.waitForEvent('wait', { type: 'no good' }).catch(note);
+  return { caught, attempts };
+});
+
+export const Delays = flow(async (event, step) => {
+  const config = (delay) => ({ retries: { limit: 3, delay } });
+  const twice = (ctx) => { if (ctx.attempt < 2) throw new Error('first'); return ctx.config; };
+  const result = await step.do('dynamic', config(async ({ ctx, error }) => `${ctx.attempt} ${error.message === 'first' ? 'minute' : 'x'}`), twice);
+  const wrong = await step.do('wrong', config(() => 'i like trains'), twice).catch((error) => [error.name, error.message]);
+  return { result, wrong };
+});
+
+export const Event = flow(async (event, step) => {
+  const got = await step.waitForEvent('approval', { type: 'approved', timeout: '1 hour' });
+  return [got.payload, got.timestamp.getTime(), got.type];
+});
+
+export const Rich = flow(async (event, step) => {
+  const values = await step.do('rich', async () => ({
+    map: new Map([[1, new Date(5)]]), set: new Set(['x']), bytes: new Uint8Array(new ArrayBuffer(100), 10, 3).fill(7), big: 12n, zero: -0, nan: NaN,
+    hole: [undefined, null], error: new RangeError('r', { cause: 'c' }), lone: '\ud800',
+  }));
+  const plain = await step.do('plain', async () => ({ a: [1, 'ü', null, true, { b: 2.5 }] }));
+  const nothing = await step.do('nothing', async () => {});
+  const nil = await step.do('null', async () => null);
+  const shown = [
+    values.map.get(1).getTime(), [...values.set], values.bytes.constructor.name, [...values.bytes], values.bytes.buffer.byteLength, `${values.big}`,
+    Object.is(values.zero, -0), Number.isNaN(values.nan), values.hole.length, values.hole[0] === undefined, values.error instanceof RangeError,
+    values.error.message, values.error.cause, values.lone.isWellFormed(),
+  ];
+  return { shown, plain, nothing: nothing === undefined, nil };
+});
+
+export const Poison = flow(async (event, step) => {
+  const outcome = [];
+  const poisons = {
+    getter: () => ({ get a() { throw new Error('from the getter'); } }),
+    large: () => 'x'.repeat(1024 * 1024 + 1),
+    json: () => ({ toJSON: () => 1 }),
+  };
+  const poison = poisons[event.payload];
+  await step.do('poison', async () => poison()).catch((error) => outcome.push([error.name, error.message]));
+  return outcome;
+});
+
+export const Waiting = flow(async (event, step) => {
+  try {
+    await step.do('first', async () => trace.push('first'));
+    if (event.payload === 'timer') setTimeout(() => { trace.push('timer'); step.do('late', async () => trace.push('late')); }, 20);
+    await step.sleep('long', '1 hour');
+  } finally {
+    trace.push('finally');
+  }
+});
+
+// Resolves after the timers of forgotten runs would have fired.
+export const Trace = flow(async () => {
+  await new Promise((resolve) => setTimeout(resolve, 60));
+  return trace;
+});
+
+export const Abort = flow(async (event, step, self) => {
+  console.log('from run', { a: 1 });
+  await step.do('speaks', async () => console.warn('from step'));
+  if (event.payload === 'exit') process.exit(3);
+  self.ctx.abort(new Error('my own end'));
+});
+
+export const Endless = flow(async (event, step) => {
+  await step.do('hangs', async () => new Promise(() => {}));
+});
+
+export const Changed = flow(async (event, step) => step.do(event.payload, async () => event.payload));
+
+export const Slow = flow(async (event, step) => {
+  const [a, b] = await Promise.all([
+    step.do('a', async () => { await scheduler.wait(5); return 'a'; }),
+    step.do('b', { retries: { limit: 0, delay: 0 } }, async () => 'b'),
+  ]);
+  return a + b + (await step.do('c', async () => 'c'));
+});
