@@ -495,6 +495,7 @@ impl Engine {
             session,
             run,
             key,
+            workflow,
             history_end_seq: if only_started { before } else { slot.instance.next_seq() },
             calls: slot.instance.call_count(),
             grants,

@@ -9,7 +9,7 @@ mod open_call;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-pub use decide::{Decision, Input, Rejection, Report, Settlement, Tell};
+pub use decide::{BeginKind, Decision, Input, Rejection, Report, Settlement, Severity, Tell};
 pub use open_call::OpenCall;
 use open_call::{DoState, Waiting};
 

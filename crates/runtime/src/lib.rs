@@ -3,12 +3,14 @@
 mod config;
 mod process;
 pub mod protocol;
+pub mod session;
 pub mod shim;
 mod spec;
+pub mod translate;
 #[allow(unsafe_code, missing_docs, clippy::all, clippy::pedantic, unused)]
 #[rustfmt::skip]
 mod workerd_capnp;
 
 pub use config::{Refusal, WORKERD_DATE};
-pub use process::{Exit, Line, SocketAddress, SpawnError, Stream, Workerd, WorkerProcess};
+pub use process::{Exit, Line, SocketAddress, SpawnError, Stream, WorkerProcess, Workerd};
 pub use spec::{Binding, Module, ModuleBody, Outbound, WorkerSpec};

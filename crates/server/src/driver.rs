@@ -1,5 +1,428 @@
-//! The driver: the one loop that moves instances.
+//! The driver: the one loop that moves instances. It gathers what comes from faces, sessions, the store and the clock,
+//! lets the engine decide, hands batches to the store and does what the engine wants done.
+//!
+//! It knows no HTTP, no process and no file: workers are behind [`SessionEvent`]s and a [`WorkerPool`].
 
 mod handle;
+mod session_io;
+mod start;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use handle::DriverHandle;
+use handle::Request;
+use session_io::SessionIo;
+pub use session_io::{SessionCatalog, SessionLoad};
+pub use start::StartInfo;
+use stepwell_engine::engine::{Answer, Fault, Start};
+use stepwell_engine::instance::{Rejection, Report, Settlement, Tell};
+use stepwell_engine::scheduler::Pool;
+use stepwell_engine::{
+    CallId, CommitId, Engine, Entry, ErrorRecord, Input, Instance, InstanceKey, Millis, Outcome, Output, Payload,
+    ReplyId, RunId, SessionId, Status,
+};
+use stepwell_runtime::protocol::ToShim;
+use stepwell_runtime::session::SessionSender;
+use stepwell_runtime::translate::{Frame, write_value};
+use stepwell_store::{CommitError, Committed, Store};
+use tokio::sync::{mpsc, oneshot};
+
+use start::LargeValues;
+
+/// Requests that wait for the driver.
+const REQUESTS_WAITING_MAX: usize = 4_096;
+/// Events of sessions that wait for the driver; behind it, sessions wait.
+const SESSION_EVENTS_WAITING_MAX: usize = 256;
+/// Inputs taken before the engine is flushed.
+const INPUTS_AT_ONCE: usize = 512;
+/// Batches on their way to the store: one is being synced, one waits, one is gathered.
+const COMMITS_UNDER_WAY_MAX: usize = 2;
+/// Due instances read at once.
+const DUE_PAGE: usize = stepwell_engine::limits::DUE_PAGE;
+
+/// What sessions tell the driver.
+#[derive(Debug)]
+pub enum SessionEvent {
+    /// A session takes runs.
+    Up(SessionId, Pool, Arc<SessionSender>, Arc<SessionCatalog>, Arc<SessionLoad>),
+    /// Runs of a session said something, in order.
+    Reports(SessionId, Vec<(RunId, Report)>),
+    /// A run needs a value that was left out of its history.
+    Want(SessionId, RunId, CallId),
+    /// A run wrote to its console.
+    Log(RunId, Option<u32>, String, String),
+    /// A session takes no further runs.
+    Draining(SessionId),
+    /// A session is gone.
+    Down(SessionId, Fault),
+}
+
+/// Who makes sessions.
+pub trait WorkerPool: Send + 'static {
+    /// A session of this pool is wanted: [`SessionEvent::Up`] follows, sooner or later.
+    fn want(&self, pool: Pool);
+    /// A session's worker broke the protocol and must end: [`SessionEvent::Down`] follows.
+    fn fault(&self, session: SessionId, reason: &'static str);
+}
+
+/// What comes back from the store and from starts.
+enum Done {
+    Committed(CommitId, Result<Committed, CommitError>),
+    Loaded(InstanceKey, Option<Box<Instance>>),
+    DueRead(Millis, Vec<(Millis, InstanceKey)>, bool),
+    StartSent(RunId, Option<LargeValues>),
+}
+
+/// A live run, as far as sending goes.
+struct RunIo {
+    key: InstanceKey,
+    session: SessionId,
+    /// What is to be said once its start has been sent.
+    held: Option<Vec<Tell>>,
+    large: LargeValues,
+}
+
+/// The loop's state.
+pub struct Driver<P> {
+    engine: Engine,
+    store: Store,
+    pool: P,
+    sessions: HashMap<SessionId, SessionIo>,
+    runs: HashMap<RunId, RunIo>,
+    replies: HashMap<ReplyId, oneshot::Sender<Result<Answer, Rejection>>>,
+    next_reply: ReplyId,
+    watchers: HashMap<InstanceKey, Vec<oneshot::Sender<Status>>>,
+    done: mpsc::UnboundedSender<Done>,
+    outputs: Vec<Output>,
+    failed: Option<CommitError>,
+}
+
+/// The ends of the driver's channels that others hold.
+pub struct DriverPorts {
+    /// For faces.
+    pub handle: DriverHandle,
+    /// For sessions.
+    pub sessions: mpsc::Sender<SessionEvent>,
+    requests: mpsc::Receiver<Request>,
+    events: mpsc::Receiver<SessionEvent>,
+}
+
+impl DriverPorts {
+    /// Channels for a driver that does not run yet.
+    #[must_use]
+    pub fn new() -> Self {
+        let (requests_in, requests) = mpsc::channel(REQUESTS_WAITING_MAX);
+        let (sessions, events) = mpsc::channel(SESSION_EVENTS_WAITING_MAX);
+        Self { handle: DriverHandle { requests: requests_in }, sessions, requests, events }
+    }
+}
+
+impl Default for DriverPorts {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Epoch milliseconds.
+#[must_use]
+pub fn now_ms() -> Millis {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_millis() as Millis)
+}
+
+impl<P: WorkerPool> Driver<P> {
+    /// Runs until `stop`, or until the store fails for good.
+    ///
+    /// # Errors
+    /// The store's failure, after which the process must end: what memory holds may not be what is durable.
+    pub async fn run(
+        engine: Engine,
+        store: Store,
+        pool: P,
+        ports: DriverPorts,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), CommitError> {
+        let (done_in, mut done) = mpsc::unbounded_channel();
+        let mut driver = Self {
+            engine,
+            store,
+            pool,
+            sessions: HashMap::new(),
+            runs: HashMap::new(),
+            replies: HashMap::new(),
+            next_reply: ReplyId(1),
+            watchers: HashMap::new(),
+            done: done_in,
+            outputs: Vec::new(),
+            failed: None,
+        };
+        let DriverPorts { mut requests, mut events, handle, sessions } = ports;
+        drop((handle, sessions));
+        tokio::pin!(stop);
+        while driver.failed.is_none() {
+            let tick = driver.until_tick();
+            tokio::select! {
+                biased;
+                () = &mut stop => return Ok(()),
+                Some(event) = done.recv() => driver.take_done(event),
+                Some(event) = events.recv() => driver.take_event(event),
+                Some(request) = requests.recv() => driver.take_request(request),
+                () = tokio::time::sleep(tick) => driver.input(Input::Tick),
+            }
+            for _ in 0..INPUTS_AT_ONCE {
+                if let Ok(event) = done.try_recv() {
+                    driver.take_done(event);
+                } else if let Ok(event) = events.try_recv() {
+                    driver.take_event(event);
+                } else if let Ok(request) = requests.try_recv() {
+                    driver.take_request(request);
+                } else {
+                    break;
+                }
+            }
+            driver.flush();
+        }
+        driver.failed.map_or(Ok(()), Err)
+    }
+
+    fn until_tick(&self) -> Duration {
+        let wait_ms = self.engine.next_tick().map_or(1_000, |at| at.saturating_sub(now_ms()).clamp(0, 60_000));
+        Duration::from_millis(wait_ms.unsigned_abs())
+    }
+
+    fn input(&mut self, input: Input) {
+        self.engine.handle(input, now_ms(), &mut self.outputs);
+    }
+
+    fn take_request(&mut self, request: Request) {
+        match request {
+            Request::Create { workflow, id, params, trigger, reply } => {
+                let reply = self.expect_reply(reply);
+                self.input(Input::Create { reply, workflow, id, params, trigger });
+            }
+            Request::Command { key, command, reply } => {
+                let reply = self.expect_reply(reply);
+                self.input(Input::Command { reply, key, command });
+            }
+            Request::Watch { key, reply } => self.watchers.entry(key).or_default().push(reply),
+            Request::Workflow(workflow, settings) => self.input(Input::Workflow(workflow, settings)),
+        }
+    }
+
+    fn expect_reply(&mut self, reply: oneshot::Sender<Result<Answer, Rejection>>) -> ReplyId {
+        let id = self.next_reply;
+        self.next_reply = ReplyId(id.0 + 1);
+        self.replies.insert(id, reply);
+        id
+    }
+
+    fn take_done(&mut self, event: Done) {
+        match event {
+            Done::Committed(commit, Ok(committed)) => self.input(Input::Committed(commit, committed.refused)),
+            Done::Committed(_, Err(error)) => self.failed = Some(error),
+            Done::Loaded(key, instance) => self.input(Input::Loaded(key, instance)),
+            Done::DueRead(until, due, complete) => self.input(Input::DueRead { until, due, complete }),
+            Done::StartSent(run, large) => self.start_sent(run, large),
+        }
+    }
+
+    fn take_event(&mut self, event: SessionEvent) {
+        match event {
+            SessionEvent::Up(session, pool, sender, catalog, load) => {
+                self.sessions.insert(session, SessionIo::new(sender, catalog, load));
+                self.input(Input::SessionUp(session, pool));
+            }
+            SessionEvent::Reports(session, reports) => {
+                for (run, report) in reports {
+                    let ends = matches!(report, Report::Completed(_) | Report::Threw(_) | Report::Forgotten);
+                    self.input(Input::Report(session, run, report));
+                    if ends {
+                        self.remove_run(run);
+                    }
+                }
+            }
+            SessionEvent::Want(session, run, call) => self.send_value(session, run, call),
+            SessionEvent::Log(run, call, level, text) => self.log(run, call, level, text),
+            SessionEvent::Draining(session) => self.input(Input::SessionDraining(session)),
+            SessionEvent::Down(session, fault) => {
+                self.sessions.remove(&session);
+                self.runs.retain(|_, run| run.session != session);
+                self.input(Input::SessionDown(session, fault));
+            }
+        }
+    }
+
+    fn remove_run(&mut self, run: RunId) {
+        if let Some(io) = self.runs.remove(&run)
+            && let Some(session) = self.sessions.get(&io.session)
+        {
+            session.load.leave();
+        }
+    }
+
+    fn flush(&mut self) {
+        // What is done may make the engine want more: until nothing comes out.
+        loop {
+            if self.engine.commits_under_way() < COMMITS_UNDER_WAY_MAX
+                && let Some((commit, batch)) = self.engine.flush(now_ms(), &mut self.outputs)
+            {
+                let done = self.done.clone();
+                self.store.submit(batch, move |result| {
+                    // A driver that is gone needs no answer.
+                    let _ = done.send(Done::Committed(commit, result));
+                });
+            }
+            if self.outputs.is_empty() {
+                break;
+            }
+            for output in std::mem::take(&mut self.outputs) {
+                self.perform(output);
+            }
+        }
+        for session in self.sessions.values_mut() {
+            session.send();
+        }
+    }
+
+    fn perform(&mut self, output: Output) {
+        match output {
+            Output::Load(key) => self.load(key),
+            Output::ReadDue { after, until } => self.read_due(after, until),
+            Output::WantSession(pool) => self.pool.want(pool),
+            Output::Fault(session, reason) => self.pool.fault(session, reason),
+            Output::Start(start) => self.start(*start),
+            Output::Tell(session, run, tell) => self.tell(session, run, tell),
+            Output::Reply(reply, result) => {
+                if let Some(reply) = self.replies.remove(&reply) {
+                    // Who asked may have gone away.
+                    let _ = reply.send(result);
+                }
+            }
+            Output::Ended(key, status) => {
+                for watcher in self.watchers.remove(&key).unwrap_or_default() {
+                    let _ = watcher.send(status);
+                }
+            }
+        }
+    }
+
+    fn start(&mut self, start: Start) {
+        let (session, run, key) = (start.session, start.run, start.key);
+        let Some(io) = self.sessions.get_mut(&session) else { return };
+        let Some(info) = io.catalog.start_info(start.workflow) else {
+            let error = ErrorRecord::new("Error", "the deployed code no longer has a class for this workflow");
+            return self.input(Input::Report(session, run, Report::Threw(error)));
+        };
+        io.load.enter();
+        let fresh = start.fresh.as_ref().filter(|_| start.calls == 0);
+        let held = fresh.is_none().then(Vec::new);
+        self.runs.insert(run, RunIo { key, session, held, large: LargeValues::new() });
+        match fresh {
+            Some(fresh) => start::write_start(&start, fresh, info, &mut io.frame),
+            None => self.start_from_store(start),
+        }
+    }
+
+    fn start_from_store(&self, start: Start) {
+        let Some(io) = self.sessions.get(&start.session) else { return };
+        let (store, done) = (self.store.clone(), self.done.clone());
+        let (sender, catalog) = (Arc::clone(&io.sender), Arc::clone(&io.catalog));
+        tokio::spawn(async move {
+            let sent = start::send_start(&start, &catalog, &store, &sender).await.unwrap_or_else(|error| {
+                tracing::error!(%error, key = %start.key, "the history of an instance cannot be read");
+                None
+            });
+            let _ = done.send(Done::StartSent(start.run, sent));
+        });
+    }
+
+    fn start_sent(&mut self, run: RunId, large: Option<LargeValues>) {
+        let Some(io) = self.runs.get_mut(&run) else { return };
+        let session = io.session;
+        let held = io.held.take().unwrap_or_default();
+        match large {
+            Some(large) => io.large.extend(large),
+            None => return self.pool.fault(session, "a run could not be started in it"),
+        }
+        for tell in held {
+            self.tell(session, run, tell);
+        }
+    }
+
+    fn tell(&mut self, session: SessionId, run: RunId, tell: Tell) {
+        let Some(io) = self.runs.get_mut(&run) else { return };
+        if let Some(held) = &mut io.held {
+            return held.push(tell);
+        }
+        if let Tell::Settle(call, Settlement::Event { seq, payload: None, .. }) = &tell {
+            io.large.insert(*call, *seq);
+        }
+        if let Some(session) = self.sessions.get_mut(&session) {
+            session.tell(run, &tell);
+        }
+    }
+
+    /// Reads a value that was left out of a run's history and sends it.
+    fn send_value(&self, session: SessionId, run: RunId, call: CallId) {
+        let Some(io) = self.runs.get(&run).filter(|io| io.session == session) else { return };
+        let Some(session_io) = self.sessions.get(&session) else { return };
+        let Some(seq) = io.large.get(&call).copied() else {
+            return self.pool.fault(session, "it wants a value that does not exist");
+        };
+        let (store, sender, key) = (self.store.clone(), Arc::clone(&session_io.sender), io.key);
+        tokio::spawn(async move {
+            let payload = match store.entry(key, seq).await {
+                Ok(recorded) => recorded.and_then(|recorded| value_of(recorded.entry)),
+                Err(error) => return tracing::error!(%error, %key, seq, "a recorded value cannot be read"),
+            };
+            let Some(payload) = payload else { return };
+            let mut frame = Frame::default();
+            frame.push(&ToShim::Value { run: run.0, call: call.0, value: write_value(&payload) });
+            sender.send(frame.take()).await;
+        });
+    }
+
+    fn load(&self, key: InstanceKey) {
+        let (store, done) = (self.store.clone(), self.done.clone());
+        tokio::spawn(async move {
+            let loaded = store.load(key).await.unwrap_or_else(|error| {
+                tracing::error!(%error, %key, "an instance cannot be read");
+                None
+            });
+            let instance = loaded.and_then(|(row, history)| {
+                Instance::replay(key, row.workflow, row.summary.deployment, &history).map(Box::new)
+            });
+            let _ = done.send(Done::Loaded(key, instance));
+        });
+    }
+
+    fn read_due(&self, after: (Millis, InstanceKey), until: Millis) {
+        let (store, done) = (self.store.clone(), self.done.clone());
+        tokio::spawn(async move {
+            let due = store.due(after, until, DUE_PAGE).await.unwrap_or_else(|error| {
+                tracing::error!(%error, "due instances cannot be read");
+                Vec::new()
+            });
+            let complete = due.len() < DUE_PAGE;
+            let due = due.into_iter().map(|due| (due.wake_at, due.key)).collect();
+            let _ = done.send(Done::DueRead(until, due, complete));
+        });
+    }
+
+    fn log(&self, run: RunId, call: Option<u32>, level: String, text: String) {
+        if let Some(io) = self.runs.get(&run) {
+            let line = stepwell_store::LogLine { key: io.key, at: now_ms(), call, level, text };
+            self.store.append_logs(vec![line]);
+        }
+    }
+}
+
+/// The value that an entry carries.
+fn value_of(entry: Entry) -> Option<Payload> {
+    match entry {
+        Entry::Did { value, .. } | Entry::Settled { outcome: Outcome::Done { value, .. }, .. } => Some(value),
+        Entry::EventReceived { payload, .. } => Some(payload),
+        _ => None,
+    }
+}

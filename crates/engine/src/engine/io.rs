@@ -145,6 +145,8 @@ pub struct Start {
     pub run: RunId,
     /// Whose.
     pub key: InstanceKey,
+    /// Of which workflow.
+    pub workflow: WorkflowId,
     /// What the run must know stands in the entries before this number; all of them are durable.
     pub history_end_seq: u64,
     /// Calls in them.

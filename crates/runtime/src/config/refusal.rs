@@ -23,7 +23,9 @@ pub enum Refusal {
     DateBeyondWorkerd { date: String },
     #[error("main module \"{name}\" is not among the modules")]
     MissingMainModule { name: String },
-    #[error("main module \"{name}\" is not an ES module: service-worker syntax and CommonJS entry points are not supported")]
+    #[error(
+        "main module \"{name}\" is not an ES module: service-worker syntax and CommonJS entry points are not supported"
+    )]
     MainModuleNotEsModule { name: String },
     #[error(
         "main module \"{name}\" exports nothing: export a handler or a class (addEventListener, the service-worker \
@@ -70,7 +72,10 @@ fn check_date(date: &str) -> Result<(), Refusal> {
 fn is_date(date: &str) -> bool {
     let in_range = |part: &str, range: std::ops::RangeInclusive<u8>| part.parse().is_ok_and(|n| range.contains(&n));
     date.len() == 10
-        && date.bytes().enumerate().all(|(at, byte)| if at == 4 || at == 7 { byte == b'-' } else { byte.is_ascii_digit() })
+        && date
+            .bytes()
+            .enumerate()
+            .all(|(at, byte)| if at == 4 || at == 7 { byte == b'-' } else { byte.is_ascii_digit() })
         && in_range(&date[5..7], 1..=12)
         && in_range(&date[8..10], 1..=31)
 }

@@ -1,0 +1,261 @@
+//! How a run starts: what the shim must know of the instance and its history, read from committed state in pieces.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+use stepwell_engine::engine::{Fresh, Start};
+use stepwell_engine::{
+    CallId, Entry, ErrorRecord, Outcome as Settled, Payload, Recorded, StepConfig, StepKind, error_text,
+};
+use stepwell_runtime::protocol::{Config, Outcome, PastCall, Settlement, ToShim};
+use stepwell_runtime::session::{FRAME_BYTES_MAX, SessionSender};
+use stepwell_runtime::translate::{Frame, write_error, write_value};
+use stepwell_store::backend::HistoryPage;
+use stepwell_store::{ReadError, Store};
+
+use super::session_io::SessionCatalog;
+
+/// Values above this stay in the store until the run asks for them.
+const INLINE_BYTES_MAX: usize = 16 << 10;
+/// Entries read at once.
+const PAGE_ROWS: usize = 2_000;
+
+/// What a start message says of the workflow.
+#[derive(Debug)]
+pub struct StartInfo {
+    /// Workflow name.
+    pub workflow: String,
+    /// Exported class.
+    pub class: String,
+    /// Limits and defaults.
+    pub settings: Box<RawValue>,
+}
+
+/// Large values of a run's history: the entry that holds the value of a call.
+pub type LargeValues = HashMap<CallId, u64>;
+
+/// Appends the start message of an instance.
+pub fn write_start(start: &Start, fresh: &Fresh, info: &StartInfo, frame: &mut Frame) {
+    frame.push(&ToShim::Start {
+        run: start.run.0,
+        class: &info.class,
+        workflow: &info.workflow,
+        instance: &fresh.id,
+        at: fresh.created_at,
+        params: write_value(&fresh.params),
+        settings: &info.settings,
+        calls: start.calls,
+        paused: false,
+        careful: start.careful,
+        schedule: None,
+    });
+}
+
+/// Reads what a run must know and sends it. `None` where the instance is gone or the session is.
+pub async fn send_start(
+    start: &Start,
+    catalog: &SessionCatalog,
+    store: &Store,
+    sender: &SessionSender,
+) -> Result<Option<LargeValues>, ReadError> {
+    let Some(row) = store.instance(start.key).await? else { return Ok(None) };
+    let mut history = History::default();
+    let mut fresh = None;
+    let mut from_seq = 0;
+    let mut frame = Frame::default();
+    while from_seq < start.history_end_seq {
+        let page =
+            HistoryPage { from_seq, until_seq: start.history_end_seq, rows_max: PAGE_ROWS, bytes_max: FRAME_BYTES_MAX };
+        let entries = store.history(start.key, page).await?;
+        let Some(last) = entries.last() else { break };
+        from_seq = last.seq + 1;
+        for recorded in entries {
+            match recorded.entry {
+                Entry::Created { params, .. } => {
+                    fresh = Some(Fresh {
+                        workflow: row.workflow,
+                        id: Arc::clone(&row.id),
+                        created_at: row.created_at,
+                        params,
+                    });
+                }
+                _ => history.take(recorded),
+            }
+        }
+    }
+    let (Some(fresh), Some(info)) = (fresh, catalog.start_info(row.workflow)) else { return Ok(None) };
+    write_start(start, &fresh, info, &mut frame);
+    let sent =
+        if start.calls == 0 { sender.send(frame.take()).await } else { history.send(start, frame, sender).await };
+    Ok(sent.then_some(history.large))
+}
+
+/// The calls and settlements of a history, in order.
+#[derive(Default)]
+struct History {
+    calls: Vec<Call>,
+    settled: Vec<(CallId, Outcomes)>,
+    events: BTreeMap<u64, (String, i64, Payload)>,
+    waits: HashMap<CallId, u64>,
+    large: LargeValues,
+}
+
+struct Call {
+    call: CallId,
+    parent: Option<CallId>,
+    kind: &'static str,
+    name: String,
+    count: u32,
+    config: Option<StepConfig>,
+}
+
+enum Outcomes {
+    Value(Payload),
+    Large(u64),
+    Slept,
+    Event(String, i64, Option<Payload>),
+    Error(ErrorRecord),
+}
+
+impl History {
+    fn take(&mut self, recorded: Recorded) {
+        let seq = recorded.seq;
+        match recorded.entry {
+            Entry::Begun { call, parent, name, count, kind, .. } => {
+                let word = kind.word();
+                if let StepKind::Wait { timeout_ms, .. } = kind {
+                    self.waits.insert(call, timeout_ms);
+                }
+                let config = if let StepKind::Do(config) = kind { Some(config) } else { None };
+                self.calls.push(Call { call, parent, kind: word, name, count, config });
+            }
+            Entry::Did { call, parent, name, count, value, .. } => {
+                self.calls.push(Call { call, parent, kind: "do", name, count, config: None });
+                self.settle_value(call, seq, value);
+            }
+            Entry::AttemptFailed { call, error, retry_at: None, .. } => {
+                self.settled.push((call, Outcomes::Error(error)));
+            }
+            Entry::Settled { call, outcome } => self.settle(call, seq, outcome),
+            Entry::EventReceived { event_type, payload } => {
+                self.events.insert(seq, (event_type, recorded.at, payload));
+            }
+            _ => {}
+        }
+    }
+
+    fn settle(&mut self, call: CallId, seq: u64, outcome: Settled) {
+        let outcome = match outcome {
+            Settled::Done { value, .. } => return self.settle_value(call, seq, value),
+            Settled::Slept => Outcomes::Slept,
+            Settled::Lost(error) => Outcomes::Error(error),
+            Settled::TimedOut => Outcomes::Error(error_text::timed_out(self.waits.get(&call).copied().unwrap_or(0))),
+            Settled::Event { seq } => {
+                let Some((event_type, at, payload)) = self.events.remove(&seq) else { return };
+                let inline = payload.stored_bytes() <= INLINE_BYTES_MAX;
+                if !inline {
+                    self.large.insert(call, seq);
+                }
+                Outcomes::Event(event_type, at, inline.then_some(payload))
+            }
+        };
+        self.settled.push((call, outcome));
+    }
+
+    fn settle_value(&mut self, call: CallId, seq: u64, value: Payload) {
+        let outcome = if value.stored_bytes() <= INLINE_BYTES_MAX {
+            Outcomes::Value(value)
+        } else {
+            self.large.insert(call, seq);
+            Outcomes::Large(value.value_bytes)
+        };
+        self.settled.push((call, outcome));
+    }
+
+    /// Sends the history behind the start message in `frame`, cut into frames. False where the session is gone.
+    async fn send(&self, start: &Start, mut frame: Frame, sender: &SessionSender) -> bool {
+        let run = start.run.0;
+        let grants: HashMap<CallId, u32> = start.grants.iter().copied().collect();
+        let mut calls = self.calls.iter().map(|call| call.past(&grants)).peekable();
+        let mut settled = self.settled.iter().map(|(call, outcome)| outcome.settlement(*call)).peekable();
+        loop {
+            let (mut piece, mut bytes) = ((Vec::new(), Vec::new()), 0);
+            while bytes < FRAME_BYTES_MAX / 2
+                && let Some(call) = calls.next()
+            {
+                bytes += call.name.len() + 64;
+                piece.0.push(call);
+            }
+            while bytes < FRAME_BYTES_MAX / 2
+                && let Some(settlement) = settled.next()
+            {
+                bytes += 64 + settlement_bytes(&settlement);
+                piece.1.push(settlement);
+            }
+            let last = calls.peek().is_none() && settled.peek().is_none();
+            frame.push(&ToShim::History { run, calls: piece.0, settled: piece.1, last });
+            if !sender.send(frame.take()).await {
+                return false;
+            }
+            if last {
+                return true;
+            }
+        }
+    }
+}
+
+impl Call {
+    fn past(&self, grants: &HashMap<CallId, u32>) -> PastCall<'_> {
+        PastCall {
+            call: self.call.0,
+            parent: self.parent.map(|parent| parent.0),
+            kind: self.kind,
+            name: &self.name,
+            count: self.count,
+            config: self.config.as_ref().map(write_config),
+            attempt: grants.get(&self.call).copied(),
+        }
+    }
+}
+
+impl Outcomes {
+    fn settlement(&self, call: CallId) -> Settlement<'_> {
+        let outcome = match self {
+            Self::Value(payload) => Outcome::Value(write_value(payload)),
+            Self::Large(bytes) => Outcome::Large(*bytes),
+            Self::Slept => Outcome::Slept(true),
+            Self::Event(kind, at, payload) => {
+                Outcome::Event { kind, at: *at, payload: payload.as_ref().map(write_value) }
+            }
+            Self::Error(error) => write_error(error),
+        };
+        Settlement { call: call.0, outcome }
+    }
+}
+
+fn settlement_bytes(settlement: &Settlement<'_>) -> usize {
+    let value_bytes = |value: &stepwell_runtime::protocol::Value<'_>| {
+        value.v.map_or(0, |raw| raw.get().len()) + value.x.map_or(0, |raw| raw.get().len())
+    };
+    match &settlement.outcome {
+        Outcome::Value(value) => value_bytes(value),
+        Outcome::Event { payload, .. } => payload.as_ref().map_or(0, value_bytes),
+        Outcome::Error { message, .. } => message.len(),
+        Outcome::Large(_) | Outcome::Slept(_) => 0,
+    }
+}
+
+fn write_config(config: &StepConfig) -> Config {
+    Config {
+        limit: Some(match config.limit {
+            stepwell_engine::RetryLimit::Times(times) => f64::from(times),
+            stepwell_engine::RetryLimit::Unlimited => 1e308,
+        }),
+        delay_ms: config.delay_ms.map(|ms| ms as f64),
+        dynamic: config.delay_ms.is_none(),
+        backoff: Some(config.backoff.as_str().to_owned()),
+        timeout_ms: Some(config.timeout_ms as f64),
+        sensitive: config.sensitive,
+    }
+}

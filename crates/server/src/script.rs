@@ -1,0 +1,291 @@
+//! A script as it is deployed: its settings in the store, and what they mean for a worker process.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use stepwell_engine::{Millis, StepConfig};
+use stepwell_runtime::{Binding, Module, ModuleBody, Outbound, WorkerSpec, shim::SHIM};
+use stepwell_store::{Deployment, NewDeployment};
+
+/// From this compatibility date on, errors that must not be retried keep their name and message.
+const PRESERVE_NON_RETRYABLE_DATE: &str = "2026-05-14";
+const PRESERVE_NON_RETRYABLE: &str = "workflows_preserve_non_retryable_error_message";
+const REPLACE_NON_RETRYABLE: &str = "workflows_replace_non_retryable_error_message";
+
+/// What a deployment is beside its modules, as kept in the store.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScriptSettings {
+    /// Name of the script.
+    pub script: String,
+    /// The module with the exports.
+    pub main_module: String,
+    /// `YYYY-MM-DD`.
+    pub compatibility_date: String,
+    /// Flags as the user wrote them.
+    #[serde(default)]
+    pub compatibility_flags: Vec<String>,
+    /// What user code finds in `env`, secrets apart.
+    #[serde(default)]
+    pub bindings: Vec<ScriptBinding>,
+    /// Workflows whose class is in this script.
+    #[serde(default)]
+    pub workflows: Vec<ScriptWorkflow>,
+    /// How long one turn of user code may compute before it counts as hung.
+    #[serde(default)]
+    pub cpu_ms: Option<u32>,
+}
+
+/// A member of `env`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ScriptBinding {
+    /// A string.
+    PlainText {
+        /// In `env`.
+        name: String,
+        /// Its value.
+        text: String,
+    },
+    /// A JSON value.
+    Json {
+        /// In `env`.
+        name: String,
+        /// Its value.
+        json: serde_json::Value,
+    },
+    /// A workflow.
+    Workflow {
+        /// In `env`.
+        name: String,
+        /// Which.
+        workflow_name: String,
+    },
+    /// A D1 database.
+    D1 {
+        /// In `env`.
+        name: String,
+        /// Which.
+        id: String,
+    },
+    /// Another script.
+    Service {
+        /// In `env`.
+        name: String,
+        /// Which.
+        service: String,
+    },
+}
+
+/// A workflow that a script implements.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScriptWorkflow {
+    /// Its name.
+    pub name: String,
+    /// Exported class.
+    pub class_name: String,
+    /// `limits.steps`.
+    #[serde(default)]
+    pub steps_max: Option<u32>,
+    /// `concurrency.limit`.
+    #[serde(default)]
+    pub concurrency_max: Option<u32>,
+}
+
+/// A module of an upload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScriptModule {
+    /// Its path.
+    pub name: String,
+    /// What it is.
+    pub kind: ScriptModuleKind,
+    /// Its content.
+    pub bytes: Vec<u8>,
+}
+
+/// What a module is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScriptModuleKind {
+    /// ECMAScript.
+    EsModule,
+    /// CommonJS.
+    CommonJs,
+    /// A string.
+    Text,
+    /// Bytes.
+    Data,
+    /// WebAssembly.
+    Wasm,
+    /// A JSON value.
+    Json,
+    /// A source map, which no code sees.
+    SourceMap,
+}
+
+impl ScriptModuleKind {
+    const ALL: [(Self, &'static str); 7] = [
+        (Self::EsModule, "esm"),
+        (Self::CommonJs, "cjs"),
+        (Self::Text, "text"),
+        (Self::Data, "data"),
+        (Self::Wasm, "wasm"),
+        (Self::Json, "json"),
+        (Self::SourceMap, "source_map"),
+    ];
+
+    /// Its word in the store.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(kind, _)| *kind == self).expect("ALL holds every kind").1
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, other)| *other == word).map(|(kind, _)| *kind)
+    }
+}
+
+/// A script to deploy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScriptUpload {
+    /// Everything but the modules.
+    pub settings: ScriptSettings,
+    /// Modules; the main one is among them.
+    pub modules: Vec<ScriptModule>,
+}
+
+impl ScriptUpload {
+    /// As the store takes it; equal uploads have equal content ids.
+    #[must_use]
+    pub fn to_deployment(&self, created_at: Millis) -> NewDeployment {
+        let settings = serde_json::to_string(&self.settings).expect("settings are plain data");
+        let mut content = Sha256::new();
+        content.update(&settings);
+        let modules = self
+            .modules
+            .iter()
+            .map(|module| {
+                let hash = hex(&Sha256::digest(&module.bytes));
+                content.update(format!("\n{} {} {hash}", module.name, module.kind.word()));
+                stepwell_store::Module {
+                    name: module.name.clone(),
+                    kind: module.kind.word().to_owned(),
+                    hash,
+                    body: module.bytes.as_slice().into(),
+                }
+            })
+            .collect();
+        let content_id = hex(&content.finalize());
+        NewDeployment { script: self.settings.script.clone(), content_id, settings, modules, created_at }
+    }
+
+    /// An upload as the store has it.
+    ///
+    /// # Errors
+    /// Where a newer version wrote it.
+    pub fn from_deployment(deployment: &Deployment) -> Result<Self, serde_json::Error> {
+        let settings = serde_json::from_str(&deployment.row.settings)?;
+        let modules = deployment
+            .modules
+            .iter()
+            .map(|module| ScriptModule {
+                name: module.name.clone(),
+                kind: ScriptModuleKind::parse(&module.kind).unwrap_or(ScriptModuleKind::Data),
+                bytes: module.body.to_vec(),
+            })
+            .collect();
+        Ok(Self { settings, modules })
+    }
+
+    /// What a worker process is to run.
+    #[must_use]
+    pub fn to_spec(&self, host_socket: &Path, outbound: Outbound, extra: Extra) -> WorkerSpec {
+        let settings = &self.settings;
+        let secrets = extra.secrets.into_iter().map(|(name, text)| Binding::Secret { name, text });
+        WorkerSpec {
+            script: settings.script.clone(),
+            main_module: settings.main_module.clone(),
+            modules: self.modules.iter().filter_map(ScriptModule::to_runtime).collect(),
+            compatibility_date: settings.compatibility_date.clone(),
+            compatibility_flags: settings.compatibility_flags.clone(),
+            bindings: settings.bindings.iter().map(ScriptBinding::to_runtime).chain(secrets).collect(),
+            classes: settings.workflows.iter().map(|workflow| workflow.class_name.clone()).collect(),
+            outbound,
+            dev_outbound: extra.dev_outbound,
+            host_socket: host_socket.to_owned(),
+            shim: SHIM,
+        }
+    }
+}
+
+/// What a worker process gets beside its deployment.
+#[derive(Clone, Default)]
+pub struct Extra {
+    /// Name and value.
+    pub secrets: Vec<(String, String)>,
+    /// Host names that go to a script.
+    pub dev_outbound: Vec<(String, String)>,
+}
+
+impl ScriptModule {
+    fn to_runtime(&self) -> Option<Module> {
+        let text = || String::from_utf8_lossy(&self.bytes).into_owned();
+        let body = match self.kind {
+            ScriptModuleKind::EsModule => ModuleBody::EsModule(text()),
+            ScriptModuleKind::CommonJs => ModuleBody::CommonJs(text()),
+            ScriptModuleKind::Text => ModuleBody::Text(text()),
+            ScriptModuleKind::Data => ModuleBody::Data(self.bytes.clone()),
+            ScriptModuleKind::Wasm => ModuleBody::Wasm(self.bytes.clone()),
+            ScriptModuleKind::Json => ModuleBody::Json(text()),
+            ScriptModuleKind::SourceMap => return None,
+        };
+        Some(Module { name: self.name.clone(), body })
+    }
+}
+
+impl ScriptBinding {
+    fn to_runtime(&self) -> Binding {
+        match self.clone() {
+            Self::PlainText { name, text } => Binding::Text { name, text },
+            Self::Json { name, json } => Binding::Json { name, json: json.to_string() },
+            Self::Workflow { name, workflow_name } => Binding::Workflow { name, workflow: workflow_name },
+            Self::D1 { name, id } => Binding::D1 { name, database_id: id },
+            Self::Service { name, service } => Binding::Service { name, script: service },
+        }
+    }
+}
+
+impl ScriptSettings {
+    /// The `settings` member of a start message, for a workflow of this script; absent where it has no such workflow.
+    #[must_use]
+    pub fn start_settings(&self, workflow: &ScriptWorkflow, defaults: &StepConfig) -> String {
+        let limit = match defaults.limit {
+            stepwell_engine::RetryLimit::Times(times) => f64::from(times),
+            stepwell_engine::RetryLimit::Unlimited => 1e308,
+        };
+        serde_json::json!({
+            "steps_max": workflow.steps_max.unwrap_or(stepwell_engine::limits::STEPS_DEFAULT),
+            "defaults": {
+                "limit": limit,
+                "delay_ms": defaults.delay_ms,
+                "backoff": defaults.backoff.as_str(),
+                "timeout_ms": defaults.timeout_ms,
+            },
+            "preserve_non_retryable": self.preserves_non_retryable(),
+        })
+        .to_string()
+    }
+
+    fn preserves_non_retryable(&self) -> bool {
+        let has = |flag: &str| self.compatibility_flags.iter().any(|other| other == flag);
+        let by_date = self.compatibility_date.as_str() >= PRESERVE_NON_RETRYABLE_DATE;
+        has(PRESERVE_NON_RETRYABLE) || (by_date && !has(REPLACE_NON_RETRYABLE))
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a string takes text");
+        text
+    })
+}

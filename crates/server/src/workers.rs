@@ -1,0 +1,217 @@
+//! Worker processes: started on demand, one for each deployment (and one more for suspects), watched, and stopped when
+//! nobody needs them. The driver wants sessions, the ingress wants sockets; both come from here.
+
+mod session;
+mod worker;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use stepwell_engine::scheduler::Pool;
+use stepwell_engine::{DeploymentId, SessionId, StepConfig};
+use stepwell_runtime::{Outbound, SpawnError, Workerd};
+use stepwell_store::Store;
+use tokio::sync::{OnceCell, mpsc};
+use worker::Worker;
+
+use crate::api_error::ApiError;
+use crate::driver::{SessionEvent, WorkerPool};
+use crate::script::{Extra, ScriptUpload};
+
+/// First wait after a worker that did not start; it doubles up to [`RETRY_MAX`].
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(10);
+/// How often idle workers are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+/// A worker without runs and requests for so long is stopped.
+const IDLE: Duration = Duration::from_secs(300);
+/// A worker whose deployment is not the newest, or one in quarantine, is not kept.
+const IDLE_RETIRED: Duration = Duration::from_secs(2);
+
+/// What all workers have in common.
+#[derive(Debug, Clone)]
+pub struct WorkersConfig {
+    /// The workerd to run.
+    pub workerd: PathBuf,
+    /// Socket on which bindings are answered.
+    pub host_socket: PathBuf,
+    /// Where user code may connect to.
+    pub outbound: Outbound,
+    /// What a step's configuration leaves out.
+    pub defaults: StepConfig,
+}
+
+/// The pool of worker processes. Cheap to clone.
+#[derive(Clone)]
+pub struct Workers {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    workerd: Workerd,
+    config: WorkersConfig,
+    store: Store,
+    events: mpsc::Sender<SessionEvent>,
+    workers: Mutex<HashMap<Pool, Arc<OnceCell<Arc<Worker>>>>>,
+    wanted: Mutex<HashMap<Pool, ()>>,
+    extras: Mutex<HashMap<String, Extra>>,
+    next_session: AtomicU32,
+}
+
+impl Workers {
+    /// A pool without workers.
+    #[must_use]
+    pub fn new(config: WorkersConfig, store: Store, events: mpsc::Sender<SessionEvent>) -> Self {
+        let workers = Self {
+            shared: Arc::new(Shared {
+                workerd: Workerd { path: config.workerd.clone() },
+                config,
+                store,
+                events,
+                workers: Mutex::default(),
+                wanted: Mutex::default(),
+                extras: Mutex::default(),
+                next_session: AtomicU32::new(1),
+            }),
+        };
+        tokio::spawn(sweep(Arc::downgrade(&workers.shared)));
+        workers
+    }
+
+    /// What a script's processes get beside their deployment, from their next start on.
+    pub fn set_extra(&self, script: &str, extra: Extra) {
+        lock(&self.shared.extras).insert(script.to_owned(), extra);
+    }
+
+    /// Starts a process for code that is not deployed yet, to see that it loads, and stops it again.
+    ///
+    /// # Errors
+    /// What is wrong with the code.
+    pub async fn try_out(&self, upload: &ScriptUpload) -> Result<(), SpawnError> {
+        let worker = self.shared.spawn(upload).await?;
+        worker.stop();
+        Ok(())
+    }
+
+    /// A connection to the `fetch` handler of a script's newest deployment.
+    ///
+    /// # Errors
+    /// Where there is no such script, or it does not start.
+    pub async fn connect(&self, script: &str) -> Result<tokio::net::UnixStream, ApiError> {
+        let row = self.shared.store.current_deployment(script).await?.ok_or_else(|| ApiError::no_script(script))?;
+        let pool = Pool { deployment: row.id, quarantine: false };
+        let worker = self.shared.worker(pool).await.map_err(|message| ApiError::new(503, 20_502, message))?;
+        worker.touch();
+        worker.connect().await.map_err(|error| {
+            ApiError::new(502, 20_502, format!("the worker process of {script:?} does not answer: {error}"))
+        })
+    }
+
+    /// Ends all sessions and processes in order.
+    pub async fn shut_down(&self) {
+        let workers: Vec<_> =
+            lock(&self.shared.workers).drain().filter_map(|(_, cell)| cell.get().map(Arc::clone)).collect();
+        for worker in workers {
+            worker.shut_down().await;
+        }
+    }
+}
+
+impl WorkerPool for Workers {
+    fn want(&self, pool: Pool) {
+        if lock(&self.shared.wanted).insert(pool, ()).is_none() {
+            tokio::spawn(Arc::clone(&self.shared).open_session(pool));
+        }
+    }
+
+    fn fault(&self, session: SessionId, reason: &'static str) {
+        tracing::error!(%session, reason, "a worker broke the protocol: its process is stopped");
+        for cell in lock(&self.shared.workers).values() {
+            if let Some(worker) = cell.get().filter(|worker| worker.has_session(session)) {
+                worker.kill();
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Opens a session in a worker of the pool, however long it takes.
+    async fn open_session(self: Arc<Self>, pool: Pool) {
+        let mut retry = RETRY_FIRST;
+        loop {
+            match self.try_open_session(pool).await {
+                Ok(()) => break,
+                Err(message) => tracing::error!(deployment = %pool.deployment, %message, "a worker does not start"),
+            }
+            tokio::time::sleep(retry).await;
+            retry = (retry * 2).min(RETRY_MAX);
+        }
+        lock(&self.wanted).remove(&pool);
+    }
+
+    async fn try_open_session(self: &Arc<Self>, pool: Pool) -> Result<(), String> {
+        let worker = self.worker(pool).await?;
+        let session = SessionId(self.next_session.fetch_add(1, Ordering::Relaxed));
+        session::open(self, &worker, session, pool).await
+    }
+
+    /// The live worker of a pool, started where there is none.
+    async fn worker(self: &Arc<Self>, pool: Pool) -> Result<Arc<Worker>, String> {
+        let cell = {
+            let mut workers = lock(&self.workers);
+            let cell = workers.entry(pool).or_default();
+            if cell.get().is_some_and(|worker| worker.is_gone()) {
+                *cell = Arc::default();
+            }
+            Arc::clone(cell)
+        };
+        let worker = cell.get_or_try_init(|| self.start(pool.deployment)).await?;
+        Ok(Arc::clone(worker))
+    }
+
+    async fn start(&self, deployment: DeploymentId) -> Result<Arc<Worker>, String> {
+        let found = self.store.deployment(deployment).await.map_err(|error| error.to_string())?;
+        let found = found.ok_or_else(|| format!("deployment {deployment} is gone"))?;
+        let upload = ScriptUpload::from_deployment(&found).map_err(|error| error.to_string())?;
+        let worker = self.spawn(&upload).await.map_err(|error| error.to_string())?;
+        Ok(Arc::new(worker))
+    }
+
+    async fn spawn(&self, upload: &ScriptUpload) -> Result<Worker, SpawnError> {
+        let extra = lock(&self.extras).get(&upload.settings.script).cloned().unwrap_or_default();
+        let spec = upload.to_spec(&self.config.host_socket, self.config.outbound.clone(), extra);
+        Worker::spawn(&self.workerd, &spec, &upload.settings).await
+    }
+
+    /// Stops workers that nobody needs.
+    async fn sweep(&self) {
+        let workers: Vec<_> = lock(&self.workers)
+            .iter()
+            .filter_map(|(pool, cell)| cell.get().map(|worker| (*pool, Arc::clone(worker))))
+            .collect();
+        for (pool, worker) in workers {
+            let current = self.store.current_deployment(worker.script()).await.ok().flatten();
+            let kept = !pool.quarantine && current.is_some_and(|row| row.id == pool.deployment);
+            if worker.is_idle_for(if kept { IDLE } else { IDLE_RETIRED }) {
+                lock(&self.workers).remove(&pool);
+                worker.shut_down().await;
+            }
+        }
+    }
+}
+
+async fn sweep(shared: std::sync::Weak<Shared>) {
+    loop {
+        tokio::time::sleep(SWEEP_EVERY).await;
+        let Some(shared) = shared.upgrade() else { return };
+        shared.sweep().await;
+    }
+}
+
+/// A lock whose holder panicked holds plain data that is still whole.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

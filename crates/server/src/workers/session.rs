@@ -1,0 +1,214 @@
+//! The life of a session: opened, read, watched, recycled, and its end explained to the driver.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use stepwell_engine::engine::Fault;
+use stepwell_engine::scheduler::Pool;
+use stepwell_engine::{RunId, SessionId};
+use stepwell_runtime::Exit;
+use stepwell_runtime::protocol::{PROTOCOL, ToShim};
+use stepwell_runtime::session::{SessionReceiver, SessionSender};
+use stepwell_runtime::translate::{Frame, Message, read_frame};
+
+use super::Shared;
+use super::worker::Worker;
+use crate::driver::{SessionCatalog, SessionEvent, SessionLoad, StartInfo, now_ms};
+
+/// How long a worker may take to say hello.
+const HELLO: Duration = Duration::from_secs(10);
+/// Silence after which a sign of life is asked for.
+const PING_AFTER: Duration = Duration::from_secs(2);
+/// What the watchdog grants beyond the script's own bound.
+const PONG_EXTRA: Duration = Duration::from_secs(5);
+/// How long an exit status may follow the end of a session.
+const EXIT_STATUS: Duration = Duration::from_secs(2);
+/// Runs after which a session is replaced, so that what its request context gathers is given back.
+const RUNS_MAX: usize = 200_000;
+const SIGKILL: i32 = 9;
+
+/// Opens a session and leaves it to a task of its own.
+pub(super) async fn open(
+    shared: &Arc<Shared>,
+    worker: &Arc<Worker>,
+    id: SessionId,
+    pool: Pool,
+) -> Result<(), String> {
+    let (sender, mut receiver) = worker.connect_session().await.map_err(|error| error.to_string())?;
+    let hello = tokio::time::timeout(HELLO, receiver.recv()).await.ok().flatten();
+    let hello = hello.ok_or_else(|| format!("the worker of {:?} does not say hello", worker.script()))?;
+    match read_frame(&hello, &shared.config.defaults).map_err(|error| error.to_string())?.first() {
+        Some(Message::Hello(PROTOCOL, _)) => {}
+        other => return Err(format!("the worker of {:?} says {other:?} instead of hello", worker.script())),
+    }
+    let (sender, load) = (Arc::new(sender), Arc::new(SessionLoad::default()));
+    worker.add_session(id, Arc::clone(&sender), Arc::clone(&load));
+    let catalog = Arc::new(catalog(shared, worker).await?);
+    let up = SessionEvent::Up(id, pool, Arc::clone(&sender), catalog, Arc::clone(&load));
+    shared.events.send(up).await.map_err(|_| "the server stops".to_owned())?;
+    let session = Session { shared: Arc::clone(shared), worker: Arc::clone(worker), id, sender, load };
+    tokio::spawn(session.run(receiver));
+    Ok(())
+}
+
+/// The workflows that the worker's code implements.
+async fn catalog(shared: &Shared, worker: &Worker) -> Result<SessionCatalog, String> {
+    let settings = worker.settings();
+    let mut workflows = HashMap::new();
+    for workflow in &settings.workflows {
+        let row = shared.store.workflow(&workflow.name).await.map_err(|error| error.to_string())?;
+        let Some(row) = row else { continue };
+        let info = StartInfo {
+            workflow: workflow.name.clone(),
+            class: workflow.class_name.clone(),
+            settings: serde_json::value::RawValue::from_string(
+                settings.start_settings(workflow, &shared.config.defaults),
+            )
+            .map_err(|error| error.to_string())?,
+        };
+        workflows.insert(row.id, info);
+    }
+    Ok(SessionCatalog { workflows })
+}
+
+struct Session {
+    shared: Arc<Shared>,
+    worker: Arc<Worker>,
+    id: SessionId,
+    sender: Arc<SessionSender>,
+    load: Arc<SessionLoad>,
+}
+
+/// How reading came to its end.
+enum End {
+    Closed,
+    Hung,
+}
+
+impl Session {
+    async fn run(self, mut receiver: SessionReceiver) {
+        let mut alive_at = now_ms();
+        let end = self.read(&mut receiver, &mut alive_at).await;
+        self.worker.remove_session(self.id);
+        let fault = match end {
+            End::Hung => Fault::Hung { alive_at },
+            End::Closed => self.explain(alive_at).await,
+        };
+        // A driver that is gone needs no explanation.
+        let _ = self.shared.events.send(SessionEvent::Down(self.id, fault)).await;
+    }
+
+    /// Reads until the session ends.
+    async fn read(&self, receiver: &mut SessionReceiver, alive_at: &mut i64) -> End {
+        let mut watch = Watch::new(PONG_EXTRA + self.worker.cpu_bound());
+        let mut draining = false;
+        loop {
+            let frame = match tokio::time::timeout(PING_AFTER, receiver.recv()).await {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return End::Closed,
+                Err(_) => {
+                    if self.load.live() == 0 {
+                        watch.reset();
+                        if draining {
+                            self.sender.say_bye();
+                        }
+                    } else if watch.silent(|n| self.ping(n)) {
+                        tracing::warn!(script = self.worker.script(), "a worker does not answer: it is stopped");
+                        self.worker.kill();
+                        return End::Hung;
+                    }
+                    continue;
+                }
+            };
+            watch.reset();
+            *alive_at = now_ms();
+            if !self.forward(&frame).await {
+                return End::Closed;
+            }
+            if !draining && self.load.started() >= RUNS_MAX {
+                draining = true;
+                let _ = self.shared.events.send(SessionEvent::Draining(self.id)).await;
+            }
+        }
+    }
+
+    fn ping(&self, n: u64) {
+        let mut frame = Frame::default();
+        frame.push(&ToShim::Ping { n });
+        self.sender.post(frame.take());
+    }
+
+    /// Hands a frame to the driver. False where the session must end.
+    async fn forward(&self, frame: &str) -> bool {
+        let messages = match read_frame(frame, &self.shared.config.defaults) {
+            Ok(messages) => messages,
+            Err(error) => {
+                tracing::error!(%error, script = self.worker.script(), "a worker is stopped");
+                self.worker.kill();
+                return false;
+            }
+        };
+        let mut reports: Vec<(RunId, _)> = Vec::with_capacity(messages.len());
+        for message in messages {
+            let event = match message {
+                Message::Report(run, report) => {
+                    reports.push((run, report));
+                    continue;
+                }
+                Message::Want(run, call) => SessionEvent::Want(self.id, run, call),
+                Message::Log(run, call, level, text) => {
+                    tracing::info!(target: "console", script = self.worker.script(), level, "{text}");
+                    SessionEvent::Log(run, call, level, text)
+                }
+                Message::Pong(_) | Message::Hello(..) => continue,
+            };
+            let sent = SessionEvent::Reports(self.id, std::mem::take(&mut reports));
+            if self.shared.events.send(sent).await.is_err() || self.shared.events.send(event).await.is_err() {
+                return false;
+            }
+        }
+        reports.is_empty() || self.shared.events.send(SessionEvent::Reports(self.id, reports)).await.is_ok()
+    }
+
+    /// Why the session ended that nobody ended here.
+    async fn explain(&self, alive_at: i64) -> Fault {
+        match tokio::time::timeout(EXIT_STATUS, self.worker.exited()).await {
+            // Whoever kills a process from outside (an operator, the kernel short of memory) says nothing about its code;
+            // code that does it again and again is found by the deaths around it.
+            Ok(Exit::Signal(SIGKILL)) if self.load.live() > 0 => Fault::Crashed { alive_at },
+            Ok(Exit::Code(0)) | Err(_) => Fault::None,
+            Ok(_) => Fault::Crashed { alive_at },
+        }
+    }
+}
+
+/// How long a worker has been silent.
+struct Watch {
+    bound: Duration,
+    asked_at: Option<Instant>,
+    pings: u64,
+}
+
+impl Watch {
+    fn new(bound: Duration) -> Self {
+        Self { bound, asked_at: None, pings: 0 }
+    }
+
+    fn reset(&mut self) {
+        self.asked_at = None;
+    }
+
+    /// Silence goes on: asks for a sign of life the first time; true when it has lasted too long since.
+    fn silent(&mut self, ping: impl FnOnce(u64)) -> bool {
+        match self.asked_at {
+            Some(asked_at) => asked_at.elapsed() >= self.bound,
+            None => {
+                self.asked_at = Some(Instant::now());
+                self.pings += 1;
+                ping(self.pings);
+                false
+            }
+        }
+    }
+}

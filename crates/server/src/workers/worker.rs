@@ -1,0 +1,134 @@
+//! One worker process, with its sessions and what it says on its standard output.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use stepwell_engine::SessionId;
+use stepwell_runtime::session::{SessionReceiver, SessionSender};
+use stepwell_runtime::{Exit, SpawnError, Workerd, WorkerProcess, WorkerSpec, session};
+use tokio::net::UnixStream;
+
+use super::lock;
+use crate::driver::SessionLoad;
+use crate::script::ScriptSettings;
+
+/// How long a process may take to end by itself.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
+/// How long one turn of user code may compute unless its script says otherwise (Cloudflare's default).
+const CPU_MS_DEFAULT: u32 = 30_000;
+
+/// A live worker process.
+pub(super) struct Worker {
+    process: WorkerProcess,
+    settings: ScriptSettings,
+    sessions: Mutex<Vec<OpenSession>>,
+    used_at: Mutex<Instant>,
+    gone: Arc<AtomicBool>,
+}
+
+struct OpenSession {
+    id: SessionId,
+    sender: Arc<SessionSender>,
+    load: Arc<SessionLoad>,
+}
+
+impl Worker {
+    pub async fn spawn(workerd: &Workerd, spec: &WorkerSpec, settings: &ScriptSettings) -> Result<Self, SpawnError> {
+        let mut process = WorkerProcess::spawn(workerd, spec).await?;
+        let gone = Arc::new(AtomicBool::new(false));
+        let (exited, flag, script) = (process.exited(), Arc::clone(&gone), settings.script.clone());
+        tokio::spawn(async move {
+            let exit = exited.await;
+            flag.store(true, Ordering::Release);
+            tracing::debug!(script, ?exit, "a worker process ended");
+        });
+        if let Some(mut lines) = process.take_lines() {
+            let script = settings.script.clone();
+            tokio::spawn(async move {
+                while let Some(line) = lines.recv().await {
+                    tracing::info!(target: "worker", script, "{}", line.text);
+                }
+            });
+        }
+        Ok(Self {
+            process,
+            settings: settings.clone(),
+            sessions: Mutex::default(),
+            used_at: Mutex::new(Instant::now()),
+            gone,
+        })
+    }
+
+    pub fn script(&self) -> &str {
+        &self.settings.script
+    }
+
+    pub fn settings(&self) -> &ScriptSettings {
+        &self.settings
+    }
+
+    /// How long one turn of its code may compute.
+    pub fn cpu_bound(&self) -> Duration {
+        Duration::from_millis(u64::from(self.settings.cpu_ms.unwrap_or(CPU_MS_DEFAULT)))
+    }
+
+    pub fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    pub fn exited(&self) -> impl Future<Output = Exit> + Send + 'static {
+        self.process.exited()
+    }
+
+    pub fn touch(&self) {
+        *lock(&self.used_at) = Instant::now();
+    }
+
+    pub fn is_idle_for(&self, patience: Duration) -> bool {
+        if lock(&self.sessions).iter().any(|session| session.load.live() > 0) {
+            self.touch();
+        }
+        lock(&self.used_at).elapsed() >= patience
+    }
+
+    pub async fn connect(&self) -> std::io::Result<UnixStream> {
+        self.process.ingress_socket().connect().await
+    }
+
+    pub async fn connect_session(&self) -> Result<(SessionSender, SessionReceiver), session::SessionError> {
+        let stream = self.process.session_socket().connect().await?;
+        session::open(stream, self.process.session_token()).await
+    }
+
+    pub fn add_session(&self, id: SessionId, sender: Arc<SessionSender>, load: Arc<SessionLoad>) {
+        self.touch();
+        lock(&self.sessions).push(OpenSession { id, sender, load });
+    }
+
+    pub fn remove_session(&self, id: SessionId) {
+        lock(&self.sessions).retain(|session| session.id != id);
+    }
+
+    pub fn has_session(&self, id: SessionId) -> bool {
+        lock(&self.sessions).iter().any(|session| session.id == id)
+    }
+
+    pub fn kill(&self) {
+        self.process.kill();
+    }
+
+    /// Ends the process, which has no sessions.
+    pub fn stop(&self) {
+        self.process.kill();
+    }
+
+    /// Ends its sessions, then the process.
+    pub async fn shut_down(&self) {
+        let sessions: Vec<_> = lock(&self.sessions).drain(..).collect();
+        for session in sessions {
+            session.sender.say_bye();
+        }
+        self.process.shutdown(SHUTDOWN_GRACE).await;
+    }
+}
