@@ -131,3 +131,8 @@ export const Slow = flow(async (event, step) => {
   ]);
   return a + b + (await step.do('c', async () => 'c'));
 });
+
+export const Paused = flow(async (event, step) => {
+  const a = await step.do('a', async () => { await scheduler.wait(5); return 'a'; });
+  return a + (await step.do('c', async () => 'c'));
+});
