@@ -52,6 +52,56 @@ async fn branches_and_races_give_the_same_after_a_replay() {
 }
 
 #[tokio::test]
+async fn a_settlement_is_worked_off_before_the_next() {
+    let (_worker, mut server) = start().await;
+    server.acknowledges = false;
+    server.start("TurnsApart", json!(null)).await;
+    let (a, b) = (server.until("did").await, server.until("did").await);
+    server.acknowledges = true;
+    // Two frames that leave together.
+    server.acknowledge(&b).await;
+    server.acknowledge(&a).await;
+    let apart = json!(["b settled", "b went on", "a settled", "a went on"]);
+    assert_eq!(server.end().await, apart);
+    assert_eq!(server.finish("TurnsApart", json!(null)).await, apart);
+    // The same in one frame.
+    server.instance = server::Instance::default();
+    server.acknowledges = false;
+    server.start("TurnsApart", json!(null)).await;
+    let (a, b) = (server.until("did").await, server.until("did").await);
+    let run = server.run;
+    server.send(json!([{"held": {"run": run, "call": b["call"]}}, {"held": {"run": run, "call": a["call"]}}])).await;
+    assert_eq!(server.end().await, apart);
+}
+
+#[tokio::test]
+async fn an_uncaught_non_retryable_error_is_told_as_the_flags_say() {
+    for (preserve, expected) in [
+        (true, json!(["NonRetryableError", "for good"])),
+        (
+            false,
+            json!([
+                "WorkflowFatalError",
+                "The execution of the Workflow instance was terminated, as a step threw an NonRetryableError and it was not handled"
+            ]),
+        ),
+    ] {
+        let (_worker, mut server) = start().await;
+        server.settings["preserve_non_retryable"] = json!(preserve);
+        assert_eq!(server.finish("Uncaught", json!(null)).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn the_step_limit_is_a_bound_of_the_run() {
+    let (_worker, mut server) = start().await;
+    server.settings["steps_max"] = json!(3);
+    let text = "The limit of 3 steps has been reached. This limit can be changed in your worker configuration.";
+    assert_eq!(server.finish("Many", json!(null)).await, json!(["WorkflowFatalError", text]));
+    assert_eq!(server.instance.calls.len(), 3);
+}
+
+#[tokio::test]
 async fn a_race_is_won_by_what_was_recorded_first() {
     let (_worker, mut server) = start().await;
     server.finish("Branches", json!(null)).await;

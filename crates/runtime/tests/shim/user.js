@@ -136,3 +136,24 @@ export const Paused = flow(async (event, step) => {
   const a = await step.do('a', async () => { await scheduler.wait(5); return 'a'; });
   return a + (await step.do('c', async () => 'c'));
 });
+
+export const Uncaught = flow(async (event, step) => {
+  await step.do('gives up', async () => { throw new NonRetryableError('for good'); });
+});
+
+export const Many = flow(async (event, step) => {
+  for (let i = 0; ; i += 1) await step.do('same', async () => i);
+});
+
+// Many microtasks follow each settlement.
+export const TurnsApart = flow(async (event, step) => {
+  const seen = [];
+  const branch = async (name) => {
+    await step.do(name, async () => name);
+    seen.push(`${name} settled`);
+    for (let i = 0; i < 500; i += 1) await null;
+    seen.push(`${name} went on`);
+  };
+  await Promise.all([branch('a'), branch('b')]);
+  return seen;
+});
