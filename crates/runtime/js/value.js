@@ -23,7 +23,11 @@ const VIEW_DEPTH_MAX = 6;
 const VIEW_OBJECTS_MAX = 500;
 
 /** A value of more than `VALUE_BYTES_MAX`. */
-export class TooLargeError extends NativeError {}
+export class TooLargeError extends NativeError {
+  constructor() {
+    super('The value is too large. Maximum allowed size is 1MiB.');
+  }
+}
 
 /**
  * A value for the session.

@@ -295,6 +295,26 @@ async fn a_run_that_no_longer_fits_its_history_says_so() {
 }
 
 #[tokio::test]
+async fn a_run_that_is_busy_outside_of_steps_has_not_diverged() {
+    let (_worker, mut server) = start().await;
+    assert_eq!(server.finish("Aside", json!(null)).await, "legal");
+    server.seen.clear();
+    assert_eq!(server.finish("Aside", json!(null)).await, "legal");
+    assert_eq!(server.seen.len(), 1, "{:?}", server.seen);
+}
+
+#[tokio::test]
+async fn the_result_of_an_attempt_that_was_given_up_is_dropped() {
+    let (_worker, mut server) = start().await;
+    server.start("Late", json!(null)).await;
+    server.until("begin").await;
+    server.send(json!([{"attempt": {"run": 1, "call": 0, "attempt": 2}}])).await;
+    assert_eq!(server.end().await, "attempt 2");
+    let ended: Vec<_> = server.seen.iter().filter_map(|message| message.get("ended")).collect();
+    assert_eq!(ended.len(), 1, "{ended:?}");
+}
+
+#[tokio::test]
 async fn a_worker_that_overwrites_globals_still_runs() {
     let vandal = "
         for (const name of ['Map', 'Set', 'Promise', 'JSON', 'Object', 'Array', 'Error', 'Date', 'structuredClone', 'queueMicrotask', 'Reflect'])

@@ -118,8 +118,23 @@ export const Abort = flow(async (event, step, self) => {
   self.ctx.abort(new Error('my own end'));
 });
 
-export const Endless = flow(async (event, step) => {
-  await step.do('hangs', async () => new Promise(() => {}));
+// The first attempt outlives its timeout and ends after the second has begun.
+export const Late = flow(async (event, step) => {
+  let release;
+  const first = new Promise((resolve) => { release = resolve; });
+  return step.do('slow', async ({ attempt }) => {
+    if (attempt === 1) return await first;
+    release('too late');
+    for (let i = 0; i < 50; i += 1) await null;
+    return `attempt ${attempt}`;
+  });
+});
+
+export const Aside = flow(async (event, step) => {
+  await step.do('recorded', async () => 1);
+  await new Promise((resolve) => setTimeout(resolve, 120));
+  await step.do('after a while', async () => 2);
+  return 'legal';
 });
 
 export const Changed = flow(async (event, step) => step.do(event.payload, async () => event.payload));
