@@ -186,7 +186,11 @@ async fn rich_values_are_equal_after_a_replay() {
     let (_worker, mut server) = start().await;
     let first = server.finish("Rich", json!(null)).await;
     insta::assert_json_snapshot!(first);
+    let view = &server.instance.settled[0]["value"]["v"];
+    insta::assert_json_snapshot!("what_people_see_of_rich_values", view);
+    server.seen.clear();
     assert_eq!(server.finish("Rich", json!(null)).await, first);
+    assert!(server.seen.iter().all(|message| message.get("did").is_none()));
 }
 
 #[tokio::test]

@@ -72,6 +72,8 @@ export const Rich = flow(async (event, step) => {
     map: new Map([[1, new Date(5)]]), set: new Set(['x']), bytes: new Uint8Array(new ArrayBuffer(100), 10, 3).fill(7), big: 12n, zero: -0, nan: NaN,
     hole: [undefined, null], error: new RangeError('r', { cause: 'c' }), lone: '\ud800',
   }));
+  const lone = await step.do('a lone \ud800', async () => 'fine');
+  console.log('a lone \ud800');
   const plain = await step.do('plain', async () => ({ a: [1, 'ü', null, true, { b: 2.5 }] }));
   const nothing = await step.do('nothing', async () => {});
   const nil = await step.do('null', async () => null);
@@ -80,7 +82,7 @@ export const Rich = flow(async (event, step) => {
     Object.is(values.zero, -0), Number.isNaN(values.nan), values.hole.length, values.hole[0] === undefined, values.error instanceof RangeError,
     values.error.message, values.error.cause, values.lone.isWellFormed(),
   ];
-  return { shown, plain, nothing: nothing === undefined, nil };
+  return { shown, lone, plain, nothing: nothing === undefined, nil };
 });
 
 export const Poison = flow(async (event, step) => {
