@@ -30,6 +30,7 @@ export const ObjectGetOwnPropertyDescriptor = Object.getOwnPropertyDescriptor;
 export const ObjectGetPrototypeOf = Object.getPrototypeOf;
 export const ObjectKeys = Object.keys;
 export const ObjectPrototype = Object.prototype;
+export const ReflectApply = Reflect.apply;
 export const ReflectOwnKeys = Reflect.ownKeys;
 export const ArrayBufferIsView = ArrayBuffer.isView;
 
@@ -39,6 +40,7 @@ export const FunctionToString = uncurryThis(Function.prototype.toString);
 export const HasOwn = Object.hasOwn;
 export const PromiseThen = uncurryThis(Promise.prototype.then);
 export const RegExpExec = uncurryThis(RegExp.prototype.exec);
+export const StringIsWellFormed = uncurryThis(String.prototype.isWellFormed);
 export const StringSlice = uncurryThis(String.prototype.slice);
 export const StringStartsWith = uncurryThis(String.prototype.startsWith);
 export const StringToWellFormed = uncurryThis(String.prototype.toWellFormed);

@@ -1,6 +1,6 @@
 // The `ctx` of a run. The native one belongs to the session: its `abort` would end all runs, its `exports` would show the session.
 
-import { complain, NativeError, ObjectDefineProperty, ObjectKeys, ObjectFreeze } from './shim-builtins.js';
+import { complain, NativeError, ObjectDefineProperty, ObjectKeys, ObjectFreeze, ReflectApply } from './shim-builtins.js';
 import { namedError } from './shim-errors.js';
 import { currentScope } from './shim-scope.js';
 
@@ -23,10 +23,10 @@ export function makeContext(run) {
  * @param {any} ctx
  */
 export function guardContext(ctx) {
-  const native = ctx.abort?.bind(ctx);
+  const native = ctx.abort;
   const value = (/** @type {unknown} */ reason) => {
     const run = currentScope()?.run;
-    if (run === undefined) native?.(reason);
+    if (run === undefined) ReflectApply(native, ctx, [reason]);
     else abort(run, reason);
   };
   ObjectDefineProperty(ctx, 'abort', { value, configurable: true });

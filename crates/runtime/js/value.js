@@ -4,7 +4,8 @@
 import {
   ArrayBufferIsView, ArrayIsArray, ArrayPrototype, DateGetTime, DateToISOString, HasOwn, JSONParse, JSONStringify, nativeStructuredClone, NativeArrayBuffer,
   NativeDate, NativeError, NativeMap, NativeRegExp, NativeSet, NativeString, ObjectGetOwnPropertyDescriptor, ObjectGetPrototypeOf,
-  ObjectDefineProperty, ObjectKeys, ObjectPrototype, NumberIsFinite, NumberIsNaN, ReflectOwnKeys, SafeSet, StringSlice, utf8Length,
+  ObjectDefineProperty, ObjectKeys, ObjectPrototype, NumberIsFinite, NumberIsNaN, ReflectOwnKeys, SafeSet, StringIsWellFormed, StringSlice,
+  StringToWellFormed, utf8Length,
 } from './shim-builtins.js';
 import { namedError } from './shim-errors.js';
 import { parse, stringify } from './vendor/devalue.js';
@@ -22,7 +23,11 @@ const VIEW_DEPTH_MAX = 6;
 const VIEW_OBJECTS_MAX = 500;
 
 /** A value of more than `VALUE_BYTES_MAX`. */
-export class TooLargeError extends NativeError {}
+export class TooLargeError extends NativeError {
+  constructor() {
+    super('The value is too large. Maximum allowed size is 1MiB.');
+  }
+}
 
 /**
  * A value for the session.
@@ -109,6 +114,7 @@ function hasToJSON() {
 function isPlainPrimitive(value) {
   switch (typeof value) {
     case 'string':
+      return StringIsWellFormed(value);
     case 'boolean':
       return true;
     case 'number':
@@ -131,7 +137,7 @@ function isPlainObject(object, depth, seen) {
   const keys = ReflectOwnKeys(object);
   for (let i = 0; i < keys.length; i += 1) {
     const key = keys[i];
-    if (typeof key === 'symbol' || key === '__proto__') return false;
+    if (typeof key === 'symbol' || key === '__proto__' || !StringIsWellFormed(key)) return false;
     const member = ObjectGetOwnPropertyDescriptor(object, key);
     if (member === undefined || !member.enumerable || member.get !== undefined || member.set !== undefined) return false;
     if (!isPlainMember(member.value, depth, seen)) return false;
@@ -252,7 +258,7 @@ function viewText(clone) {
   viewedObjects = 0;
   const text = JSONStringify(view(clone, 0));
   if (text.length <= VIEW_LENGTH_MAX) return text;
-  return JSONStringify(`${kindOf(clone)}, too long to show: ${StringSlice(text, 0, VIEW_LENGTH_MAX / 4)}…`);
+  return JSONStringify(`${kindOf(clone)}, too long to show: ${StringToWellFormed(StringSlice(text, 0, VIEW_LENGTH_MAX / 4))}…`);
 }
 
 let viewedObjects = 0;
@@ -265,7 +271,7 @@ let viewedObjects = 0;
 function view(value, depth) {
   switch (typeof value) {
     case 'string':
-      return value.length > VIEW_LENGTH_MAX ? `${StringSlice(value, 0, VIEW_LENGTH_MAX)}…` : value;
+      return StringToWellFormed(value.length > VIEW_LENGTH_MAX ? `${StringSlice(value, 0, VIEW_LENGTH_MAX)}…` : value);
     case 'bigint':
       return NativeString(value);
     case 'number':
@@ -295,7 +301,7 @@ function viewObject(value, depth) {
   /** @type {Record<string, unknown>} */
   const shown = {};
   const keys = ObjectKeys(value);
-  for (let i = 0; i < keys.length && i < VIEW_MEMBERS_MAX; i += 1) shown[keys[i]] = view(value[keys[i]], depth + 1);
+  for (let i = 0; i < keys.length && i < VIEW_MEMBERS_MAX; i += 1) shown[StringToWellFormed(keys[i])] = view(value[keys[i]], depth + 1);
   return shown;
 }
 

@@ -21,3 +21,69 @@ pub const SHIM_MODULES: &[(&str, &str)] = &[
     ("value.js", include_str!("../js/value.js")),
     ("vendor/devalue.js", include_str!("../js/vendor/devalue.js")),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::SHIM_MODULES;
+    use crate::protocol::{PROTOCOL, ToShim, parse_frame};
+
+    /// What the shim must understand; `name_of` keeps it complete.
+    const TO_SHIM: &[&str] =
+        &["start", "history", "held", "settle", "attempt", "value", "stop", "go", "forget", "ping", "bye"];
+
+    fn name_of(message: &ToShim<'_>) -> &'static str {
+        match message {
+            ToShim::Start { .. } => "start",
+            ToShim::History { .. } => "history",
+            ToShim::Held { .. } => "held",
+            ToShim::Settle { .. } => "settle",
+            ToShim::Attempt { .. } => "attempt",
+            ToShim::Value { .. } => "value",
+            ToShim::Stop { .. } => "stop",
+            ToShim::Go { .. } => "go",
+            ToShim::Forget { .. } => "forget",
+            ToShim::Ping { .. } => "ping",
+            ToShim::Bye {} => "bye",
+        }
+    }
+
+    fn all() -> String {
+        SHIM_MODULES.iter().map(|(_, text)| *text).collect()
+    }
+
+    #[test]
+    fn the_shim_speaks_this_version() {
+        assert!(all().contains(&format!("const PROTOCOL = {PROTOCOL};")));
+    }
+
+    #[test]
+    fn the_shim_understands_every_message() {
+        assert!(TO_SHIM.contains(&name_of(&ToShim::Bye {})));
+        let missing: Vec<_> = TO_SHIM.iter().filter(|name| !all().contains(&format!("message.{name}"))).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
+    fn the_shim_sends_every_message() {
+        let known = parse_frame(r#"[{"nonsense":{}}]"#).unwrap_err().to_string();
+        let (_, list) = known.split_once("expected one of ").unwrap();
+        let (list, _) = list.split_once(" at line").unwrap();
+        let names: Vec<_> = list.split(", ").map(|name| name.trim_matches('`')).collect();
+        assert!(names.len() > 10, "{names:?}");
+        let sent =
+            |name: &str| all().contains(&format!("{{\"{name}\":{{")) || all().contains(&format!("{{ {name}: {{"));
+        let missing: Vec<_> = names.into_iter().filter(|name| !sent(name)).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
+    fn every_module_that_is_imported_is_listed() {
+        for (module, text) in SHIM_MODULES {
+            for line in text.lines().filter(|line| line.contains(" from './") && !line.starts_with(" *")) {
+                let (_, path) = line.split_once(" from './").unwrap();
+                let path = path.trim_end_matches("';");
+                assert!(SHIM_MODULES.iter().any(|(name, _)| *name == path), "{module} imports {path}");
+            }
+        }
+    }
+}

@@ -52,6 +52,56 @@ async fn branches_and_races_give_the_same_after_a_replay() {
 }
 
 #[tokio::test]
+async fn a_settlement_is_worked_off_before_the_next() {
+    let (_worker, mut server) = start().await;
+    server.acknowledges = false;
+    server.start("TurnsApart", json!(null)).await;
+    let (a, b) = (server.until("did").await, server.until("did").await);
+    server.acknowledges = true;
+    // Two frames that leave together.
+    server.acknowledge(&b).await;
+    server.acknowledge(&a).await;
+    let apart = json!(["b settled", "b went on", "a settled", "a went on"]);
+    assert_eq!(server.end().await, apart);
+    assert_eq!(server.finish("TurnsApart", json!(null)).await, apart);
+    // The same in one frame.
+    server.instance = server::Instance::default();
+    server.acknowledges = false;
+    server.start("TurnsApart", json!(null)).await;
+    let (a, b) = (server.until("did").await, server.until("did").await);
+    let run = server.run;
+    server.send(json!([{"held": {"run": run, "call": b["call"]}}, {"held": {"run": run, "call": a["call"]}}])).await;
+    assert_eq!(server.end().await, apart);
+}
+
+#[tokio::test]
+async fn an_uncaught_non_retryable_error_is_told_as_the_flags_say() {
+    for (preserve, expected) in [
+        (true, json!(["NonRetryableError", "for good"])),
+        (
+            false,
+            json!([
+                "WorkflowFatalError",
+                "The execution of the Workflow instance was terminated, as a step threw an NonRetryableError and it was not handled"
+            ]),
+        ),
+    ] {
+        let (_worker, mut server) = start().await;
+        server.settings["preserve_non_retryable"] = json!(preserve);
+        assert_eq!(server.finish("Uncaught", json!(null)).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn the_step_limit_is_a_bound_of_the_run() {
+    let (_worker, mut server) = start().await;
+    server.settings["steps_max"] = json!(3);
+    let text = "The limit of 3 steps has been reached. This limit can be changed in your worker configuration.";
+    assert_eq!(server.finish("Many", json!(null)).await, json!(["WorkflowFatalError", text]));
+    assert_eq!(server.instance.calls.len(), 3);
+}
+
+#[tokio::test]
 async fn a_race_is_won_by_what_was_recorded_first() {
     let (_worker, mut server) = start().await;
     server.finish("Branches", json!(null)).await;
@@ -78,8 +128,8 @@ async fn a_nested_step_of_an_open_step_is_not_repeated() {
     assert!(server.forget(true).await);
     server.seen.clear();
     assert_eq!(server.finish("Nested", json!(null)).await, json!(13));
-    let repeated = server.seen.iter().filter(|message| message["did"]["name"] == "inner").count();
-    assert_eq!(repeated, 1, "only the second use of the name is new");
+    let of_inner = |message: &&Value| message.as_object().unwrap().values().any(|body| body["call"] == inner["call"]);
+    assert_eq!(server.seen.iter().find(of_inner), None);
 }
 
 #[tokio::test]
@@ -136,7 +186,11 @@ async fn rich_values_are_equal_after_a_replay() {
     let (_worker, mut server) = start().await;
     let first = server.finish("Rich", json!(null)).await;
     insta::assert_json_snapshot!(first);
+    let view = &server.instance.settled[0]["value"]["v"];
+    insta::assert_json_snapshot!("what_people_see_of_rich_values", view);
+    server.seen.clear();
     assert_eq!(server.finish("Rich", json!(null)).await, first);
+    assert!(server.seen.iter().all(|message| message.get("did").is_none()));
 }
 
 #[tokio::test]
@@ -180,13 +234,13 @@ async fn a_waiting_run_without_timers_is_forgotten_gently() {
 #[tokio::test]
 async fn a_pause_holds_new_attempts_and_is_told_when_none_runs() {
     let (_worker, mut server) = start().await;
-    server.start("Slow", json!(null)).await;
+    server.start("Paused", json!(null)).await;
     server.send(json!([{"stop": {"run": 1}}])).await;
     server.until("quiesced").await;
     let held = server.until("begin").await;
     assert_eq!((&held["name"], held.get("started")), (&json!("c"), None));
     server.send(json!([{"go": {"run": 1}}])).await;
-    assert_eq!(server.end().await, "abc");
+    assert_eq!(server.end().await, "ac");
 }
 
 #[tokio::test]
@@ -242,6 +296,26 @@ async fn a_run_that_no_longer_fits_its_history_says_so() {
     let diverged = server.until("diverged").await;
     let message = "the code no longer makes the recorded do \"old\" (use 1); it made do \"new\" (use 1)";
     assert_eq!(diverged["message"], message);
+}
+
+#[tokio::test]
+async fn a_run_that_is_busy_outside_of_steps_has_not_diverged() {
+    let (_worker, mut server) = start().await;
+    assert_eq!(server.finish("Aside", json!(null)).await, "legal");
+    server.seen.clear();
+    assert_eq!(server.finish("Aside", json!(null)).await, "legal");
+    assert_eq!(server.seen.len(), 1, "{:?}", server.seen);
+}
+
+#[tokio::test]
+async fn the_result_of_an_attempt_that_was_given_up_is_dropped() {
+    let (_worker, mut server) = start().await;
+    server.start("Late", json!(null)).await;
+    server.until("begin").await;
+    server.send(json!([{"attempt": {"run": 1, "call": 0, "attempt": 2}}])).await;
+    assert_eq!(server.end().await, "attempt 2");
+    let ended: Vec<_> = server.seen.iter().filter_map(|message| message.get("ended")).collect();
+    assert_eq!(ended.len(), 1, "{ended:?}");
 }
 
 #[tokio::test]

@@ -190,19 +190,14 @@ impl Server {
         let (kind, body) = message.as_object().unwrap().iter().next().unwrap();
         let (run, call) = (self.run, body["call"].clone());
         match kind.as_str() {
-            "begin" if body["kind"].get("sleep").is_some() || body["kind"].get("sleep_until").is_some() => {
-                if self.ends_sleeps {
-                    self.settle(json!({"call": call, "slept": true})).await;
-                }
+            "begin" if is_sleep(body) && self.ends_sleeps => {
+                self.settle(json!({"call": call, "slept": true})).await;
             }
             "begin" if body["kind"].get("do").is_some() && body.get("started").is_none() && !self.paused => {
                 self.send(json!([{"attempt": {"run": run, "call": call, "attempt": 1}}])).await;
             }
-            "did" | "ended" if body.get("error").is_none() => {
-                if self.acknowledges {
-                    self.acknowledge(body).await;
-                }
-            }
+            "did" | "ended" if body.get("error").is_none() && self.acknowledges => self.acknowledge(body).await,
+            "ended" if body.get("error").is_none() => {}
             "ended" => self.fail(body).await,
             _ => {}
         }
@@ -228,4 +223,8 @@ impl Server {
             self.send(json!([{"attempt": {"run": run, "call": call, "attempt": attempt + 1}}])).await;
         }
     }
+}
+
+fn is_sleep(begun: &Value) -> bool {
+    ["sleep", "sleep_until"].iter().any(|kind| begun["kind"].get(kind).is_some())
 }

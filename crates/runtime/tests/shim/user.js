@@ -72,6 +72,8 @@ export const Rich = flow(async (event, step) => {
     map: new Map([[1, new Date(5)]]), set: new Set(['x']), bytes: new Uint8Array(new ArrayBuffer(100), 10, 3).fill(7), big: 12n, zero: -0, nan: NaN,
     hole: [undefined, null], error: new RangeError('r', { cause: 'c' }), lone: '\ud800',
   }));
+  const lone = await step.do('a lone \ud800', async () => 'fine');
+  console.log('a lone \ud800');
   const plain = await step.do('plain', async () => ({ a: [1, 'ü', null, true, { b: 2.5 }] }));
   const nothing = await step.do('nothing', async () => {});
   const nil = await step.do('null', async () => null);
@@ -80,7 +82,7 @@ export const Rich = flow(async (event, step) => {
     Object.is(values.zero, -0), Number.isNaN(values.nan), values.hole.length, values.hole[0] === undefined, values.error instanceof RangeError,
     values.error.message, values.error.cause, values.lone.isWellFormed(),
   ];
-  return { shown, plain, nothing: nothing === undefined, nil };
+  return { shown, lone, plain, nothing: nothing === undefined, nil };
 });
 
 export const Poison = flow(async (event, step) => {
@@ -118,8 +120,23 @@ export const Abort = flow(async (event, step, self) => {
   self.ctx.abort(new Error('my own end'));
 });
 
-export const Endless = flow(async (event, step) => {
-  await step.do('hangs', async () => new Promise(() => {}));
+// The first attempt outlives its timeout and ends after the second has begun.
+export const Late = flow(async (event, step) => {
+  let release;
+  const first = new Promise((resolve) => { release = resolve; });
+  return step.do('slow', async ({ attempt }) => {
+    if (attempt === 1) return await first;
+    release('too late');
+    for (let i = 0; i < 50; i += 1) await null;
+    return `attempt ${attempt}`;
+  });
+});
+
+export const Aside = flow(async (event, step) => {
+  await step.do('recorded', async () => 1);
+  await new Promise((resolve) => setTimeout(resolve, 120));
+  await step.do('after a while', async () => 2);
+  return 'legal';
 });
 
 export const Changed = flow(async (event, step) => step.do(event.payload, async () => event.payload));
@@ -130,4 +147,30 @@ export const Slow = flow(async (event, step) => {
     step.do('b', { retries: { limit: 0, delay: 0 } }, async () => 'b'),
   ]);
   return a + b + (await step.do('c', async () => 'c'));
+});
+
+export const Paused = flow(async (event, step) => {
+  const a = await step.do('a', async () => { await scheduler.wait(5); return 'a'; });
+  return a + (await step.do('c', async () => 'c'));
+});
+
+export const Uncaught = flow(async (event, step) => {
+  await step.do('gives up', async () => { throw new NonRetryableError('for good'); });
+});
+
+export const Many = flow(async (event, step) => {
+  for (let i = 0; ; i += 1) await step.do('same', async () => i);
+});
+
+// Many microtasks follow each settlement.
+export const TurnsApart = flow(async (event, step) => {
+  const seen = [];
+  const branch = async (name) => {
+    await step.do(name, async () => name);
+    seen.push(`${name} settled`);
+    for (let i = 0; i < 500; i += 1) await null;
+    seen.push(`${name} went on`);
+  };
+  await Promise.all([branch('a'), branch('b')]);
+  return seen;
 });

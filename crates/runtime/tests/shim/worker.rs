@@ -43,7 +43,7 @@ fn write_modules(dir: &Path, user_module: &str) {
         "import {{ createSession }} from './stepwell/shim.js';\n\
          import * as user from './user.js';\n\
          export * from './user.js';\n\
-         export const Session = createSession(user, Object.keys(user), '{TOKEN}');\n\
+         export const Session = createSession(user, ['Flow'], '{TOKEN}');\n\
          export default {{ fetch: () => new Response('ok') }};\n"
     );
     std::fs::create_dir_all(dir.join("stepwell/vendor")).unwrap();
