@@ -3,6 +3,7 @@
 mod config;
 mod process;
 pub mod protocol;
+pub mod session;
 pub mod shim;
 mod spec;
 #[allow(unsafe_code, missing_docs, clippy::all, clippy::pedantic, unused)]
