@@ -11,5 +11,5 @@ mod spec;
 mod workerd_capnp;
 
 pub use config::{Refusal, WORKERD_DATE};
-pub use process::{Exit, Line, SocketAddress, SpawnError, Stream, Workerd, WorkerProcess};
-pub use spec::{Binding, Module, ModuleBody, Outbound, WorkerSpec};
+pub use process::{Exit, Line, SocketAddress, SpawnError, Stream, WorkerProcess, Workerd};
+pub use spec::{Binding, Module, ModuleBody, Outbound, SecretText, WorkerSpec};

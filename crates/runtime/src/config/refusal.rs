@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use crate::config::{PREFIX, WORKERD_DATE, WRAPPER};
-use crate::spec::{ModuleBody, WorkerSpec};
+use crate::spec::{Binding, ModuleBody, WorkerSpec};
 
 /// A Worker that cannot run here, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,7 +23,9 @@ pub enum Refusal {
     DateBeyondWorkerd { date: String },
     #[error("main module \"{name}\" is not among the modules")]
     MissingMainModule { name: String },
-    #[error("main module \"{name}\" is not an ES module: service-worker syntax and CommonJS entry points are not supported")]
+    #[error(
+        "main module \"{name}\" is not an ES module: service-worker syntax and CommonJS entry points are not supported"
+    )]
     MainModuleNotEsModule { name: String },
     #[error(
         "main module \"{name}\" exports nothing: export a handler or a class (addEventListener, the service-worker \
@@ -48,7 +50,7 @@ pub fn check(spec: &WorkerSpec) -> Result<(), Refusal> {
     if let Some(name) = first_repeated(spec.modules.iter().map(|module| module.name.as_str())) {
         return Err(Refusal::RepeatedModule { name });
     }
-    if let Some(name) = first_repeated(spec.bindings.iter().map(|binding| binding.name())) {
+    if let Some(name) = first_repeated(spec.bindings.iter().map(Binding::name)) {
         return Err(Refusal::RepeatedBinding { name });
     }
     match spec.modules.iter().find(|module| is_reserved(&module.name)) {
@@ -70,7 +72,10 @@ fn check_date(date: &str) -> Result<(), Refusal> {
 fn is_date(date: &str) -> bool {
     let in_range = |part: &str, range: std::ops::RangeInclusive<u8>| part.parse().is_ok_and(|n| range.contains(&n));
     date.len() == 10
-        && date.bytes().enumerate().all(|(at, byte)| if at == 4 || at == 7 { byte == b'-' } else { byte.is_ascii_digit() })
+        && date
+            .bytes()
+            .enumerate()
+            .all(|(at, byte)| if at == 4 || at == 7 { byte == b'-' } else { byte.is_ascii_digit() })
         && in_range(&date[5..7], 1..=12)
         && in_range(&date[8..10], 1..=31)
 }

@@ -156,9 +156,10 @@ async fn failed(
         }
     }
     match status {
-        Ok(status) if stderr.is_empty() => {
-            SpawnError::Load { script: spec.script.clone(), message: format!("workerd said nothing and ended: {status}") }
-        }
+        Ok(status) if stderr.is_empty() => SpawnError::Load {
+            script: spec.script.clone(),
+            message: format!("workerd said nothing and ended: {status}"),
+        },
         _ => diagnose(spec, &stderr),
     }
 }

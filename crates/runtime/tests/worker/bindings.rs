@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use stepwell_runtime::session;
-use stepwell_runtime::{Binding, Module, ModuleBody, WORKERD_DATE, WorkerSpec};
+use stepwell_runtime::{Binding, Module, ModuleBody, SecretText, WORKERD_DATE, WorkerSpec};
 
 use crate::host::Host;
 use crate::setup::{OLD_DATE, bound, get, get_json, spec, start};
@@ -43,8 +43,9 @@ async fn variables_secrets_and_modules_of_every_kind_arrive() {
     spec.bindings = vec![
         Binding::Text { name: "GREETING".to_owned(), text: "hello\n\"world\"".to_owned() },
         Binding::Json { name: "LIMITS".to_owned(), json: "{\"n\":[1,2]}".to_owned() },
-        Binding::Secret { name: "KEY".to_owned(), text: "s3cret".to_owned() },
+        Binding::Secret { name: "KEY".to_owned(), text: SecretText("s3cret".to_owned()) },
     ];
+    assert!(!format!("{spec:?}").contains("s3cret"));
     let expected = json!({
         "GREETING": "hello\n\"world\"", "LIMITS": {"n": [1, 2]}, "KEY": "s3cret", "text": "a \"note\"", "size": 3,
         "json": {"deep": [1]}, "common": 42, "wasm": true, "helper": "b",
@@ -57,7 +58,8 @@ async fn check_workflow(expression: &str, expected: impl Fn(&str) -> Value) -> V
     let mut seen = Vec::new();
     for date in [OLD_DATE, WORKERD_DATE] {
         let host = Host::start();
-        let spec = WorkerSpec { compatibility_date: date.to_owned(), ..bound(&answering(expression), &host, workflow()) };
+        let spec =
+            WorkerSpec { compatibility_date: date.to_owned(), ..bound(&answering(expression), &host, workflow()) };
         assert_eq!(get_json(&start(&spec).await).await, expected(date), "at {date}");
         seen = host.seen();
     }
@@ -119,9 +121,26 @@ async fn every_call_of_a_handle_reaches_the_server() {
         })
     })
     .await;
-    let asked: Vec<String> =
-        seen.iter().map(|seen| format!("{} {}", seen.path.trim_start_matches("/workflows/orders/"), seen.body)).collect();
-    insta::assert_snapshot!(asked.join("\n"), @"");
+    let asked: Vec<String> = seen
+        .iter()
+        .map(|seen| format!("{} {}", seen.path.trim_start_matches("/workflows/orders/"), seen.body))
+        .collect();
+    insta::assert_snapshot!(asked.join("\n"), @r#"
+    getInstance {"id":"one"}
+    pause {"id":"one"}
+    resume {"id":"one"}
+    terminate {"id":"one","options":{"rollback":true}}
+    restart {"id":"one","options":{"from":{"name":"pay"}}}
+    sendEvent {"id":"one","payload":{"json":7},"type":"paid"}
+    deleteInstance {"id":"one"}
+    createBatch {"form":"array","instances":[{"id":"a","params":{"json":1}},{"id":"b"}]}
+    createBatch {"form":"object","instances":[{"id":"c"}]}
+    createBatch {"count":2,"form":"object","params":{"json":3}}
+    deleteBatch {"instances":["a"]}
+    subscribe {"id":"one","options":{"filter":["workflow_queued"]}}
+    next {"id":"one","options":{"filter":["workflow_queued"]}}
+    next {"id":"one","options":{"cursor":7,"filter":["workflow_queued"]}}
+"#);
 }
 
 #[tokio::test]
@@ -144,7 +163,8 @@ async fn a_workflow_can_create_another_from_inside_its_code() {
     let host = Host::start();
     let spec = WorkerSpec { classes: vec!["Parent".to_owned()], ..bound(source, &host, workflow()) };
     let process = start(&spec).await;
-    let (sender, mut receiver) = session::connect(process.session_socket().path(), process.session_token()).await.unwrap();
+    let (sender, mut receiver) =
+        session::connect(process.session_socket().path(), process.session_token()).await.unwrap();
     let settings = json!({
         "steps_max": 100, "preserve_non_retryable": true,
         "defaults": {"limit": 0, "delay_ms": 1, "backoff": "constant", "timeout_ms": 60_000},
@@ -195,7 +215,8 @@ async fn a_database_binding_asks_the_server_for_its_database() {
 async fn a_service_binding_reaches_its_script_and_cannot_be_made_to_reach_anything_else() {
     let host = Host::start();
     let bindings = vec![Binding::Service { name: "BILLING".to_owned(), script: "billing".to_owned() }];
-    let source = "export default { fetch: (request, env) => env.BILLING.fetch('http://anywhere/workflows/orders/create', {
+    let source =
+        "export default { fetch: (request, env) => env.BILLING.fetch('http://anywhere/workflows/orders/create', {
         method: 'POST', headers: { 'x-stepwell-service': 'forged', 'x-stepwell-d1': 'forged' } }) };";
     let process = start(&bound(source, &host, bindings)).await;
     assert_eq!(get(&process, "/").await, (200, "script billing".to_owned()));

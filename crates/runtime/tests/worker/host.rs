@@ -61,7 +61,13 @@ async fn answer(State(log): State<Log>, request: Request) -> Response {
     let (service, database) = (header("x-stepwell-service"), header("x-stepwell-d1"));
     let path = parts.uri.path().to_owned();
     let host = header("host").unwrap_or_default();
-    let seen = |body| Seen { path: path.clone(), host: host.clone(), service: service.clone(), database: database.clone(), body };
+    let seen = |body| Seen {
+        path: path.clone(),
+        host: host.clone(),
+        service: service.clone(),
+        database: database.clone(),
+        body,
+    };
     if service.is_some() && header("upgrade").is_some() {
         log.lock().unwrap().push(seen(Value::Null));
         let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &()).await.unwrap();
@@ -120,5 +126,9 @@ fn workflow_answer(method: &str, body: &Value) -> Response {
 }
 
 fn json_response(status: StatusCode, body: &Value) -> Response {
-    Response::builder().status(status).header("content-type", "application/json").body(Body::from(body.to_string())).unwrap()
+    Response::builder()
+        .status(status)
+        .header("content-type", "application/json")
+        .body(Body::from(body.to_string()))
+        .unwrap()
 }

@@ -13,10 +13,16 @@ async fn a_worker_without_a_default_export_answers_404() {
 
 #[tokio::test]
 async fn async_local_storage_is_there_with_and_without_the_flags_that_bring_it() {
-    for flags in [&[][..], &["nodejs_als"], &["no_nodejs_als"], &["nodejs_compat"], &["nodejs_compat_v2"], &["no_nodejs_compat"]] {
+    for flags in
+        [&[][..], &["nodejs_als"], &["no_nodejs_als"], &["nodejs_compat"], &["nodejs_compat_v2"], &["no_nodejs_compat"]]
+    {
         for date in ["2024-01-01", "2026-11-17"] {
             let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-            let spec = WorkerSpec { compatibility_flags: flags, compatibility_date: date.to_owned(), ..spec("export class A {}") };
+            let spec = WorkerSpec {
+                compatibility_flags: flags,
+                compatibility_date: date.to_owned(),
+                ..spec("export class A {}")
+            };
             let process = start(&spec).await;
             assert_eq!(get(&process, "/").await.0, 404, "{:?} at {date}", spec.compatibility_flags);
         }
@@ -38,10 +44,23 @@ async fn load_message(source: &str) -> String {
 
 #[tokio::test]
 async fn a_failure_to_load_is_told_in_workerds_words_with_the_users_lines() {
-    insta::assert_snapshot!(load_message("export default {};\nlet x = ;").await, @"");
-    insta::assert_snapshot!(load_message("import './absent.js'; export default {};").await, @"");
-    insta::assert_snapshot!(load_message("import { absent } from 'cloudflare:workers'; export default {};").await, @"");
-    insta::assert_snapshot!(load_message("console.error('before');\nthrow new TypeError('boom\\nsecond line');").await, @"");
+    insta::assert_snapshot!(load_message("export default {};\nlet x = ;").await, @r#"
+    Uncaught SyntaxError: Unexpected token ';'
+      at index.js:2:8
+"#);
+    insta::assert_snapshot!(load_message("import './absent.js'; export default {};").await, @r#"
+    Uncaught Error: No such module "absent.js".
+      imported from "index.js"
+"#);
+    insta::assert_snapshot!(load_message("import { absent } from 'cloudflare:workers'; export default {};").await, @r#"
+    Uncaught SyntaxError: The requested module 'cloudflare:workers' does not provide an export named 'absent'
+      at index.js:1:9
+"#);
+    insta::assert_snapshot!(load_message("console.error('before');\nthrow new TypeError('boom\\nsecond line');").await, @r#"
+    Uncaught TypeError: boom
+    second line
+      at index.js:2:7
+"#);
 }
 
 #[tokio::test]
@@ -50,7 +69,9 @@ async fn a_class_that_is_not_exported_is_named_beside_those_that_are() {
         export class Orders extends WorkflowEntrypoint {} export class Helper {} export default {};";
     let spec = WorkerSpec { classes: vec!["Orders".to_owned(), "Order".to_owned()], ..spec(source) };
     match start_error(&spec).await {
-        SpawnError::ClassNotExported { class, exported, .. } => assert_eq!((class.as_str(), exported), ("Order", vec!["Orders".to_owned()])),
+        SpawnError::ClassNotExported { class, exported, .. } => {
+            assert_eq!((class.as_str(), exported), ("Order", vec!["Orders".to_owned()]));
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -108,7 +129,8 @@ async fn modules_that_collide_are_refused() {
 #[tokio::test]
 async fn top_level_code_that_never_ends_is_killed_and_told() {
     let workerd = workerd().await.with_load_timeout(Duration::from_millis(500));
-    let error = stepwell_runtime::WorkerProcess::spawn(&workerd, &spec("for (;;) {} export default {};")).await.unwrap_err();
+    let error =
+        stepwell_runtime::WorkerProcess::spawn(&workerd, &spec("for (;;) {} export default {};")).await.unwrap_err();
     assert!(matches!(error, SpawnError::NotReady { waited_ms: 500, .. }), "{error:?}");
 }
 

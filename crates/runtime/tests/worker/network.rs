@@ -33,7 +33,8 @@ fn fetching(url: &str) -> String {
 async fn loopback_is_open_in_dev_closed_in_serve_and_opened_by_range() {
     let host = Host::start();
     let source = fetching(&format!("http://127.0.0.1:{}/", neighbour().await));
-    let allow = |ranges: &[&str]| Outbound::PublicOnly { allow: ranges.iter().map(|range| (*range).to_owned()).collect() };
+    let allow =
+        |ranges: &[&str]| Outbound::PublicOnly { allow: ranges.iter().map(|range| (*range).to_owned()).collect() };
     for (outbound, open) in [(Outbound::Any, true), (allow(&[]), false), (allow(&["127.0.0.0/8"]), true)] {
         let process = process(&host, &source, outbound.clone(), &[]).await;
         let (status, body) = get(&process, "/").await;
@@ -45,11 +46,15 @@ async fn loopback_is_open_in_dev_closed_in_serve_and_opened_by_range() {
 async fn mapped_hosts_go_to_their_script_and_others_to_the_network() {
     let host = Host::start();
     let routes = [("billing.localhost", "billing"), ("mail.localhost:99", "mail")];
-    let script = |url| process(&host, Box::leak(fetching(url).into_boxed_str()), Outbound::Any, &routes);
-    assert_eq!(get(&script("http://billing.localhost:8787/x").await, "/").await.1, "script billing");
-    assert_eq!(get(&script("http://mail.localhost:99/x").await, "/").await.1, "script mail");
     let elsewhere = format!("http://127.0.0.1:{}/", neighbour().await);
-    assert_eq!(get(&process(&host, &fetching(&elsewhere), Outbound::Any, &routes).await, "/").await.1, "neighbour");
+    for (url, answer) in [
+        ("http://billing.localhost:8787/x", "script billing"),
+        ("http://mail.localhost:99/x", "script mail"),
+        (&elsewhere, "neighbour"),
+    ] {
+        let process = process(&host, &fetching(url), Outbound::Any, &routes).await;
+        assert_eq!(get(&process, "/").await.1, answer, "{url}");
+    }
     assert_eq!(host.seen()[0].host, "billing.localhost:8787");
 }
 
@@ -85,4 +90,22 @@ async fn websockets_pass_the_router() {
     } };";
     let process = process(&host, source, Outbound::Any, &[("billing.localhost", "billing")]).await;
     assert_eq!(get(&process, "/").await, (200, "ping".to_owned()));
+}
+
+#[tokio::test]
+async fn raw_tcp_passes_the_router() {
+    let host = Host::start();
+    let source = format!(
+        "import {{ connect }} from 'cloudflare:sockets';
+         export default {{ async fetch() {{
+           const socket = connect('127.0.0.1:{}');
+           const writer = socket.writable.getWriter();
+           await writer.write(new TextEncoder().encode('hello'));
+           return new Response(await new Response(socket.readable).text());
+         }} }};",
+        neighbour().await
+    );
+    let process = process(&host, &source, Outbound::Any, &[("billing.localhost", "billing")]).await;
+    let (status, body) = get(&process, "/").await;
+    assert!(status == 200 && body.ends_with("neighbour"), "{status} {body}");
 }

@@ -4,7 +4,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use stepwell_runtime::{Exit, Stream};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::net::UnixStream;
 use tokio::process::Command;
 
 use crate::setup::{get, spec, start};
@@ -15,11 +16,12 @@ const PARENT: &str = "STEPWELL_TEST_PARENT";
 
 #[tokio::test]
 async fn output_arrives_line_by_line_with_its_stream() {
-    let source = "export default { fetch() { console.log('to out'); console.error('to err'); return new Response('x'); } };";
+    let source =
+        "export default { fetch() { console.log('to out'); console.error('to err'); return new Response('x'); } };";
     let mut process = start(&spec(source)).await;
     let mut lines = process.take_lines().unwrap();
     get(&process, "/").await;
-    let mut seen = vec![lines.recv().await.unwrap(), lines.recv().await.unwrap()];
+    let mut seen = [lines.recv().await.unwrap(), lines.recv().await.unwrap()];
     seen.sort_by_key(|line| line.text.clone());
     let seen: Vec<_> = seen.iter().map(|line| (line.stream, line.text.as_str())).collect();
     assert_eq!(seen, [(Stream::Stderr, "to err"), (Stream::Stdout, "to out")]);
@@ -67,18 +69,17 @@ async fn a_worker_dies_with_a_parent_that_was_killed() {
         .spawn()
         .unwrap();
     let mut output = BufReader::new(parent.stdout.take().unwrap()).lines();
-    let pid = loop {
-        let line = output.next_line().await.unwrap().expect("the parent names its worker");
-        if let Some((_, pid)) = line.split_once("worker ") {
-            break pid.trim().parse().unwrap();
+    let name = loop {
+        let line = output.next_line().await.unwrap().expect("the parent names its worker's socket");
+        if let Some((_, name)) = line.split_once("worker ") {
+            break format!("\0{}", name.trim());
         }
     };
-    let worker = rustix::process::pidfd_open(rustix::process::Pid::from_raw(pid).unwrap(), rustix::process::PidfdFlags::NONBLOCK);
+    let mut connection = UnixStream::connect(name).await.unwrap();
     parent.kill().await.unwrap();
-    // A pidfd becomes readable when its process ends.
-    let ended = tokio::io::unix::AsyncFd::register(worker.unwrap()).unwrap();
-    let waited = tokio::time::timeout(Duration::from_secs(10), ended.readable()).await;
-    assert!(waited.is_ok(), "worker {pid} outlived its parent");
+    // The connection ends when the last holder of the other end is gone.
+    let ended = tokio::time::timeout(Duration::from_secs(10), connection.read(&mut [0; 1])).await;
+    assert!(matches!(ended, Ok(Ok(0) | Err(_))), "the worker outlived its parent: {ended:?}");
 }
 
 /// Not a test of its own: the process which the test above kills. Alone it does nothing.
@@ -86,7 +87,8 @@ async fn a_worker_dies_with_a_parent_that_was_killed() {
 async fn parent_that_is_killed() {
     if std::env::var_os(PARENT).is_some() {
         let process = start(&spec("export default {};")).await;
-        println!("worker {}", process.pid());
+        let path = process.ingress_socket().path().to_str().unwrap();
+        println!("worker {}", path.trim_start_matches('\0'));
         process.exited().await;
     }
 }
