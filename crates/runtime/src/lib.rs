@@ -13,4 +13,4 @@ mod workerd_capnp;
 
 pub use config::{Refusal, WORKERD_DATE};
 pub use process::{Exit, Line, SocketAddress, SpawnError, Stream, WorkerProcess, Workerd};
-pub use spec::{Binding, Module, ModuleBody, Outbound, WorkerSpec};
+pub use spec::{Binding, Module, ModuleBody, Outbound, SecretText, WorkerSpec};

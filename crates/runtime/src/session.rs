@@ -3,12 +3,13 @@
 //! the other up instead of filling memory.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::UnixStream;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -26,6 +27,8 @@ const FRAME_ACCEPTED_BYTES_MAX: usize = 32 * 1024 * 1024;
 const FRAMES_WAITING_MAX: usize = 8;
 /// How long the shim may take to close after `bye`.
 const BYE: Duration = Duration::from_secs(1);
+
+const BYE_FRAME: &str = r#"[{"bye":{}}]"#;
 
 type Socket = WebSocketStream<UnixStream>;
 
@@ -46,8 +49,16 @@ pub enum SessionError {
 /// The sending half. Dropping it drops the socket, without a `bye`.
 #[derive(Debug)]
 pub struct SessionSender {
-    frames: mpsc::Sender<String>,
+    frames: mpsc::UnboundedSender<Outgoing>,
+    room: Arc<Semaphore>,
     pumps: AbortOnDrop,
+}
+
+/// A frame on its way out; one that was waited for gives its room back when it leaves.
+#[derive(Debug)]
+struct Outgoing {
+    text: String,
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 /// The receiving half. It ends when the session does.
@@ -92,7 +103,7 @@ pub async fn open(stream: UnixStream, token: &str) -> Result<(SessionSender, Ses
 
 fn pumped(socket: Socket) -> (SessionSender, SessionReceiver) {
     let (sink, stream) = socket.split();
-    let (to_shim, outgoing) = mpsc::channel(FRAMES_WAITING_MAX);
+    let (to_shim, outgoing) = mpsc::unbounded_channel();
     let (incoming, from_shim) = mpsc::channel(FRAMES_WAITING_MAX);
     let pumps = tokio::spawn(async move {
         tokio::select! {
@@ -100,23 +111,42 @@ fn pumped(socket: Socket) -> (SessionSender, SessionReceiver) {
             () = pump_in(stream, incoming) => {}
         }
     });
-    (SessionSender { frames: to_shim, pumps: AbortOnDrop(pumps) }, SessionReceiver { frames: from_shim })
+    (
+        SessionSender {
+            frames: to_shim,
+            room: Arc::new(Semaphore::new(FRAMES_WAITING_MAX)),
+            pumps: AbortOnDrop(pumps),
+        },
+        SessionReceiver { frames: from_shim },
+    )
 }
 
 impl SessionSender {
-    /// Sends a frame, a JSON array of messages; waits while too many frames are under way. False when the session is over.
-    /// Cancel-safe: a frame is sent whole or not at all.
+    /// Sends a frame, a JSON array of messages; waits while too many such frames are under way. False when the session is
+    /// over. Cancel-safe: a frame is sent whole or not at all.
     pub async fn send(&self, frame: String) -> bool {
-        self.frames.send(frame).await.is_ok()
+        let Ok(room) = Arc::clone(&self.room).acquire_owned().await else { return false };
+        self.frames.send(Outgoing { text: frame, _room: Some(room) }).is_ok()
+    }
+
+    /// Sends a frame without waiting: for what is bounded elsewhere, by the number of runs. The end of the session is
+    /// told by the receiving half.
+    pub fn post(&self, frame: String) {
+        // A session that is over needs nothing.
+        let _ = self.frames.send(Outgoing { text: frame, _room: None });
+    }
+
+    /// Asks the shim to end the session; the receiving half ends when it has.
+    pub fn say_bye(&self) {
+        self.post(BYE_FRAME.to_owned());
     }
 
     /// Asks the shim to end the session, gives it a second, and drops the socket: what user code was doing there is cut.
     /// The receiving half must be read meanwhile; it ends when this is done.
     pub async fn close(mut self) {
         let asked = async {
-            if self.frames.send(r#"[{"bye":{}}]"#.to_owned()).await.is_ok() {
-                self.frames.closed().await;
-            }
+            self.say_bye();
+            self.frames.closed().await;
         };
         if tokio::time::timeout(BYE, asked).await.is_err() {
             tracing::debug!("a session did not end on `bye`");
@@ -137,11 +167,11 @@ impl SessionReceiver {
     }
 }
 
-async fn pump_out(mut sink: SplitSink<Socket, Message>, mut frames: mpsc::Receiver<String>) {
+async fn pump_out(mut sink: SplitSink<Socket, Message>, mut frames: mpsc::UnboundedReceiver<Outgoing>) {
     let mut batch = Vec::with_capacity(FRAMES_WAITING_MAX);
     while frames.recv_many(&mut batch, FRAMES_WAITING_MAX).await > 0 {
         for frame in batch.drain(..) {
-            if let Err(error) = sink.feed(Message::text(frame)).await {
+            if let Err(error) = sink.feed(Message::text(frame.text)).await {
                 tracing::debug!(%error, "a session ended while sending");
                 return;
             }

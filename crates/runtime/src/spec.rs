@@ -64,7 +64,7 @@ pub enum Binding {
     /// A variable with a JSON value, given as JSON text.
     Json { name: String, json: String },
     /// A secret: a string that must not show in diagnostics.
-    Secret { name: String, text: String },
+    Secret { name: String, text: SecretText },
     /// A workflow of this server, by its name.
     Workflow { name: String, workflow: String },
     /// A D1 database of this server, by its id.
@@ -94,4 +94,14 @@ pub enum Outbound {
     Any,
     /// Public addresses, and those named: CIDR ranges such as `10.1.0.0/16`, or workerd's `private` and `local`.
     PublicOnly { allow: Vec<String> },
+}
+
+/// The text of a secret; its `Debug` shows nothing of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretText(pub String);
+
+impl std::fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[secret]")
+    }
 }

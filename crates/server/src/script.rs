@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use stepwell_engine::{Millis, StepConfig};
-use stepwell_runtime::{Binding, Module, ModuleBody, Outbound, WorkerSpec, shim::SHIM};
+use stepwell_runtime::{Binding, Module, ModuleBody, Outbound, WorkerSpec};
 use stepwell_store::{Deployment, NewDeployment};
 
 /// From this compatibility date on, errors that must not be retried keep their name and message.
@@ -212,7 +212,6 @@ impl ScriptUpload {
             outbound,
             dev_outbound: extra.dev_outbound,
             host_socket: host_socket.to_owned(),
-            shim: SHIM,
         }
     }
 }

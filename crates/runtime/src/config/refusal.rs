@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use crate::config::{PREFIX, WORKERD_DATE, WRAPPER};
-use crate::spec::{ModuleBody, WorkerSpec};
+use crate::spec::{Binding, ModuleBody, WorkerSpec};
 
 /// A Worker that cannot run here, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,7 +50,7 @@ pub fn check(spec: &WorkerSpec) -> Result<(), Refusal> {
     if let Some(name) = first_repeated(spec.modules.iter().map(|module| module.name.as_str())) {
         return Err(Refusal::RepeatedModule { name });
     }
-    if let Some(name) = first_repeated(spec.bindings.iter().map(|binding| binding.name())) {
+    if let Some(name) = first_repeated(spec.bindings.iter().map(Binding::name)) {
         return Err(Refusal::RepeatedBinding { name });
     }
     match spec.modules.iter().find(|module| is_reserved(&module.name)) {

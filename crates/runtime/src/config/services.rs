@@ -173,7 +173,8 @@ fn write_bindings(worker: &mut worker::Builder, spec: &WorkerSpec) {
 
 fn write_binding(mut slot: worker::binding::Builder, binding: &Binding, spec: &WorkerSpec) {
     match binding {
-        Binding::Text { text, .. } | Binding::Secret { text, .. } => slot.set_text(&**text),
+        Binding::Text { text, .. } => slot.set_text(&**text),
+        Binding::Secret { text, .. } => slot.set_text(&*text.0),
         Binding::Json { json, .. } => slot.set_json(&**json),
         Binding::Service { script, .. } => slot.init_service().set_name(Service::Script(script).name()),
         Binding::D1 { database_id, .. } => {

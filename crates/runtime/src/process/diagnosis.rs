@@ -26,17 +26,22 @@ pub fn diagnose(spec: &WorkerSpec, stderr: &str) -> SpawnError {
     }
 }
 
-/// What workerd says of the user's service, without its prefix and without frames of generated modules. What user code
-/// printed before it failed comes first and is left out.
+/// What workerd says of the user's service, without its prefix. What user code printed before it failed comes first and
+/// is left out, and so is what follows from the failure or is no failure.
 fn own_words(stderr: &str) -> String {
     let prefix = format!("service {USER_SERVICE}: ");
     let own = stderr.find(&prefix).map_or(stderr, |at| &stderr[at..]);
-    let is_ours = |line: &str| {
-        let line = line.trim_start();
-        line.starts_with(&format!("at {WRAPPER}")) || line.starts_with(&format!("at {PREFIX}"))
-    };
-    let lines = own.lines().map(|line| line.strip_prefix(&prefix).unwrap_or(line)).filter(|line| !is_ours(line));
+    let lines =
+        own.lines().map(|line| line.strip_prefix(&prefix).unwrap_or(line)).filter(|line| !is_beside_the_point(line));
     lines.collect::<Vec<_>>().join("\n").trim().to_owned()
+}
+
+fn is_beside_the_point(line: &str) -> bool {
+    let is_our_frame =
+        line.trim_start().strip_prefix("at ").is_some_and(|at| at.starts_with(WRAPPER) || at.starts_with(PREFIX));
+    let is_consequence = line.starts_with("Socket \"") && line.contains("has no such named entrypoint");
+    let is_advice = line.contains("became the default as of");
+    is_our_frame || is_consequence || is_advice
 }
 
 fn reported_exports(message: &str) -> Option<Exports> {
@@ -64,9 +69,6 @@ fn refused_flags(message: &str) -> Option<Refusal> {
     }
     if line.contains("is experimental") {
         return between("The compatibility flag ", " is experimental").map(|flag| Refusal::ExperimentalFlag { flag });
-    }
-    if line.contains("became the default") {
-        return None;
     }
     Some(Refusal::UnfitFlags { message: line.to_owned() })
 }

@@ -4,7 +4,6 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -18,9 +17,6 @@ use crate::process::diagnosis::diagnose;
 use crate::process::lines::{LINES_WAITING_MAX, Line, Stream, pump};
 use crate::process::{SocketAddress, SpawnError, Workerd, socket, spawner};
 use crate::spec::WorkerSpec;
-
-/// How long a Worker may load. Cold starts take some 30 ms; large bundles on a busy machine take seconds.
-const READY_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How a worker process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,14 +70,14 @@ pub async fn start(workerd: &Workerd, spec: &WorkerSpec, config: Vec<u8>) -> Res
     let feeding = tokio::spawn(feed(child.stdin.take(), config));
     let (sink, mut lines) = mpsc::channel(LINES_WAITING_MAX);
     let pumps = pumps(&mut child, sink);
-    let ready = tokio::time::timeout(READY_TIMEOUT, listening(control)).await;
+    let ready = tokio::time::timeout(workerd.load_timeout(), listening(control)).await;
     feeding.abort();
     match ready {
         Ok(true) => {}
         Ok(false) => return Err(failed(spec, child, pumps, &mut lines).await),
         Err(_) => {
             end(&mut child, pid, pumps).await;
-            let waited_ms = READY_TIMEOUT.as_millis() as u64;
+            let waited_ms = workerd.load_timeout().as_millis() as u64;
             return Err(SpawnError::NotReady { script: spec.script.clone(), waited_ms });
         }
     }

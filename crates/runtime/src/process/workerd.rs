@@ -10,11 +10,14 @@ use crate::process::SpawnError;
 
 /// How long `workerd --version` may take: far longer than a cold start from a slow disk.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a Worker may load. Cold starts take some 30 ms; large bundles on a busy machine take seconds.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A workerd executable whose version was checked.
 #[derive(Debug, Clone)]
 pub struct Workerd {
     path: PathBuf,
+    load_timeout: Duration,
 }
 
 impl Workerd {
@@ -32,9 +35,19 @@ impl Workerd {
         let output = output.map_err(|error| missing(error.to_string()))?;
         let found = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         if found == format!("workerd {WORKERD_DATE}") {
-            return Ok(Self { path });
+            return Ok(Self { path, load_timeout: LOAD_TIMEOUT });
         }
         Err(SpawnError::WorkerdVersion { path, found })
+    }
+
+    /// The same executable with another bound on how long a Worker may load than the 15 s it has otherwise.
+    pub fn with_load_timeout(self, load_timeout: Duration) -> Self {
+        Self { load_timeout, ..self }
+    }
+
+    /// How long a Worker may load.
+    pub fn load_timeout(&self) -> Duration {
+        self.load_timeout
     }
 
     /// Path of the executable.
