@@ -1,0 +1,8 @@
+//! What the store promises, tried through its handle.
+
+mod conformance;
+mod differential;
+mod golden;
+mod opening;
+mod room;
+mod support;
