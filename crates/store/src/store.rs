@@ -2,8 +2,8 @@
 
 use std::future::Future;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use stepwell_engine::{Batch, InstanceKey, Millis, Recorded, WorkflowId};
@@ -31,7 +31,8 @@ struct Shared {
     writes: Arc<Queue<Box<dyn Write>>>,
     readers: ReaderPool,
     no_room: Arc<AtomicBool>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    reader_threads: Vec<JoinHandle<()>>,
+    writer_thread: Vec<JoinHandle<()>>,
 }
 
 impl Store {
@@ -59,7 +60,7 @@ impl Store {
     /// Where no thread can be started.
     pub fn start(backend: Box<dyn Backend>) -> Result<Self, OpenError> {
         let readers = (0..READERS).map(|_| backend.reader()).collect::<Result<Vec<_>, _>>()?;
-        let (readers, mut threads) = ReaderPool::start(readers).expect("threads can be started");
+        let (readers, reader_threads) = ReaderPool::start(readers).expect("threads can be started");
         let writes = Arc::new(Queue::new(WRITES_WAITING_MAX));
         let no_room = Arc::new(AtomicBool::new(false));
         let writer = Writer {
@@ -70,8 +71,8 @@ impl Store {
             groups_since_garbage: 0,
         };
         let thread = std::thread::Builder::new().name("store-write".to_owned()).spawn(move || writer.run());
-        threads.push(thread.expect("threads can be started"));
-        Ok(Self { shared: Arc::new(Shared { writes, readers, no_room, threads: Mutex::new(threads) }) })
+        let writer_thread = vec![thread.expect("threads can be started")];
+        Ok(Self { shared: Arc::new(Shared { writes, readers, no_room, reader_threads, writer_thread }) })
     }
 
     /// Makes a batch durable, in the order of the calls. The batch is on its way when this returns; dropping the future
@@ -216,14 +217,19 @@ impl Store {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.writes.close();
+        // Readers first: only the last connection copies the log into the database, and a reader may not.
         self.readers.close();
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        for thread in threads {
-            // A callback may own the last clone, and a thread cannot wait for itself.
-            if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {
-                tracing::error!("a thread of the store panicked");
-            }
+        join(&mut self.reader_threads);
+        self.writes.close();
+        join(&mut self.writer_thread);
+    }
+}
+
+fn join(threads: &mut Vec<JoinHandle<()>>) {
+    for thread in threads.drain(..) {
+        // A callback may own the last clone, and a thread cannot wait for itself.
+        if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {
+            tracing::error!("a thread of the store panicked");
         }
     }
 }

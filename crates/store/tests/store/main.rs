@@ -3,6 +3,7 @@
 mod conformance;
 mod differential;
 mod golden;
+mod golden_content;
 mod opening;
 mod room;
 mod support;
