@@ -26,6 +26,7 @@ mod store;
 mod store_catalog;
 mod writer;
 
+pub use backend::HistoryPage;
 pub use catalog::{
     Deployment, DeploymentRow, LogLine, LogRow, Module, NewDeployment, NewWorkflow, ScriptRow, Secret, Token,
     WorkflowRow,

@@ -2,6 +2,7 @@
 
 mod conformance;
 mod differential;
+mod faults;
 mod golden;
 mod golden_content;
 mod opening;
