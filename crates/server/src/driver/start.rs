@@ -11,7 +11,7 @@ use stepwell_engine::{
 use stepwell_runtime::protocol::{Config, Outcome, PastCall, Settlement, ToShim};
 use stepwell_runtime::session::{FRAME_BYTES_MAX, SessionSender};
 use stepwell_runtime::translate::{Frame, write_error, write_value};
-use stepwell_store::backend::HistoryPage;
+use stepwell_store::HistoryPage;
 use stepwell_store::{ReadError, Store};
 
 use super::session_io::SessionCatalog;
