@@ -1,0 +1,182 @@
+//! What a database must be able to do. Dumb on purpose: no rules of instances, no threads, no retries.
+//!
+//! Backends are synchronous and are called from threads that the store owns; a simulator may call one directly.
+
+use std::sync::Arc;
+
+use stepwell_engine::{Batch, DeploymentId, InstanceKey, Millis, Recorded, WorkflowId};
+use thiserror::Error;
+
+use crate::{
+    ChangeError, CommitError, Deployment, DeploymentRow, Due, InstanceRow, ListQuery, LogLine, LogRow, NewDeployment,
+    NewWorkflow, OpenError, ReadError, ScriptRow, Secret, Token, WorkflowRow,
+};
+
+/// Why a write was not done.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Fault {
+    /// This write alone cannot be; it changed nothing, and the transaction goes on.
+    #[error("{0}")]
+    Refused(ChangeError),
+    /// Somebody else owns what it concerns; it changed nothing, and the transaction goes on.
+    #[error("fenced: {0}")]
+    Fenced(String),
+    /// No room before the sync: roll back, wait, try again.
+    #[error("no room: {0}")]
+    NoRoom(String),
+    /// The sync failed: nobody knows what is on the disk.
+    #[error("sync failed: {0}")]
+    SyncFailed(String),
+    /// Anything else: roll back.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<Fault> for CommitError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Fenced(reason) => Self::Fenced(reason),
+            Fault::SyncFailed(reason) => Self::SyncFailed(reason),
+            Fault::NoRoom(reason) | Fault::Failed(reason) => Self::Failed(reason),
+            Fault::Refused(refusal) => Self::Failed(refusal.to_string()),
+        }
+    }
+}
+
+impl From<Fault> for ChangeError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Refused(refusal) => refusal,
+            other => Self::Commit(other.into()),
+        }
+    }
+}
+
+/// The one writer of a database.
+pub trait Backend: CatalogWriter + Send {
+    /// A reader of committed state, for another thread.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    fn reader(&self) -> Result<Box<dyn Reader>, OpenError>;
+    /// Begins a transaction and checks that the database still belongs to this writer.
+    ///
+    /// # Errors
+    /// [`Fault::Fenced`] where another took over.
+    fn begin(&mut self) -> Result<(), Fault>;
+    /// Writes a batch into the transaction, in the order creations, restarts, writes, deletions. Returns what
+    /// [`Committed::refused`](crate::Committed::refused) says.
+    ///
+    /// # Errors
+    /// [`Fault::Fenced`] where an instance of a write is gone or its entries do not follow what is there.
+    fn apply(&mut self, batch: &Batch) -> Result<Vec<InstanceKey>, Fault>;
+    /// Ends the transaction; durable when it returns.
+    ///
+    /// # Errors
+    /// [`Fault::NoRoom`] and [`Fault::SyncFailed`], as the disk says.
+    fn commit(&mut self) -> Result<(), Fault>;
+    /// Takes back the transaction, if there is one.
+    fn rollback(&mut self);
+    /// In a transaction of its own, removes a bounded part of what deletions and restarts left. Returns whether more is
+    /// left.
+    ///
+    /// # Errors
+    /// As [`Backend::commit`].
+    fn collect_garbage(&mut self) -> Result<bool, Fault>;
+    /// Work that is due between transactions, after callers have been answered.
+    ///
+    /// # Errors
+    /// As [`Backend::commit`].
+    fn tidy(&mut self) -> Result<(), Fault>;
+    /// Bounds the size of the database so that tests can fill it.
+    ///
+    /// # Errors
+    /// [`Fault::Failed`] where the backend cannot be full.
+    #[doc(hidden)]
+    fn limit_pages(&mut self, pages: u32) -> Result<(), Fault>;
+}
+
+/// Writes of control data, inside a transaction. A [`Fault::Refused`] changed nothing.
+#[allow(clippy::missing_errors_doc, reason = "all fail alike: by a fault of the database, or refused as named")]
+pub trait CatalogWriter {
+    /// Makes a deployment current; one with the same content is used again.
+    fn put_deployment(&mut self, new: &NewDeployment) -> Result<DeploymentRow, Fault>;
+    /// Deletes one that no unfinished instance needs and that is not current. Whether it was there.
+    fn delete_deployment(&mut self, id: DeploymentId) -> Result<bool, Fault>;
+    /// Deletes a script with its deployments and secrets, if it has no workflows and no unfinished instances.
+    fn delete_script(&mut self, name: &str) -> Result<bool, Fault>;
+    /// Makes or changes the workflow of that name.
+    fn put_workflow(&mut self, new: &NewWorkflow) -> Result<WorkflowRow, Fault>;
+    /// Deletes a workflow that has no instances. Whether it was there.
+    fn delete_workflow(&mut self, name: &str) -> Result<bool, Fault>;
+    /// Sets a secret.
+    fn put_secret(&mut self, script: &str, secret: &Secret) -> Result<(), Fault>;
+    /// Deletes a secret. Whether it was there.
+    fn delete_secret(&mut self, script: &str, name: &str) -> Result<bool, Fault>;
+    /// Adds a token, or replaces the one with that hash.
+    fn put_token(&mut self, token: &Token) -> Result<(), Fault>;
+    /// Deletes a token. Whether it was there.
+    fn delete_token(&mut self, hash: &str) -> Result<bool, Fault>;
+    /// Adds lines to logs; those of instances that are gone are dropped, and only the last
+    /// [`LOG_LINES_MAX`](crate::limits::LOG_LINES_MAX) of each instance stay.
+    fn append_logs(&mut self, lines: &[LogLine]) -> Result<(), Fault>;
+}
+
+/// Reads of instances, in committed state.
+#[allow(clippy::missing_errors_doc, reason = "all fail alike: where the database cannot be read")]
+pub trait Reader: CatalogReader + Send {
+    /// The instance of that id.
+    fn resolve(&mut self, workflow: WorkflowId, id: &str) -> Result<Option<InstanceKey>, ReadError>;
+    /// An instance.
+    fn instance(&mut self, key: InstanceKey) -> Result<Option<InstanceRow>, ReadError>;
+    /// An instance and its whole history, the texts of payloads left out.
+    fn load(&mut self, key: InstanceKey) -> Result<Option<(InstanceRow, Vec<Recorded>)>, ReadError>;
+    /// A page of history with its values: at least one entry where there is one, then as many as the bounds allow.
+    fn history(&mut self, key: InstanceKey, page: HistoryPage) -> Result<Vec<Recorded>, ReadError>;
+    /// Instances in the order of (`wake_at`, key), after `after` and up to `until`.
+    fn due(&mut self, after: (Millis, InstanceKey), until: Millis, limit: usize) -> Result<Vec<Due>, ReadError>;
+    /// A page of a list.
+    fn list_instances(&mut self, query: &ListQuery) -> Result<Vec<InstanceRow>, ReadError>;
+    /// Instances of a workflow by status, in the order of [`Status::ALL`](stepwell_engine::Status::ALL).
+    fn counters(&mut self, workflow: WorkflowId) -> Result<[u64; 8], ReadError>;
+    /// The greatest key that was ever used; 0 where none was.
+    fn max_key(&mut self) -> Result<InstanceKey, ReadError>;
+}
+
+/// Which part of a history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistoryPage {
+    /// From this sequence number.
+    pub from_seq: u64,
+    /// Up to this one, exclusive.
+    pub until_seq: u64,
+    /// Entries at most.
+    pub rows_max: usize,
+    /// Bytes of payloads at most, but for the first entry.
+    pub bytes_max: usize,
+}
+
+/// Reads of control data, in committed state.
+#[allow(clippy::missing_errors_doc, reason = "all fail alike: where the database cannot be read")]
+pub trait CatalogReader {
+    /// Scripts by name.
+    fn scripts(&mut self) -> Result<Vec<ScriptRow>, ReadError>;
+    /// A deployment with its modules.
+    fn deployment(&mut self, id: DeploymentId) -> Result<Option<Arc<Deployment>>, ReadError>;
+    /// What new instances of a script start on.
+    fn current_deployment(&mut self, script: &str) -> Result<Option<DeploymentRow>, ReadError>;
+    /// Deployments of a script, newest first.
+    fn deployments(&mut self, script: &str) -> Result<Vec<DeploymentRow>, ReadError>;
+    /// A workflow by name.
+    fn workflow(&mut self, name: &str) -> Result<Option<WorkflowRow>, ReadError>;
+    /// Workflows by number.
+    fn workflows(&mut self) -> Result<Vec<WorkflowRow>, ReadError>;
+    /// Secrets of a script, by name.
+    fn secrets(&mut self, script: &str) -> Result<Vec<Secret>, ReadError>;
+    /// The token of that hash.
+    fn token(&mut self, hash: &str) -> Result<Option<Token>, ReadError>;
+    /// Tokens, oldest first.
+    fn tokens(&mut self) -> Result<Vec<Token>, ReadError>;
+    /// Log lines of an instance after line `after` (0 for all), at most `limit`.
+    fn logs(&mut self, key: InstanceKey, after: u64, limit: usize) -> Result<Vec<LogRow>, ReadError>;
+}

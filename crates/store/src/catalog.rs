@@ -1,0 +1,162 @@
+//! Control data: what is deployed and configured, as opposed to what runs.
+
+use std::sync::Arc;
+
+use stepwell_engine::{DeploymentId, InstanceKey, Millis, WorkflowId};
+
+/// A deployed Worker, by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScriptRow {
+    /// Its name.
+    pub name: String,
+    /// What new instances start on.
+    pub current: DeploymentId,
+    /// First deployment.
+    pub created_at: Millis,
+    /// Last change of what is current.
+    pub modified_at: Millis,
+}
+
+/// A file of a deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Module {
+    /// Its path in the Worker.
+    pub name: String,
+    /// What it is, in the caller's words.
+    pub kind: String,
+    /// Name of its content, by which equal contents are kept once. The caller's collision-free hash.
+    pub hash: String,
+    /// Its content.
+    pub body: Arc<[u8]>,
+}
+
+/// An upload of a script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDeployment {
+    /// Of which script.
+    pub script: String,
+    /// Equal for equal modules and settings; the caller's hash of both.
+    pub content_id: String,
+    /// JSON text that the store does not read.
+    pub settings: String,
+    /// The files, in order: the main one first.
+    pub modules: Vec<Module>,
+    /// When.
+    pub created_at: Millis,
+}
+
+/// A deployment without its modules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeploymentRow {
+    /// Its number, never used again.
+    pub id: DeploymentId,
+    /// Its script.
+    pub script: String,
+    /// See [`NewDeployment::content_id`].
+    pub content_id: String,
+    /// JSON text.
+    pub settings: String,
+    /// First upload.
+    pub created_at: Millis,
+    /// New instances start on it.
+    pub is_current: bool,
+    /// Unfinished instances that are pinned to it.
+    pub live_instances: u64,
+}
+
+/// A deployment with its modules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deployment {
+    /// The row.
+    pub row: DeploymentRow,
+    /// The files, in the order of the upload.
+    pub modules: Vec<Module>,
+}
+
+/// A workflow to be made or changed, by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewWorkflow {
+    /// Unique.
+    pub name: String,
+    /// Script that has the class.
+    pub script: String,
+    /// Exported class.
+    pub class_name: String,
+    /// JSON text that the store does not read.
+    pub settings: String,
+    /// Now: creation of a new one, modification of one that exists.
+    pub at: Millis,
+}
+
+/// A workflow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkflowRow {
+    /// Its number, never used again.
+    pub id: WorkflowId,
+    /// Unique.
+    pub name: String,
+    /// Script that has the class.
+    pub script: String,
+    /// Exported class.
+    pub class_name: String,
+    /// JSON text.
+    pub settings: String,
+    /// When it was made.
+    pub created_at: Millis,
+    /// Last change.
+    pub modified_at: Millis,
+}
+
+/// A secret of a script. The store keeps the bytes as given; sealing them is the caller's.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret {
+    /// Name of the binding.
+    pub name: String,
+    /// Sealed value.
+    pub value: Vec<u8>,
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Secret").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// An API token, known by its hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// Hash of the token.
+    pub hash: String,
+    /// For people.
+    pub label: String,
+    /// What it may do, in the caller's words.
+    pub scopes: String,
+    /// When it was made.
+    pub created_at: Millis,
+    /// When it ends.
+    pub expires_at: Option<Millis>,
+}
+
+/// A line that user code wrote to its console.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// Whose.
+    pub key: InstanceKey,
+    /// When.
+    pub at: Millis,
+    /// In which call.
+    pub call: Option<u32>,
+    /// `log`, `warn`, …
+    pub level: String,
+    /// The text.
+    pub text: String,
+}
+
+/// A kept line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogRow {
+    /// Place among the lines of its instance, from 1; the cursor of the next page.
+    pub number: u64,
+    /// The line.
+    pub line: LogLine,
+}

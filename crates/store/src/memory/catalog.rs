@@ -1,0 +1,238 @@
+//! Control data and logs.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use stepwell_engine::{DeploymentId, InstanceKey, WorkflowId};
+
+use super::instances::Instances;
+use super::{Memory, MemoryReader};
+use crate::backend::{CatalogReader, CatalogWriter, Fault};
+use crate::limits::LOG_LINES_MAX;
+use crate::{
+    ChangeError, Deployment, DeploymentRow, LogLine, LogRow, Module, NewDeployment, NewWorkflow, ReadError, ScriptRow,
+    Secret, Token, WorkflowRow,
+};
+
+#[derive(Default)]
+pub(super) struct Catalog {
+    scripts: BTreeMap<String, ScriptRow>,
+    deployments: BTreeMap<DeploymentId, NewDeployment>,
+    deployment_last: u32,
+    modules: BTreeMap<String, Arc<[u8]>>,
+    workflows: BTreeMap<WorkflowId, WorkflowRow>,
+    workflow_last: u32,
+    secrets: BTreeMap<(String, String), Secret>,
+    tokens: BTreeMap<String, Token>,
+    logs: BTreeMap<InstanceKey, VecDeque<LogRow>>,
+}
+
+impl Catalog {
+    pub fn forget_logs(&mut self, key: InstanceKey) {
+        self.logs.remove(&key);
+    }
+
+    fn row(&self, id: DeploymentId, instances: &Instances) -> Option<DeploymentRow> {
+        let new = self.deployments.get(&id)?;
+        Some(DeploymentRow {
+            id,
+            script: new.script.clone(),
+            content_id: new.content_id.clone(),
+            settings: new.settings.clone(),
+            created_at: new.created_at,
+            is_current: self.scripts.get(&new.script).is_some_and(|script| script.current == id),
+            live_instances: live(id, instances),
+        })
+    }
+
+    fn rows_of(&self, script: &str) -> impl DoubleEndedIterator<Item = DeploymentId> {
+        self.deployments.iter().filter(move |(_, new)| new.script == script).map(|(id, _)| *id)
+    }
+
+    fn insert(&mut self, new: &NewDeployment) -> DeploymentId {
+        self.deployment_last += 1;
+        let id = DeploymentId(self.deployment_last);
+        let mut new = new.clone();
+        for module in &mut new.modules {
+            let kept = self.modules.entry(module.hash.clone()).or_insert_with(|| Arc::clone(&module.body));
+            module.body = Arc::clone(kept);
+        }
+        self.deployments.insert(id, new);
+        id
+    }
+
+    fn remove(&mut self, id: DeploymentId) {
+        self.deployments.remove(&id);
+        let deployments = &self.deployments;
+        let is_used = |hash: &String| deployments.values().flat_map(|new| &new.modules).any(|it| it.hash == *hash);
+        self.modules.retain(|hash, _| is_used(hash));
+    }
+
+    fn workflow(&self, name: &str) -> Option<&WorkflowRow> {
+        self.workflows.values().find(|row| row.name == name)
+    }
+
+    fn script_needed_by(&self, name: &str, instances: &Instances) -> Option<String> {
+        if let Some(row) = self.workflows.values().find(|row| row.script == name) {
+            return Some(format!("workflow {}", row.name));
+        }
+        let live: u64 = self.rows_of(name).map(|id| live(id, instances)).sum();
+        (live > 0).then(|| format!("{live} unfinished instance(s)"))
+    }
+}
+
+fn live(id: DeploymentId, instances: &Instances) -> u64 {
+    let needs = |summary: &stepwell_engine::Summary| summary.deployment == id && !summary.status.is_final();
+    instances.summaries().filter(|(_, summary)| needs(summary)).count() as u64
+}
+
+impl CatalogWriter for Memory {
+    fn put_deployment(&mut self, new: &NewDeployment) -> Result<DeploymentRow, Fault> {
+        let tables = &mut *self.write();
+        let catalog = &mut tables.catalog;
+        let known = catalog.rows_of(&new.script).find(|id| catalog.deployments[id].content_id == new.content_id);
+        let current = known.unwrap_or_else(|| catalog.insert(new));
+        let at = new.created_at;
+        let script = ScriptRow { name: new.script.clone(), current, created_at: at, modified_at: at };
+        let script = catalog.scripts.entry(new.script.clone()).or_insert(script);
+        (script.current, script.modified_at) = (current, at);
+        Ok(catalog.row(current, &tables.instances).expect("it is there now"))
+    }
+
+    fn delete_deployment(&mut self, id: DeploymentId) -> Result<bool, Fault> {
+        let tables = &mut *self.write();
+        let Some(row) = tables.catalog.row(id, &tables.instances) else { return Ok(false) };
+        if row.is_current {
+            return Err(Fault::Refused(ChangeError::DeploymentCurrent(id)));
+        }
+        if row.live_instances > 0 {
+            return Err(Fault::Refused(ChangeError::DeploymentNeeded {
+                deployment: id,
+                instances: row.live_instances,
+            }));
+        }
+        tables.catalog.remove(id);
+        Ok(true)
+    }
+
+    fn delete_script(&mut self, name: &str) -> Result<bool, Fault> {
+        let tables = &mut *self.write();
+        if let Some(needed_by) = tables.catalog.script_needed_by(name, &tables.instances) {
+            return Err(Fault::Refused(ChangeError::ScriptNeeded { script: name.to_owned(), needed_by }));
+        }
+        for id in tables.catalog.rows_of(name).collect::<Vec<_>>() {
+            tables.catalog.remove(id);
+        }
+        tables.catalog.secrets.retain(|(script, _), _| script != name);
+        Ok(tables.catalog.scripts.remove(name).is_some())
+    }
+
+    fn put_workflow(&mut self, new: &NewWorkflow) -> Result<WorkflowRow, Fault> {
+        let catalog = &mut self.write().catalog;
+        let known = catalog.workflow(&new.name).map(|row| (row.id, row.created_at));
+        let (id, created_at) = known.unwrap_or_else(|| {
+            catalog.workflow_last += 1;
+            (WorkflowId(catalog.workflow_last), new.at)
+        });
+        let NewWorkflow { name, script, class_name, settings, at } = new.clone();
+        let row = WorkflowRow { id, name, script, class_name, settings, created_at, modified_at: at };
+        catalog.workflows.insert(id, row.clone());
+        Ok(row)
+    }
+
+    fn delete_workflow(&mut self, name: &str) -> Result<bool, Fault> {
+        let tables = &mut *self.write();
+        let Some(id) = tables.catalog.workflow(name).map(|row| row.id) else { return Ok(false) };
+        let instances = tables.instances.summaries().filter(|(of, _)| *of == id).count() as u64;
+        if instances > 0 {
+            return Err(Fault::Refused(ChangeError::WorkflowNotEmpty { name: name.to_owned(), instances }));
+        }
+        Ok(tables.catalog.workflows.remove(&id).is_some())
+    }
+
+    fn put_secret(&mut self, script: &str, secret: &Secret) -> Result<(), Fault> {
+        self.write().catalog.secrets.insert((script.to_owned(), secret.name.clone()), secret.clone());
+        Ok(())
+    }
+
+    fn delete_secret(&mut self, script: &str, name: &str) -> Result<bool, Fault> {
+        Ok(self.write().catalog.secrets.remove(&(script.to_owned(), name.to_owned())).is_some())
+    }
+
+    fn put_token(&mut self, token: &Token) -> Result<(), Fault> {
+        self.write().catalog.tokens.insert(token.hash.clone(), token.clone());
+        Ok(())
+    }
+
+    fn delete_token(&mut self, hash: &str) -> Result<bool, Fault> {
+        Ok(self.write().catalog.tokens.remove(hash).is_some())
+    }
+
+    fn append_logs(&mut self, lines: &[LogLine]) -> Result<(), Fault> {
+        let tables = &mut *self.write();
+        for line in lines.iter().filter(|line| tables.instances.is_there(line.key)) {
+            let log = tables.catalog.logs.entry(line.key).or_default();
+            let number = log.back().map_or(0, |last| last.number) + 1;
+            log.push_back(LogRow { number, line: line.clone() });
+            if log.len() as u64 > LOG_LINES_MAX {
+                log.pop_front();
+            }
+        }
+        Ok(())
+    }
+}
+
+impl CatalogReader for MemoryReader {
+    fn scripts(&mut self) -> Result<Vec<ScriptRow>, ReadError> {
+        Ok(self.tables().catalog.scripts.values().cloned().collect())
+    }
+
+    fn deployment(&mut self, id: DeploymentId) -> Result<Option<Arc<Deployment>>, ReadError> {
+        let tables = self.tables();
+        let Some(row) = tables.catalog.row(id, &tables.instances) else { return Ok(None) };
+        let modules: Vec<Module> = tables.catalog.deployments[&id].modules.clone();
+        Ok(Some(Arc::new(Deployment { row, modules })))
+    }
+
+    fn current_deployment(&mut self, script: &str) -> Result<Option<DeploymentRow>, ReadError> {
+        let tables = self.tables();
+        let current = tables.catalog.scripts.get(script).map(|row| row.current);
+        Ok(current.and_then(|id| tables.catalog.row(id, &tables.instances)))
+    }
+
+    fn deployments(&mut self, script: &str) -> Result<Vec<DeploymentRow>, ReadError> {
+        let tables = self.tables();
+        let ids = tables.catalog.rows_of(script).rev();
+        Ok(ids.filter_map(|id| tables.catalog.row(id, &tables.instances)).collect())
+    }
+
+    fn workflow(&mut self, name: &str) -> Result<Option<WorkflowRow>, ReadError> {
+        Ok(self.tables().catalog.workflow(name).cloned())
+    }
+
+    fn workflows(&mut self) -> Result<Vec<WorkflowRow>, ReadError> {
+        Ok(self.tables().catalog.workflows.values().cloned().collect())
+    }
+
+    fn secrets(&mut self, script: &str) -> Result<Vec<Secret>, ReadError> {
+        let tables = self.tables();
+        let of_script = tables.catalog.secrets.iter().filter(|((of, _), _)| of == script);
+        Ok(of_script.map(|(_, secret)| secret.clone()).collect())
+    }
+
+    fn token(&mut self, hash: &str) -> Result<Option<Token>, ReadError> {
+        Ok(self.tables().catalog.tokens.get(hash).cloned())
+    }
+
+    fn tokens(&mut self) -> Result<Vec<Token>, ReadError> {
+        let mut tokens: Vec<_> = self.tables().catalog.tokens.values().cloned().collect();
+        tokens.sort_by(|a, b| (a.created_at, &a.hash).cmp(&(b.created_at, &b.hash)));
+        Ok(tokens)
+    }
+
+    fn logs(&mut self, key: InstanceKey, after: u64, limit: usize) -> Result<Vec<LogRow>, ReadError> {
+        let tables = self.tables();
+        let rows = tables.catalog.logs.get(&key).into_iter().flatten();
+        Ok(rows.filter(|row| row.number > after).take(limit).cloned().collect())
+    }
+}

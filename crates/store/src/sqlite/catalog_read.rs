@@ -1,0 +1,148 @@
+//! Reads of control data.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, Params, Result, Row, params};
+use stepwell_engine::{DeploymentId, InstanceKey, WorkflowId};
+
+use super::read::{InstanceKeySql, limit};
+use super::{SqliteReader, fault};
+use crate::backend::CatalogReader;
+use crate::{Deployment, DeploymentRow, LogLine, LogRow, Module, ReadError, ScriptRow, Secret, Token, WorkflowRow};
+
+impl CatalogReader for SqliteReader {
+    fn scripts(&mut self) -> Result<Vec<ScriptRow>, ReadError> {
+        self.rows("SELECT name, current, created_at, modified_at FROM scripts ORDER BY name", [], |row| {
+            let current = DeploymentId(row.get(1)?);
+            Ok(ScriptRow { name: row.get(0)?, current, created_at: row.get(2)?, modified_at: row.get(3)? })
+        })
+    }
+
+    fn deployment(&mut self, id: DeploymentId) -> Result<Option<Arc<Deployment>>, ReadError> {
+        deployment(&self.connection, id).map_err(fault::read)
+    }
+
+    fn current_deployment(&mut self, script: &str) -> Result<Option<DeploymentRow>, ReadError> {
+        let sql = format!("{DEPLOYMENT} JOIN scripts ON name = script AND current = id WHERE script = ?");
+        Ok(self.rows(&sql, [script], read_deployment)?.pop())
+    }
+
+    fn deployments(&mut self, script: &str) -> Result<Vec<DeploymentRow>, ReadError> {
+        self.rows(&format!("{DEPLOYMENT} WHERE script = ? ORDER BY id DESC"), [script], read_deployment)
+    }
+
+    fn workflow(&mut self, name: &str) -> Result<Option<WorkflowRow>, ReadError> {
+        workflow(&self.connection, name).map_err(fault::read)
+    }
+
+    fn workflows(&mut self) -> Result<Vec<WorkflowRow>, ReadError> {
+        self.rows(&format!("{WORKFLOW} ORDER BY id"), [], read_workflow)
+    }
+
+    fn secrets(&mut self, script: &str) -> Result<Vec<Secret>, ReadError> {
+        self.rows("SELECT name, value FROM secrets WHERE script = ? ORDER BY name", [script], |row| {
+            Ok(Secret { name: row.get(0)?, value: row.get(1)? })
+        })
+    }
+
+    fn token(&mut self, hash: &str) -> Result<Option<Token>, ReadError> {
+        Ok(self.rows(&format!("{TOKEN} WHERE hash = ?"), [hash], read_token)?.pop())
+    }
+
+    fn tokens(&mut self) -> Result<Vec<Token>, ReadError> {
+        self.rows(&format!("{TOKEN} ORDER BY created_at, hash"), [], read_token)
+    }
+
+    fn logs(&mut self, key: InstanceKey, after: u64, count: usize) -> Result<Vec<LogRow>, ReadError> {
+        let after = i64::try_from(after).unwrap_or(i64::MAX);
+        let sql = "SELECT number, at, call, level, text FROM logs
+            WHERE instance = ?1 AND number > ?2 AND EXISTS (SELECT 1 FROM instances WHERE key = ?1)
+            ORDER BY number LIMIT ?3";
+        self.rows(sql, params![key.sql(), after, limit(count)], |row| {
+            let line = LogLine { key, at: row.get(1)?, call: row.get(2)?, level: row.get(3)?, text: row.get(4)? };
+            Ok(LogRow { number: row.get(0)?, line })
+        })
+    }
+}
+
+impl SqliteReader {
+    fn rows<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> Result<T>,
+    ) -> Result<Vec<T>, ReadError> {
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut sql| sql.query_map(params, read)?.collect())
+            .map_err(fault::read)
+    }
+}
+
+const DEPLOYMENT: &str = "SELECT id, script, content_id, settings, deployments.created_at,
+    EXISTS (SELECT 1 FROM scripts AS s WHERE s.name = script AND s.current = id),
+    ifnull((SELECT count FROM live_counts WHERE deployment = id), 0)
+    FROM deployments";
+
+fn read_deployment(row: &Row<'_>) -> Result<DeploymentRow> {
+    Ok(DeploymentRow {
+        id: DeploymentId(row.get(0)?),
+        script: row.get(1)?,
+        content_id: row.get(2)?,
+        settings: row.get(3)?,
+        created_at: row.get(4)?,
+        is_current: row.get(5)?,
+        live_instances: row.get(6)?,
+    })
+}
+
+pub(super) fn deployment_row(db: &Connection, id: DeploymentId) -> Result<Option<DeploymentRow>> {
+    db.prepare_cached(&format!("{DEPLOYMENT} WHERE id = ?"))?.query_row([id.0], read_deployment).optional()
+}
+
+/// Row and modules are of one moment.
+fn deployment(db: &Connection, id: DeploymentId) -> Result<Option<Arc<Deployment>>> {
+    let moment = db.unchecked_transaction()?;
+    let Some(row) = deployment_row(&moment, id)? else { return Ok(None) };
+    let modules = moment
+        .prepare_cached(
+            "SELECT name, kind, hash, body FROM deployment_modules JOIN modules USING (hash)
+             WHERE deployment = ? ORDER BY position",
+        )?
+        .query_map([id.0], |row| {
+            let body = row.get_ref(3)?.as_blob()?.into();
+            Ok(Module { name: row.get(0)?, kind: row.get(1)?, hash: row.get(2)?, body })
+        })?
+        .collect::<Result<_>>()?;
+    Ok(Some(Arc::new(Deployment { row, modules })))
+}
+
+const WORKFLOW: &str = "SELECT id, name, script, class_name, settings, created_at, modified_at FROM workflows";
+
+fn read_workflow(row: &Row<'_>) -> Result<WorkflowRow> {
+    Ok(WorkflowRow {
+        id: WorkflowId(row.get(0)?),
+        name: row.get(1)?,
+        script: row.get(2)?,
+        class_name: row.get(3)?,
+        settings: row.get(4)?,
+        created_at: row.get(5)?,
+        modified_at: row.get(6)?,
+    })
+}
+
+pub(super) fn workflow(db: &Connection, name: &str) -> Result<Option<WorkflowRow>> {
+    db.prepare_cached(&format!("{WORKFLOW} WHERE name = ?"))?.query_row([name], read_workflow).optional()
+}
+
+const TOKEN: &str = "SELECT hash, label, scopes, created_at, expires_at FROM tokens";
+
+fn read_token(row: &Row<'_>) -> Result<Token> {
+    Ok(Token {
+        hash: row.get(0)?,
+        label: row.get(1)?,
+        scopes: row.get(2)?,
+        created_at: row.get(3)?,
+        expires_at: row.get(4)?,
+    })
+}

@@ -1,0 +1,192 @@
+//! Writes of control data, inside a transaction.
+
+use rusqlite::{Connection, OptionalExtension, Result, ToSql, params};
+use stepwell_engine::{DeploymentId, InstanceKey};
+
+use super::catalog_read::{deployment_row, workflow};
+use super::read::InstanceKeySql;
+use super::{Sqlite, fault};
+use crate::backend::{CatalogWriter, Fault};
+use crate::limits::LOG_LINES_MAX;
+use crate::{ChangeError, DeploymentRow, LogLine, Module, NewDeployment, NewWorkflow, Secret, Token, WorkflowRow};
+
+impl CatalogWriter for Sqlite {
+    fn put_deployment(&mut self, new: &NewDeployment) -> Result<DeploymentRow, Fault> {
+        put_deployment(&self.connection, new).map_err(fault::control)
+    }
+
+    fn delete_deployment(&mut self, id: DeploymentId) -> Result<bool, Fault> {
+        // Counters of this transaction's batches must be seen by what checks them.
+        self.write_counters()?;
+        let db = &self.connection;
+        let Some(row) = deployment_row(db, id).map_err(fault::control)? else { return Ok(false) };
+        if row.is_current {
+            return Err(Fault::Refused(ChangeError::DeploymentCurrent(id)));
+        }
+        if row.live_instances > 0 {
+            return Err(Fault::Refused(ChangeError::DeploymentNeeded {
+                deployment: id,
+                instances: row.live_instances,
+            }));
+        }
+        remove_deployment(db, id).map_err(fault::control)?;
+        Ok(true)
+    }
+
+    fn delete_script(&mut self, name: &str) -> Result<bool, Fault> {
+        self.write_counters()?;
+        if let Some(needed_by) = script_needed_by(&self.connection, name).map_err(fault::control)? {
+            return Err(Fault::Refused(ChangeError::ScriptNeeded { script: name.to_owned(), needed_by }));
+        }
+        remove_script(&self.connection, name).map_err(fault::control)
+    }
+
+    fn put_workflow(&mut self, new: &NewWorkflow) -> Result<WorkflowRow, Fault> {
+        put_workflow(&self.connection, new).map_err(fault::control)
+    }
+
+    fn delete_workflow(&mut self, name: &str) -> Result<bool, Fault> {
+        self.write_counters()?;
+        let db = &self.connection;
+        let Some(row) = workflow(db, name).map_err(fault::control)? else { return Ok(false) };
+        let sql = "SELECT ifnull(sum(count), 0) FROM instance_counts WHERE workflow = ?";
+        let instances: u64 = db.query_row(sql, [row.id.0], |row| row.get(0)).map_err(fault::control)?;
+        if instances > 0 {
+            return Err(Fault::Refused(ChangeError::WorkflowNotEmpty { name: row.name, instances }));
+        }
+        self.execute("DELETE FROM instance_counts WHERE workflow = ?", &[&row.id.0])?;
+        self.execute("DELETE FROM workflows WHERE id = ?", &[&row.id.0])
+    }
+
+    fn put_secret(&mut self, script: &str, secret: &Secret) -> Result<(), Fault> {
+        let sql = "INSERT OR REPLACE INTO secrets (script, name, value) VALUES (?, ?, ?)";
+        self.execute(sql, &[&script, &secret.name, &secret.value]).map(|_| ())
+    }
+
+    fn delete_secret(&mut self, script: &str, name: &str) -> Result<bool, Fault> {
+        self.execute("DELETE FROM secrets WHERE script = ? AND name = ?", &[&script, &name])
+    }
+
+    fn put_token(&mut self, token: &Token) -> Result<(), Fault> {
+        let Token { hash, label, scopes, created_at, expires_at } = token;
+        let sql = "INSERT OR REPLACE INTO tokens (hash, label, scopes, created_at, expires_at) VALUES (?, ?, ?, ?, ?)";
+        self.execute(sql, &[hash, label, scopes, created_at, expires_at]).map(|_| ())
+    }
+
+    fn delete_token(&mut self, hash: &str) -> Result<bool, Fault> {
+        self.execute("DELETE FROM tokens WHERE hash = ?", &[&hash])
+    }
+
+    fn append_logs(&mut self, lines: &[LogLine]) -> Result<(), Fault> {
+        append_logs(&self.connection, lines).map_err(fault::control)
+    }
+}
+
+impl Sqlite {
+    /// Whether it changed a row.
+    fn execute(&self, sql: &str, params: &[&dyn ToSql]) -> Result<bool, Fault> {
+        let changed = self.connection.prepare_cached(sql).and_then(|mut sql| sql.execute(params));
+        Ok(changed.map_err(fault::control)? > 0)
+    }
+}
+
+fn put_deployment(db: &Connection, new: &NewDeployment) -> Result<DeploymentRow> {
+    let known: Option<u32> = db
+        .query_row(
+            "SELECT id FROM deployments WHERE script = ? AND content_id = ?",
+            [&new.script, &new.content_id],
+            |row| row.get(0),
+        )
+        .optional()?;
+    let id = DeploymentId(known.map_or_else(|| insert_deployment(db, new), Ok)?);
+    db.execute(
+        "INSERT INTO scripts (name, current, created_at, modified_at) VALUES (?1, ?2, ?3, ?3)
+         ON CONFLICT DO UPDATE SET current = excluded.current, modified_at = excluded.modified_at",
+        params![new.script, id.0, new.created_at],
+    )?;
+    deployment_row(db, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
+}
+
+fn insert_deployment(db: &Connection, new: &NewDeployment) -> Result<u32> {
+    let id = db.query_row(
+        "INSERT INTO deployments (script, content_id, created_at, settings) VALUES (?, ?, ?, ?) RETURNING id",
+        params![new.script, new.content_id, new.created_at, new.settings],
+        |row| row.get(0),
+    )?;
+    for (position, Module { name, kind, hash, body }) in new.modules.iter().enumerate() {
+        db.execute("INSERT OR IGNORE INTO modules (hash, body) VALUES (?, ?)", params![hash, &**body])?;
+        db.execute(
+            "INSERT INTO deployment_modules (deployment, position, name, kind, hash) VALUES (?, ?, ?, ?, ?)",
+            params![id, position, name, kind, hash],
+        )?;
+    }
+    Ok(id)
+}
+
+fn remove_deployment(db: &Connection, id: DeploymentId) -> Result<()> {
+    db.execute("DELETE FROM deployment_modules WHERE deployment = ?", [id.0])?;
+    db.execute("DELETE FROM modules WHERE hash NOT IN (SELECT hash FROM deployment_modules)", [])?;
+    db.execute("DELETE FROM live_counts WHERE deployment = ?", [id.0])?;
+    db.execute("DELETE FROM deployments WHERE id = ?", [id.0]).map(|_| ())
+}
+
+fn script_needed_by(db: &Connection, name: &str) -> Result<Option<String>> {
+    let sql = "SELECT name FROM workflows WHERE script = ? ORDER BY id LIMIT 1";
+    let workflow: Option<String> = db.query_row(sql, [name], |row| row.get(0)).optional()?;
+    if let Some(workflow) = workflow {
+        return Ok(Some(format!("workflow {workflow}")));
+    }
+    let sql = "SELECT ifnull(sum(count), 0) FROM live_counts JOIN deployments ON id = deployment WHERE script = ?";
+    let live: u64 = db.query_row(sql, [name], |row| row.get(0))?;
+    Ok((live > 0).then(|| format!("{live} unfinished instance(s)")))
+}
+
+fn remove_script(db: &Connection, name: &str) -> Result<bool> {
+    let deployments: Vec<u32> = db
+        .prepare("SELECT id FROM deployments WHERE script = ?")?
+        .query_map([name], |row| row.get(0))?
+        .collect::<Result<_>>()?;
+    for id in deployments {
+        remove_deployment(db, DeploymentId(id))?;
+    }
+    db.execute("DELETE FROM secrets WHERE script = ?", [name])?;
+    Ok(db.execute("DELETE FROM scripts WHERE name = ?", [name])? > 0)
+}
+
+fn put_workflow(db: &Connection, new: &NewWorkflow) -> Result<WorkflowRow> {
+    // Not an upsert: that uses up a number each time.
+    let changed = db.execute(
+        "UPDATE workflows SET script = ?2, class_name = ?3, modified_at = ?4, settings = ?5 WHERE name = ?1",
+        params![new.name, new.script, new.class_name, new.at, new.settings],
+    )?;
+    if changed == 0 {
+        db.execute(
+            "INSERT INTO workflows (name, script, class_name, created_at, modified_at, settings)
+             VALUES (?1, ?2, ?3, ?4, ?4, ?5)",
+            params![new.name, new.script, new.class_name, new.at, new.settings],
+        )?;
+    }
+    workflow(db, &new.name)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
+}
+
+fn append_logs(db: &Connection, lines: &[LogLine]) -> Result<()> {
+    let mut keys: Vec<InstanceKey> = lines.iter().map(|line| line.key).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    for LogLine { key, at, call, level, text } in lines {
+        db.prepare_cached(
+            "INSERT INTO logs (instance, number, at, call, level, text)
+             SELECT key, ifnull((SELECT max(number) FROM logs WHERE instance = key), 0) + 1, ?2, ?3, ?4, ?5
+             FROM instances WHERE key = ?1",
+        )?
+        .execute(params![key.sql(), at, call, level, text])?;
+    }
+    for key in keys {
+        db.prepare_cached(
+            "DELETE FROM logs WHERE instance = ?1
+             AND number <= (SELECT max(number) FROM logs WHERE instance = ?1) - ?2",
+        )?
+        .execute(params![key.sql(), LOG_LINES_MAX])?;
+    }
+    Ok(())
+}

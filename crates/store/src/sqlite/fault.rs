@@ -1,0 +1,65 @@
+//! SQLite's error codes, by what is to be done about them.
+
+use std::path::Path;
+
+use rusqlite::{Error, ErrorCode, ffi};
+
+use crate::backend::Fault;
+use crate::{OpenError, ReadError};
+
+/// Of a write or a commit.
+#[allow(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
+pub(super) fn write(error: Error) -> Fault {
+    let reason = error.to_string();
+    let Some(failure) = error.sqlite_error() else { return Fault::Failed(reason) };
+    match (failure.code, failure.extended_code) {
+        (_, ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC) => Fault::SyncFailed(reason),
+        // Another program that holds the database is waited out like a full disk.
+        (ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked, _) => Fault::NoRoom(reason),
+        (
+            _,
+            ffi::SQLITE_IOERR_WRITE
+            | ffi::SQLITE_IOERR_TRUNCATE
+            | ffi::SQLITE_IOERR_SHMSIZE
+            | ffi::SQLITE_IOERR_SHMMAP
+            | ffi::SQLITE_IOERR_SHMOPEN,
+        ) => Fault::NoRoom(reason),
+        (ErrorCode::ConstraintViolation, _) => Fault::Fenced(reason),
+        _ => Fault::Failed(reason),
+    }
+}
+
+/// Of a write of control data, where nobody can own what it concerns and part of it may be done.
+pub(super) fn control(error: Error) -> Fault {
+    match write(error) {
+        Fault::Fenced(reason) => Fault::Failed(reason),
+        other => other,
+    }
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
+pub(super) fn read(error: Error) -> ReadError {
+    match error {
+        Error::FromSqlConversionFailure(..) | Error::IntegralValueOutOfRange(..) | Error::InvalidColumnType(..) => {
+            ReadError::Unreadable(error.to_string())
+        }
+        other => ReadError::Failed(other.to_string()),
+    }
+}
+
+/// Of opening a database.
+pub(super) fn open(error: &Error, dir: &Path, path: &Path) -> OpenError {
+    let reason = error.to_string();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+            OpenError::NotWritable { dir: dir.into(), reason }
+        }
+        Some(ErrorCode::DiskFull) => OpenError::Full { path: path.into(), reason },
+        _ => OpenError::Damaged { path: path.into(), reason },
+    }
+}
+
+/// A value in a row that this version cannot read.
+pub(super) fn unreadable(reason: String) -> Error {
+    Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, reason.into())
+}

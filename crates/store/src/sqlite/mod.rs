@@ -1,0 +1,209 @@
+//! SQLite: one file that a user can open and copy.
+//!
+//! Write-ahead log, one writing connection, reading connections beside it. The log is copied into the database by us
+//! and not by SQLite's own hook, which would hide a failed sync.
+
+mod catalog_read;
+mod catalog_write;
+mod fault;
+mod read;
+mod schema;
+mod write;
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::hooks::Wal;
+use rusqlite::{Connection, OpenFlags};
+use stepwell_engine::{Batch, InstanceKey};
+
+use crate::OpenError;
+use crate::backend::{Backend, Fault, Reader};
+use crate::counters::Deltas;
+use crate::data_dir::DataDir;
+use crate::limits::{BUSY_MS, READER_CACHE_KIB, WAL_PAGES_MAX, WRITER_CACHE_KIB};
+
+pub use schema::FORMAT;
+
+/// How much a crash can take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// Nothing that was acknowledged.
+    #[default]
+    Full,
+    /// The last commits, where the machine loses power or its kernel dies. What was acknowledged survives the death of
+    /// the process.
+    MayLoseLastCommitsOnPowerLoss,
+}
+
+/// How to open a database.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Options {
+    /// How much a crash can take.
+    pub durability: Durability,
+}
+
+/// The writing connection of a data directory that this process has for itself.
+pub struct Sqlite {
+    connection: Connection,
+    path: PathBuf,
+    /// Which ownership of the database this is.
+    epoch: i64,
+    /// Of the transaction.
+    deltas: Deltas,
+    /// Dropped after the connection, so that nobody comes in while it closes.
+    _dir: DataDir,
+}
+
+impl Sqlite {
+    /// Claims the directory, migrates the database and takes ownership.
+    ///
+    /// # Errors
+    /// [`OpenError`], each saying what to do.
+    pub fn open(dir: &Path, options: Options) -> Result<Self, OpenError> {
+        let claimed = DataDir::claim(dir)?;
+        let path = claimed.database();
+        let opened = Connection::open(&path).map_err(|error| fault::open(&error, dir, &path))?;
+        let connection = prepare(opened, dir, &path, options)?;
+        let epoch = take_over(&connection).map_err(|error| fault::open(&error, dir, &path))?;
+        Ok(Self { connection, path, epoch, deltas: Deltas::default(), _dir: claimed })
+    }
+}
+
+impl Sqlite {
+    fn write_counters(&mut self) -> Result<(), Fault> {
+        let deltas = std::mem::take(&mut self.deltas);
+        write::count(&self.connection, &deltas).map_err(fault::control)
+    }
+}
+
+fn prepare(connection: Connection, dir: &Path, path: &Path, options: Options) -> Result<Connection, OpenError> {
+    let failed = |error: rusqlite::Error| fault::open(&error, dir, path);
+    let format = match schema::inspect(&connection).map_err(failed)? {
+        schema::Found::Known(format) => format,
+        schema::Found::Newer(found) => return Err(OpenError::NewerFormat { path: path.into(), found, known: FORMAT }),
+        schema::Found::Foreign => {
+            return Err(OpenError::Damaged { path: path.into(), reason: "another program's database".to_owned() });
+        }
+    };
+    configure(&connection, options).map_err(failed)?;
+    schema::migrate(&connection, format).map_err(failed)?;
+    Ok(connection)
+}
+
+fn configure(connection: &Connection, options: Options) -> rusqlite::Result<()> {
+    connection.busy_timeout(Duration::from_millis(BUSY_MS))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    let synchronous = match options.durability {
+        Durability::Full => "FULL",
+        Durability::MayLoseLastCommitsOnPowerLoss => "NORMAL",
+    };
+    connection.pragma_update(None, "synchronous", synchronous)?;
+    connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.wal_hook(Some(count_wal_pages));
+    Ok(())
+}
+
+/// A later owner of a database that is shared against all locks makes every commit of this one fail.
+fn take_over(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("UPDATE meta SET value = value + 1 WHERE name = 'epoch' RETURNING value", [], |row| row.get(0))
+}
+
+thread_local! {
+    /// The hook is a plain function that SQLite calls on the committing thread, which belongs to one connection.
+    static WAL_PAGES: Cell<i32> = const { Cell::new(0) };
+}
+
+fn count_wal_pages(_wal: &Wal, pages: i32) -> rusqlite::Result<()> {
+    WAL_PAGES.set(pages);
+    Ok(())
+}
+
+impl Backend for Sqlite {
+    fn reader(&self) -> Result<Box<dyn Reader>, OpenError> {
+        let failed = |error: rusqlite::Error| fault::open(&error, self.path.parent().unwrap_or(&self.path), &self.path);
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags).map_err(failed)?;
+        connection.busy_timeout(Duration::from_millis(BUSY_MS)).map_err(failed)?;
+        connection.pragma_update(None, "cache_size", -READER_CACHE_KIB).map_err(failed)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        Ok(Box::new(SqliteReader { connection }))
+    }
+
+    fn begin(&mut self) -> Result<(), Fault> {
+        self.deltas = Deltas::default();
+        self.connection
+            .prepare_cached("BEGIN IMMEDIATE")
+            .and_then(|mut begin| begin.execute([]))
+            .map_err(fault::write)?;
+        let sql = "SELECT value FROM meta WHERE name = 'epoch'";
+        let epoch: i64 = self
+            .connection
+            .prepare_cached(sql)
+            .and_then(|mut epoch| epoch.query_row([], |row| row.get(0)))
+            .map_err(fault::write)?;
+        if epoch == self.epoch {
+            Ok(())
+        } else {
+            Err(Fault::Fenced(format!(
+                "another process took the database over (ownership {epoch}, not {})",
+                self.epoch
+            )))
+        }
+    }
+
+    fn apply(&mut self, batch: &Batch) -> Result<Vec<InstanceKey>, Fault> {
+        let (refused, deltas) = write::apply(&self.connection, batch)?;
+        self.deltas.merge(deltas);
+        Ok(refused)
+    }
+
+    fn commit(&mut self) -> Result<(), Fault> {
+        self.write_counters()?;
+        self.connection
+            .prepare_cached("COMMIT")
+            .and_then(|mut commit| commit.execute([]))
+            .map(|_| ())
+            .map_err(fault::write)
+    }
+
+    fn rollback(&mut self) {
+        self.deltas = Deltas::default();
+        if self.connection.is_autocommit() {
+            return;
+        }
+        if let Err(error) = self.connection.execute_batch("ROLLBACK") {
+            tracing::warn!(%error, "a transaction could not be rolled back");
+        }
+    }
+
+    fn collect_garbage(&mut self) -> Result<bool, Fault> {
+        if !write::has_garbage(&self.connection).map_err(fault::write)? {
+            return Ok(false);
+        }
+        self.begin()?;
+        write::collect_garbage(&self.connection).map_err(fault::write)?;
+        self.commit()?;
+        write::has_garbage(&self.connection).map_err(fault::write)
+    }
+
+    fn tidy(&mut self) -> Result<(), Fault> {
+        if WAL_PAGES.get() < WAL_PAGES_MAX {
+            return Ok(());
+        }
+        WAL_PAGES.set(0);
+        self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).map_err(fault::write)
+    }
+
+    fn limit_pages(&mut self, pages: u32) -> Result<(), Fault> {
+        let sql = format!("PRAGMA max_page_count = {pages}");
+        self.connection.query_row(&sql, [], |_| Ok(())).map_err(fault::write)
+    }
+}
+
+/// A reading connection.
+struct SqliteReader {
+    connection: Connection,
+}

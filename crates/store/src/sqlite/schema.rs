@@ -1,0 +1,111 @@
+//! The tables, as numbered migrations. A migration that was released is never edited; a new one is added.
+
+use rusqlite::Connection;
+
+/// Marks a database as ours (`application_id`): "STPW".
+pub(super) const APPLICATION_ID: i32 = 0x5354_5057;
+
+/// Format of a database that has had all migrations.
+pub const FORMAT: u32 = MIGRATIONS.len() as u32;
+
+const MIGRATIONS: [&str; 1] = [FIRST];
+
+/// Times are epoch milliseconds, statuses are `Status::number`, `settings` and `meta` are JSON. What is large comes last
+/// in a row, so that what is small is read without it.
+const FIRST: &str = "
+    CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    INSERT INTO meta VALUES ('epoch', 0), ('key_max', 0);
+
+    CREATE TABLE scripts (
+        name TEXT PRIMARY KEY, current INTEGER NOT NULL, created_at INTEGER NOT NULL, modified_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE deployments (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, script TEXT NOT NULL, content_id TEXT NOT NULL,
+        created_at INTEGER NOT NULL, settings TEXT NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX deployments_by_content ON deployments (script, content_id);
+
+    CREATE TABLE deployment_modules (
+        deployment INTEGER NOT NULL, position INTEGER NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL,
+        hash TEXT NOT NULL, PRIMARY KEY (deployment, position)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX deployment_modules_by_hash ON deployment_modules (hash);
+
+    CREATE TABLE modules (hash TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT;
+
+    CREATE TABLE workflows (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, script TEXT NOT NULL,
+        class_name TEXT NOT NULL, created_at INTEGER NOT NULL, modified_at INTEGER NOT NULL, settings TEXT NOT NULL
+    ) STRICT;
+
+    CREATE TABLE instances (
+        key INTEGER PRIMARY KEY, workflow INTEGER NOT NULL, status INTEGER NOT NULL, deployment INTEGER NOT NULL,
+        wake_at INTEGER, created_at INTEGER NOT NULL, modified_at INTEGER NOT NULL, started_at INTEGER,
+        ended_at INTEGER, id TEXT NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX instances_by_id ON instances (workflow, id);
+    CREATE INDEX instances_by_creation ON instances (workflow, created_at);
+    CREATE INDEX instances_by_status ON instances (workflow, status, created_at);
+    CREATE INDEX instances_by_wake ON instances (wake_at) WHERE wake_at IS NOT NULL;
+
+    CREATE TABLE entries (
+        instance INTEGER NOT NULL, seq INTEGER NOT NULL, kind INTEGER NOT NULL, at INTEGER NOT NULL,
+        value_bytes INTEGER NOT NULL, meta TEXT NOT NULL, value TEXT, exact TEXT, PRIMARY KEY (instance, seq)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE instance_counts (
+        workflow INTEGER NOT NULL, status INTEGER NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (workflow, status)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE live_counts (deployment INTEGER PRIMARY KEY, count INTEGER NOT NULL) STRICT;
+
+    CREATE TABLE garbage (instance INTEGER PRIMARY KEY) STRICT;
+
+    CREATE TABLE secrets (
+        script TEXT NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (script, name)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE tokens (
+        hash TEXT PRIMARY KEY, label TEXT NOT NULL, scopes TEXT NOT NULL, created_at INTEGER NOT NULL,
+        expires_at INTEGER
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE logs (
+        instance INTEGER NOT NULL, number INTEGER NOT NULL, at INTEGER NOT NULL, call INTEGER, level TEXT NOT NULL,
+        text TEXT NOT NULL, PRIMARY KEY (instance, number)
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// What a database is before it is migrated.
+pub(super) enum Found {
+    /// One of this format or an older one; 0 is an empty file.
+    Known(u32),
+    /// A newer one.
+    Newer(u32),
+    /// Somebody else's.
+    Foreign,
+}
+
+pub(super) fn inspect(connection: &Connection) -> rusqlite::Result<Found> {
+    let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let format: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let tables: u32 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    Ok(match (application, format) {
+        (0, 0) if tables == 0 => Found::Known(0),
+        (APPLICATION_ID, format) if format > FORMAT => Found::Newer(format),
+        (APPLICATION_ID, format) => Found::Known(format),
+        _ => Found::Foreign,
+    })
+}
+
+/// Each migration is a transaction of its own, so that one that fails leaves the format before it.
+pub(super) fn migrate(connection: &Connection, from: u32) -> rusqlite::Result<()> {
+    for (index, migration) in MIGRATIONS.iter().enumerate().skip(from as usize) {
+        let format = index + 1;
+        connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE; {migration}
+             PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {format}; COMMIT;"
+        ))?;
+    }
+    Ok(())
+}

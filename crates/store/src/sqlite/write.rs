@@ -1,0 +1,249 @@
+//! Writes of instances, inside a transaction.
+
+use std::collections::HashSet;
+
+use rusqlite::{Connection, OptionalExtension, Result, named_params, params};
+use stepwell_engine::{
+    Batch, Creation, DeploymentId, InstanceKey, InstanceWrite, Payload, Recorded, Restart, Summary, WorkflowId,
+};
+
+use super::fault;
+use super::read::{InstanceKeySql, status};
+use crate::backend::Fault;
+use crate::counters::{Counted, Deltas};
+use crate::limits::{GARBAGE_BYTES_MAX, GARBAGE_ROWS_MAX};
+use crate::record;
+
+/// All of the batch or nothing of it: the savepoint leaves the other batches of the group alone.
+pub(super) fn apply(db: &Connection, batch: &Batch) -> Result<(Vec<InstanceKey>, Deltas), Fault> {
+    run(db, "SAVEPOINT batch").map_err(fault::write)?;
+    let applied = apply_parts(db, batch);
+    if matches!(applied, Err(Fault::Fenced(_))) {
+        run(db, "ROLLBACK TO batch").map_err(fault::write)?;
+    }
+    if matches!(applied, Ok(_) | Err(Fault::Fenced(_))) {
+        run(db, "RELEASE batch").map_err(fault::write)?;
+    }
+    applied
+}
+
+fn apply_parts(db: &Connection, batch: &Batch) -> Result<(Vec<InstanceKey>, Deltas), Fault> {
+    let mut deltas = Deltas::default();
+    let mut refused = HashSet::new();
+    let mut answer = Vec::new();
+    for creation in &batch.creations {
+        if !create(db, creation, &mut deltas).map_err(fault::write)? && refused.insert(creation.key) {
+            answer.push(creation.key);
+        }
+    }
+    for again in &batch.restarts {
+        if !restart(db, again, &mut deltas).map_err(fault::write)? && refused.insert(again.new) {
+            answer.push(again.new);
+        }
+    }
+    for write in batch.writes.iter().filter(|write| !refused.contains(&write.key)) {
+        extend(db, write, &mut deltas)?;
+    }
+    for key in batch.deletions.iter().filter(|key| !refused.contains(key)) {
+        delete(db, *key, &mut deltas).map_err(fault::write)?;
+    }
+    Ok((answer, deltas))
+}
+
+fn run(db: &Connection, sql: &str) -> Result<()> {
+    db.prepare_cached(sql)?.execute([]).map(|_| ())
+}
+
+/// Whether the id was free.
+fn create(db: &Connection, creation: &Creation, deltas: &mut Deltas) -> Result<bool> {
+    let Creation { key, workflow, id, created, summary, .. } = creation;
+    let made = db
+        .prepare_cached(
+            "INSERT INTO instances
+                 (key, workflow, status, deployment, wake_at, created_at, modified_at, started_at, ended_at, id)
+             VALUES (:key, :workflow, :status, :deployment, :wake_at, :created_at, :modified_at, :started_at, :ended_at, :id)
+             ON CONFLICT (workflow, id) DO NOTHING",
+        )?
+        .execute(named_params! {
+            ":key": key.sql(), ":workflow": workflow.0, ":status": summary.status.number(),
+            ":deployment": summary.deployment.0, ":wake_at": summary.wake_at, ":created_at": created.at,
+            ":modified_at": summary.modified_at, ":started_at": summary.started_at, ":ended_at": summary.ended_at,
+            ":id": &**id,
+        })?;
+    if made == 0 {
+        return Ok(false);
+    }
+    insert_entry(db, *key, created)?;
+    deltas.add(*workflow, summary.into());
+    Ok(true)
+}
+
+/// Whether the old incarnation was there.
+fn restart(db: &Connection, again: &Restart, deltas: &mut Deltas) -> Result<bool> {
+    let Restart { old, new, summary, .. } = again;
+    let Some(tail) = tail(db, *old)? else { return Ok(false) };
+    run_keyed(db, "UPDATE instances SET key = ?2 WHERE key = ?1", *old, *new)?;
+    run_keyed(
+        db,
+        "INSERT INTO entries (instance, seq, kind, at, value_bytes, meta, value, exact)
+         SELECT ?2, seq, kind, at, value_bytes, meta, value, exact FROM entries WHERE instance = ?1 AND seq = 0",
+        *old,
+        *new,
+    )?;
+    update(db, *new, summary)?;
+    discard(db, *old)?;
+    deltas.change(tail.workflow, tail.counted, summary.into());
+    Ok(true)
+}
+
+fn run_keyed(db: &Connection, sql: &str, old: InstanceKey, new: InstanceKey) -> Result<()> {
+    db.prepare_cached(sql)?.execute(params![old.sql(), new.sql()]).map(|_| ())
+}
+
+fn extend(db: &Connection, write: &InstanceWrite, deltas: &mut Deltas) -> Result<(), Fault> {
+    let Some(tail) = tail(db, write.key).map_err(fault::write)? else {
+        return Err(Fault::Fenced(format!("instance {} is gone", write.key)));
+    };
+    for (next_seq, recorded) in (tail.next_seq..).zip(&write.entries) {
+        if recorded.seq != next_seq {
+            return Err(Fault::Fenced(format!("instance {} is at entry {next_seq}, not {}", write.key, recorded.seq)));
+        }
+        insert_entry(db, write.key, recorded).map_err(fault::write)?;
+    }
+    if let Some(summary) = &write.summary {
+        update(db, write.key, summary).map_err(fault::write)?;
+        deltas.change(tail.workflow, tail.counted, summary.into());
+    }
+    Ok(())
+}
+
+fn delete(db: &Connection, key: InstanceKey, deltas: &mut Deltas) -> Result<()> {
+    let Some(tail) = tail(db, key)? else { return Ok(()) };
+    db.prepare_cached("DELETE FROM instances WHERE key = ?")?.execute([key.sql()])?;
+    discard(db, key)?;
+    deltas.remove(tail.workflow, tail.counted);
+    Ok(())
+}
+
+/// Leaves what belongs to a key to the garbage collection, and remembers that the key was used.
+fn discard(db: &Connection, key: InstanceKey) -> Result<()> {
+    db.prepare_cached("INSERT INTO garbage (instance) VALUES (?)")?.execute([key.sql()])?;
+    db.prepare_cached("UPDATE meta SET value = max(value, ?) WHERE name = 'key_max'")?.execute([key.sql()])?;
+    Ok(())
+}
+
+/// Where an instance stands before a write.
+struct Tail {
+    workflow: WorkflowId,
+    counted: Counted,
+    next_seq: u64,
+}
+
+fn tail(db: &Connection, key: InstanceKey) -> Result<Option<Tail>> {
+    db.prepare_cached(
+        "SELECT workflow, status, deployment,
+                (SELECT seq + 1 FROM entries WHERE instance = key ORDER BY seq DESC LIMIT 1)
+         FROM instances WHERE key = ?",
+    )?
+    .query_row([key.sql()], |row| {
+        let counted = Counted { status: status(row.get(1)?)?, deployment: DeploymentId(row.get(2)?) };
+        Ok(Tail { workflow: WorkflowId(row.get(0)?), counted, next_seq: row.get(3)? })
+    })
+    .optional()
+}
+
+fn update(db: &Connection, key: InstanceKey, summary: &Summary) -> Result<()> {
+    db.prepare_cached(
+        "UPDATE instances
+         SET status = ?2, deployment = ?3, wake_at = ?4, modified_at = ?5, started_at = ?6, ended_at = ?7
+         WHERE key = ?1",
+    )?
+    .execute(params![
+        key.sql(),
+        summary.status.number(),
+        summary.deployment.0,
+        summary.wake_at,
+        summary.modified_at,
+        summary.started_at,
+        summary.ended_at
+    ])
+    .map(|_| ())
+}
+
+fn insert_entry(db: &Connection, key: InstanceKey, recorded: &Recorded) -> Result<()> {
+    let record = record::encode(&recorded.entry);
+    let Payload { json, exact, value_bytes } = record.payload.unwrap_or(&Payload::UNDEFINED);
+    db.prepare_cached(
+        "INSERT INTO entries (instance, seq, kind, at, value_bytes, meta, value, exact)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )?
+    .execute(params![
+        key.sql(),
+        recorded.seq,
+        record.kind,
+        recorded.at,
+        value_bytes,
+        record.meta,
+        json.as_deref(),
+        exact.as_deref()
+    ])
+    .map(|_| ())
+}
+
+pub(super) fn count(db: &Connection, deltas: &Deltas) -> Result<()> {
+    for ((workflow, status), delta) in deltas.statuses.iter().filter(|(_, delta)| **delta != 0) {
+        db.prepare_cached(
+            "INSERT INTO instance_counts (workflow, status, count) VALUES (?, ?, ?)
+             ON CONFLICT DO UPDATE SET count = count + excluded.count",
+        )?
+        .execute(params![workflow.0, status.number(), delta])?;
+    }
+    for (deployment, delta) in deltas.live.iter().filter(|(_, delta)| **delta != 0) {
+        db.prepare_cached(
+            "INSERT INTO live_counts (deployment, count) VALUES (?, ?)
+             ON CONFLICT DO UPDATE SET count = count + excluded.count",
+        )?
+        .execute(params![deployment.0, delta])?;
+    }
+    Ok(())
+}
+
+pub(super) fn has_garbage(db: &Connection) -> Result<bool> {
+    db.prepare_cached("SELECT 1 FROM garbage LIMIT 1")?.exists([])
+}
+
+/// One bounded bite at the first instance in the garbage.
+pub(super) fn collect_garbage(db: &Connection) -> Result<()> {
+    let first =
+        db.prepare_cached("SELECT min(instance) FROM garbage")?.query_row([], |row| row.get::<_, Option<i64>>(0))?;
+    let Some(instance) = first else { return Ok(()) };
+    if let Some(last) = last_of_bite(db, instance)? {
+        db.prepare_cached("DELETE FROM entries WHERE instance = ? AND seq <= ?")?.execute([instance, last])?;
+        return Ok(());
+    }
+    let lines = db
+        .prepare_cached(
+            "DELETE FROM logs WHERE instance = ?1 AND number <=
+                 (SELECT max(number) FROM (SELECT number FROM logs WHERE instance = ?1 ORDER BY number LIMIT ?2))",
+        )?
+        .execute(params![instance, GARBAGE_ROWS_MAX])?;
+    if lines == 0 {
+        db.prepare_cached("DELETE FROM garbage WHERE instance = ?")?.execute([instance])?;
+    }
+    Ok(())
+}
+
+fn last_of_bite(db: &Connection, instance: i64) -> Result<Option<i64>> {
+    let mut entries =
+        db.prepare_cached("SELECT seq, value_bytes FROM entries WHERE instance = ? ORDER BY seq LIMIT ?")?;
+    let mut rows = entries.query(params![instance, GARBAGE_ROWS_MAX])?;
+    let (mut last, mut bytes) = (None, 0_u64);
+    while let Some(row) = rows.next()? {
+        last = Some(row.get(0)?);
+        bytes = bytes.saturating_add(row.get(1)?);
+        if bytes > GARBAGE_BYTES_MAX {
+            break;
+        }
+    }
+    Ok(last)
+}

@@ -1,0 +1,135 @@
+//! The handle's side for control data. Writes share the engine's group commits and are durable when they return.
+
+use std::sync::Arc;
+
+use stepwell_engine::{DeploymentId, InstanceKey};
+
+use crate::writer::Change;
+use crate::{
+    ChangeError, Deployment, DeploymentRow, LogLine, LogRow, NewDeployment, NewWorkflow, ReadError, ScriptRow, Secret,
+    Store, Token, WorkflowRow,
+};
+
+/// Control data.
+#[allow(clippy::missing_errors_doc, reason = "reads fail with ReadError, writes are refused as ChangeError says")]
+impl Store {
+    /// Makes a deployment the current one of its script. One with the same content id is used again.
+    pub async fn put_deployment(&self, new: NewDeployment) -> Result<DeploymentRow, ChangeError> {
+        let bytes = new.modules.iter().map(|module| module.body.len()).sum();
+        self.change(bytes, move |backend| backend.put_deployment(&new)).await
+    }
+
+    /// Deletes a deployment that no unfinished instance needs and that is not current. Whether it was there.
+    pub async fn delete_deployment(&self, id: DeploymentId) -> Result<bool, ChangeError> {
+        self.change(0, move |backend| backend.delete_deployment(id)).await
+    }
+
+    /// Deletes a script, its deployments and its secrets, if it has no workflows and no unfinished instances.
+    pub async fn delete_script(&self, name: &str) -> Result<bool, ChangeError> {
+        let name = name.to_owned();
+        self.change(0, move |backend| backend.delete_script(&name)).await
+    }
+
+    /// Makes or changes the workflow of that name; its number and creation time stay.
+    pub async fn put_workflow(&self, new: NewWorkflow) -> Result<WorkflowRow, ChangeError> {
+        self.change(0, move |backend| backend.put_workflow(&new)).await
+    }
+
+    /// Deletes a workflow that has no instances any more. Whether it was there.
+    pub async fn delete_workflow(&self, name: &str) -> Result<bool, ChangeError> {
+        let name = name.to_owned();
+        self.change(0, move |backend| backend.delete_workflow(&name)).await
+    }
+
+    /// Sets a secret of a script.
+    pub async fn put_secret(&self, script: &str, secret: Secret) -> Result<(), ChangeError> {
+        let script = script.to_owned();
+        self.change(secret.value.len(), move |backend| backend.put_secret(&script, &secret)).await
+    }
+
+    /// Deletes a secret. Whether it was there.
+    pub async fn delete_secret(&self, script: &str, name: &str) -> Result<bool, ChangeError> {
+        let (script, name) = (script.to_owned(), name.to_owned());
+        self.change(0, move |backend| backend.delete_secret(&script, &name)).await
+    }
+
+    /// Adds a token, or replaces the one with that hash.
+    pub async fn put_token(&self, token: Token) -> Result<(), ChangeError> {
+        self.change(0, move |backend| backend.put_token(&token)).await
+    }
+
+    /// Deletes a token. Whether it was there.
+    pub async fn delete_token(&self, hash: &str) -> Result<bool, ChangeError> {
+        let hash = hash.to_owned();
+        self.change(0, move |backend| backend.delete_token(&hash)).await
+    }
+
+    /// Adds lines to logs, some time soon: lines may be lost when the process dies or too many writes wait. Each
+    /// instance keeps its last [`LOG_LINES_MAX`](crate::limits::LOG_LINES_MAX).
+    pub fn append_logs(&self, lines: Vec<LogLine>) {
+        let bytes = lines.iter().map(|line| line.text.len()).sum();
+        let lines_count = lines.len();
+        let reply = move |result: Result<(), ChangeError>| {
+            if let Err(error) = result {
+                tracing::warn!(%error, lines_count, "log lines were lost");
+            }
+        };
+        let run = move |backend: &mut dyn crate::backend::Backend| backend.append_logs(&lines);
+        self.enqueue(Box::new(Change { run, bytes, outcome: None, reply }));
+    }
+
+    /// Scripts by name.
+    pub async fn scripts(&self) -> Result<Vec<ScriptRow>, ReadError> {
+        self.read(|reader| reader.scripts()).await
+    }
+
+    /// A deployment with its modules.
+    pub async fn deployment(&self, id: DeploymentId) -> Result<Option<Arc<Deployment>>, ReadError> {
+        self.read(move |reader| reader.deployment(id)).await
+    }
+
+    /// What new instances of a script start on.
+    pub async fn current_deployment(&self, script: &str) -> Result<Option<DeploymentRow>, ReadError> {
+        let script = script.to_owned();
+        self.read(move |reader| reader.current_deployment(&script)).await
+    }
+
+    /// Deployments of a script, newest first, with their unfinished instances counted.
+    pub async fn deployments(&self, script: &str) -> Result<Vec<DeploymentRow>, ReadError> {
+        let script = script.to_owned();
+        self.read(move |reader| reader.deployments(&script)).await
+    }
+
+    /// A workflow by name.
+    pub async fn workflow(&self, name: &str) -> Result<Option<WorkflowRow>, ReadError> {
+        let name = name.to_owned();
+        self.read(move |reader| reader.workflow(&name)).await
+    }
+
+    /// All workflows, by number.
+    pub async fn workflows(&self) -> Result<Vec<WorkflowRow>, ReadError> {
+        self.read(|reader| reader.workflows()).await
+    }
+
+    /// Secrets of a script, by name.
+    pub async fn secrets(&self, script: &str) -> Result<Vec<Secret>, ReadError> {
+        let script = script.to_owned();
+        self.read(move |reader| reader.secrets(&script)).await
+    }
+
+    /// The token of that hash.
+    pub async fn token(&self, hash: &str) -> Result<Option<Token>, ReadError> {
+        let hash = hash.to_owned();
+        self.read(move |reader| reader.token(&hash)).await
+    }
+
+    /// All tokens, oldest first.
+    pub async fn tokens(&self) -> Result<Vec<Token>, ReadError> {
+        self.read(|reader| reader.tokens()).await
+    }
+
+    /// Log lines of an instance behind line `after` (0 for all), at most `limit`.
+    pub async fn logs(&self, key: InstanceKey, after: u64, limit: usize) -> Result<Vec<LogRow>, ReadError> {
+        self.read(move |reader| reader.logs(key, after, limit)).await
+    }
+}

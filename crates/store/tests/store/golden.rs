@@ -1,0 +1,47 @@
+//! Records and databases that were written by released formats still read.
+
+use stepwell_engine::{Payload, WorkflowId};
+use stepwell_store::{Options, Store, record};
+
+use crate::golden_content::{KEY, batch, entries, summary};
+use crate::support::{commit, history, wait};
+
+#[test]
+fn a_database_of_format_1_still_reads() {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::write(dir.path().join("stepwell.db"), include_bytes!("../golden/format-1.db")).expect("a copy");
+    let store = Store::open(dir.path(), Options::default()).expect("a store");
+    assert_eq!(history(&store, KEY.0), entries());
+    let row = wait(store.instance(KEY)).unwrap().unwrap();
+    assert_eq!((row.workflow, &*row.id, row.summary), (WorkflowId(3), "golden", summary()));
+    assert_eq!(wait(store.counters(WorkflowId(3))).unwrap().iter().sum::<u64>(), 1);
+    assert_eq!(commit(&store, batch()), [KEY]);
+}
+
+#[test]
+fn records_are_written_as_the_format_says() {
+    let written: Vec<String> = entries()
+        .iter()
+        .map(|recorded| {
+            let record = record::encode(&recorded.entry);
+            format!("{} {}", record.kind, record.meta).trim_end().to_owned()
+        })
+        .collect();
+    assert_eq!(written.join("\n") + "\n", include_str!("../golden/records-1.txt"));
+}
+
+#[test]
+fn records_of_format_1_still_read() {
+    let lines = include_str!("../golden/records-1.txt").lines();
+    for (line, recorded) in lines.zip(entries()) {
+        let (kind, meta) = line.split_once(' ').unwrap_or((line, ""));
+        let payload = record::encode(&recorded.entry).payload.cloned().unwrap_or(Payload::UNDEFINED);
+        assert_eq!(record::decode(kind.parse().unwrap(), meta, payload), Ok(recorded.entry));
+    }
+}
+
+#[test]
+fn a_record_of_an_unknown_kind_is_named() {
+    let error = record::decode(250, "", Payload::UNDEFINED).unwrap_err();
+    assert!(error.contains("250"), "{error}");
+}

@@ -1,0 +1,10 @@
+//! What the store promises, tried through its handle.
+
+mod conformance;
+mod differential;
+mod faults;
+mod golden;
+mod golden_content;
+mod opening;
+mod room;
+mod support;
