@@ -1,8 +1,13 @@
 //! The library behind the binary `stepwell`: configuration, tools, faces and the driver.
 
 pub mod api_error;
+pub mod auth;
 pub mod d1;
 pub mod driver;
+pub mod hosting;
+pub mod ingress;
 pub mod platform;
+pub mod platform_batch;
 pub mod project;
+pub mod rest;
 pub mod tools;

@@ -24,7 +24,7 @@ pub struct Platform {
 }
 
 /// An instance to create.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct NewInstance {
     /// A UUID where absent.
     pub id: Option<String>,

@@ -36,6 +36,7 @@ use envelope::{Failure, Reply};
 use sweep::Sweeps;
 pub use upload::{Deploy, ModuleKind, ScriptUpload, UploadBinding, UploadedModule};
 pub use workflow_options::WorkflowOptions;
+pub(crate) use body::read as read_body;
 
 /// What this face works with. Cheap to clone.
 #[derive(Clone)]

@@ -65,11 +65,11 @@ pub async fn delete(State(api): State<Api>, Path((_, script)): Path<(String, Str
 }
 
 fn check_name(name: &str) -> Result<(), ApiError> {
-    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let is_legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
     if !name.is_empty() && name.len() <= SCRIPT_NAME_CHARS_MAX && name.bytes().all(is_legal) {
         return Ok(());
     }
     Err(ApiError::bad_request(format!(
-        "{name:?} cannot name a script: use 1 to {SCRIPT_NAME_CHARS_MAX} letters, digits, hyphens and underscores"
+        "{name:?} cannot name a script: use 1 to {SCRIPT_NAME_CHARS_MAX} lower-case letters, digits, hyphens and underscores"
     )))
 }
