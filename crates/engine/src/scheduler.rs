@@ -66,7 +66,8 @@ pub struct Scheduler {
     places: HashMap<WorkflowId, Places>,
     server: Places,
     sessions: BTreeMap<SessionId, SessionLoad>,
-    wanted: Vec<Pool>,
+    /// Pools that are missing a session: whether that has been told.
+    wanted: BTreeMap<Pool, bool>,
 }
 
 impl Scheduler {
@@ -83,6 +84,7 @@ impl Scheduler {
 
     /// A session takes runs.
     pub fn add_session(&mut self, session: SessionId, pool: Pool) {
+        self.wanted.remove(&pool);
         self.sessions.insert(session, SessionLoad { pool, runs: 0, open: true });
     }
 
@@ -162,14 +164,20 @@ impl Scheduler {
 
     fn want(&mut self, pool: Pool) {
         let has_session = self.sessions.values().any(|load| load.pool == pool && load.open);
-        if !has_session && !self.wanted.contains(&pool) {
-            self.wanted.push(pool);
+        if !has_session {
+            self.wanted.entry(pool).or_insert(false);
         }
     }
 
-    /// Pools that have ready instances and no session, since the last call.
+    /// Pools that have ready instances and no session: each once until it gets one.
     pub fn take_wanted(&mut self) -> Vec<Pool> {
-        std::mem::take(&mut self.wanted)
+        let untold = self.wanted.iter_mut().filter(|(_, told)| !**told);
+        untold
+            .map(|(pool, told)| {
+                *told = true;
+                *pool
+            })
+            .collect()
     }
 
     /// Whether an instance of this workflow could take a place now.

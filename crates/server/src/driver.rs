@@ -16,17 +16,18 @@ use handle::Request;
 use session_io::SessionIo;
 pub use session_io::{SessionCatalog, SessionLoad};
 pub use start::StartInfo;
-use stepwell_engine::engine::{Answer, Fault, Start};
+use stepwell_engine::engine::{Answer, Fault, Start, WorkflowSettings};
 use stepwell_engine::instance::{Rejection, Report, Settlement, Tell};
 use stepwell_engine::scheduler::Pool;
 use stepwell_engine::{
     CallId, CommitId, Engine, Entry, ErrorRecord, Input, Instance, InstanceKey, Millis, Outcome, Output, Payload,
-    ReplyId, RunId, SessionId, Status,
+    ReplyId, RunId, SessionId, Status, WorkflowId,
 };
 use stepwell_runtime::protocol::ToShim;
 use stepwell_runtime::session::SessionSender;
 use stepwell_runtime::translate::{Frame, write_value};
 use stepwell_store::{CommitError, Committed, Store};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use start::LargeValues;
@@ -89,6 +90,8 @@ pub struct Driver<P> {
     engine: Engine,
     store: Store,
     pool: P,
+    /// Where reads are awaited and histories are written: not on the driver's own thread.
+    runtime: Handle,
     sessions: HashMap<SessionId, SessionIo>,
     runs: HashMap<RunId, RunIo>,
     replies: HashMap<ReplyId, oneshot::Sender<Result<Answer, Rejection>>>,
@@ -138,8 +141,10 @@ impl<P: WorkerPool> Driver<P> {
     /// The store's failure, after which the process must end: what memory holds may not be what is durable.
     pub async fn run(
         engine: Engine,
+        workflows: Vec<(WorkflowId, WorkflowSettings)>,
         store: Store,
         pool: P,
+        runtime: Handle,
         ports: DriverPorts,
         stop: impl Future<Output = ()>,
     ) -> Result<(), CommitError> {
@@ -148,6 +153,7 @@ impl<P: WorkerPool> Driver<P> {
             engine,
             store,
             pool,
+            runtime,
             sessions: HashMap::new(),
             runs: HashMap::new(),
             replies: HashMap::new(),
@@ -159,6 +165,9 @@ impl<P: WorkerPool> Driver<P> {
         };
         let DriverPorts { mut requests, mut events, handle, sessions } = ports;
         drop((handle, sessions));
+        for (workflow, settings) in workflows {
+            driver.input(Input::Workflow(workflow, settings));
+        }
         tokio::pin!(stop);
         while driver.failed.is_none() {
             let tick = driver.until_tick();
@@ -328,7 +337,7 @@ impl<P: WorkerPool> Driver<P> {
         let Some(io) = self.sessions.get(&start.session) else { return };
         let (store, done) = (self.store.clone(), self.done.clone());
         let (sender, catalog) = (Arc::clone(&io.sender), Arc::clone(&io.catalog));
-        tokio::spawn(async move {
+        self.runtime.spawn(async move {
             let sent = start::send_start(&start, &catalog, &store, &sender).await.unwrap_or_else(|error| {
                 tracing::error!(%error, key = %start.key, "the history of an instance cannot be read");
                 None
@@ -371,7 +380,7 @@ impl<P: WorkerPool> Driver<P> {
             return self.pool.fault(session, "it wants a value that does not exist");
         };
         let (store, sender, key) = (self.store.clone(), Arc::clone(&session_io.sender), io.key);
-        tokio::spawn(async move {
+        self.runtime.spawn(async move {
             let payload = match store.entry(key, seq).await {
                 Ok(recorded) => recorded.and_then(|recorded| value_of(recorded.entry)),
                 Err(error) => return tracing::error!(%error, %key, seq, "a recorded value cannot be read"),
@@ -385,7 +394,7 @@ impl<P: WorkerPool> Driver<P> {
 
     fn load(&self, key: InstanceKey) {
         let (store, done) = (self.store.clone(), self.done.clone());
-        tokio::spawn(async move {
+        self.runtime.spawn(async move {
             let loaded = store.load(key).await.unwrap_or_else(|error| {
                 tracing::error!(%error, %key, "an instance cannot be read");
                 None
@@ -399,7 +408,7 @@ impl<P: WorkerPool> Driver<P> {
 
     fn read_due(&self, after: (Millis, InstanceKey), until: Millis) {
         let (store, done) = (self.store.clone(), self.done.clone());
-        tokio::spawn(async move {
+        self.runtime.spawn(async move {
             let due = store.due(after, until, DUE_PAGE).await.unwrap_or_else(|error| {
                 tracing::error!(%error, "due instances cannot be read");
                 Vec::new()

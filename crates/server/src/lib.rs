@@ -2,7 +2,9 @@
 
 pub mod api_error;
 pub mod auth;
+pub mod core;
 pub mod d1;
+pub mod deploy;
 pub mod driver;
 pub mod hosting;
 pub mod ingress;
@@ -10,4 +12,6 @@ pub mod platform;
 pub mod platform_batch;
 pub mod project;
 pub mod rest;
+pub mod script;
 pub mod tools;
+pub mod workers;

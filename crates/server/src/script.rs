@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use stepwell_engine::{Millis, StepConfig};
-use stepwell_runtime::{Binding, Module, ModuleBody, Outbound, WorkerSpec};
+use stepwell_runtime::{Binding, Module, ModuleBody, Outbound, SecretText, WorkerSpec};
 use stepwell_store::{Deployment, NewDeployment};
 
 /// From this compatibility date on, errors that must not be retried keep their name and message.
@@ -200,7 +200,7 @@ impl ScriptUpload {
     #[must_use]
     pub fn to_spec(&self, host_socket: &Path, outbound: Outbound, extra: Extra) -> WorkerSpec {
         let settings = &self.settings;
-        let secrets = extra.secrets.into_iter().map(|(name, text)| Binding::Secret { name, text });
+        let secrets = extra.secrets.into_iter().map(|(name, text)| Binding::Secret { name, text: SecretText(text) });
         WorkerSpec {
             script: settings.script.clone(),
             main_module: settings.main_module.clone(),

@@ -35,7 +35,7 @@ const IDLE_RETIRED: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub struct WorkersConfig {
     /// The workerd to run.
-    pub workerd: PathBuf,
+    pub workerd: Workerd,
     /// Socket on which bindings are answered.
     pub host_socket: PathBuf,
     /// Where user code may connect to.
@@ -51,7 +51,6 @@ pub struct Workers {
 }
 
 struct Shared {
-    workerd: Workerd,
     config: WorkersConfig,
     store: Store,
     events: mpsc::Sender<SessionEvent>,
@@ -67,7 +66,6 @@ impl Workers {
     pub fn new(config: WorkersConfig, store: Store, events: mpsc::Sender<SessionEvent>) -> Self {
         let workers = Self {
             shared: Arc::new(Shared {
-                workerd: Workerd { path: config.workerd.clone() },
                 config,
                 store,
                 events,
@@ -183,7 +181,7 @@ impl Shared {
     async fn spawn(&self, upload: &ScriptUpload) -> Result<Worker, SpawnError> {
         let extra = lock(&self.extras).get(&upload.settings.script).cloned().unwrap_or_default();
         let spec = upload.to_spec(&self.config.host_socket, self.config.outbound.clone(), extra);
-        Worker::spawn(&self.workerd, &spec, &upload.settings).await
+        Worker::spawn(&self.config.workerd, &spec, &upload.settings).await
     }
 
     /// Stops workers that nobody needs.

@@ -6,18 +6,22 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 use stepwell_engine::engine::{Fresh, Start};
 use stepwell_engine::{
-    CallId, Entry, ErrorRecord, Outcome as Settled, Payload, Recorded, StepConfig, StepKind, error_text,
+    CallId, Entry, ErrorRecord, Outcome as Settled, Payload, Recorded, RunId, StepConfig, StepKind, error_text,
 };
 use stepwell_runtime::protocol::{Config, Outcome, PastCall, Settlement, ToShim};
 use stepwell_runtime::session::{FRAME_BYTES_MAX, SessionSender};
 use stepwell_runtime::translate::{Frame, write_error, write_value};
-use stepwell_store::backend::HistoryPage;
+use stepwell_store::HistoryPage;
 use stepwell_store::{ReadError, Store};
 
 use super::session_io::SessionCatalog;
 
 /// Values above this stay in the store until the run asks for them.
 const INLINE_BYTES_MAX: usize = 16 << 10;
+/// Bytes of a piece of history, by estimate: well within a frame.
+const PIECE_BYTES_MAX: usize = FRAME_BYTES_MAX / 2;
+/// What a message weighs beside its texts.
+const MESSAGE_BYTES: usize = 64;
 /// Entries read at once.
 const PAGE_ROWS: usize = 2_000;
 
@@ -175,26 +179,10 @@ impl History {
 
     /// Sends the history behind the start message in `frame`, cut into frames. False where the session is gone.
     async fn send(&self, start: &Start, mut frame: Frame, sender: &SessionSender) -> bool {
-        let run = start.run.0;
         let grants: HashMap<CallId, u32> = start.grants.iter().copied().collect();
-        let mut calls = self.calls.iter().map(|call| call.past(&grants)).peekable();
-        let mut settled = self.settled.iter().map(|(call, outcome)| outcome.settlement(*call)).peekable();
+        let mut sent = Sent::default();
         loop {
-            let (mut piece, mut bytes) = ((Vec::new(), Vec::new()), 0);
-            while bytes < FRAME_BYTES_MAX / 2
-                && let Some(call) = calls.next()
-            {
-                bytes += call.name.len() + 64;
-                piece.0.push(call);
-            }
-            while bytes < FRAME_BYTES_MAX / 2
-                && let Some(settlement) = settled.next()
-            {
-                bytes += 64 + settlement_bytes(&settlement);
-                piece.1.push(settlement);
-            }
-            let last = calls.peek().is_none() && settled.peek().is_none();
-            frame.push(&ToShim::History { run, calls: piece.0, settled: piece.1, last });
+            let last = self.write_piece(start.run, &grants, &mut sent, &mut frame);
             if !sender.send(frame.take()).await {
                 return false;
             }
@@ -203,6 +191,36 @@ impl History {
             }
         }
     }
+
+    /// Writes the next piece of the history; says whether it was the last.
+    fn write_piece(&self, run: RunId, grants: &HashMap<CallId, u32>, sent: &mut Sent, frame: &mut Frame) -> bool {
+        let (mut calls, mut settled, mut bytes) = (Vec::new(), Vec::new(), 0);
+        while bytes < PIECE_BYTES_MAX
+            && let Some(call) = self.calls.get(sent.calls)
+        {
+            sent.calls += 1;
+            bytes += call.name.len() + MESSAGE_BYTES;
+            calls.push(call.past(grants));
+        }
+        while bytes < PIECE_BYTES_MAX
+            && let Some((call, outcome)) = self.settled.get(sent.settled)
+        {
+            sent.settled += 1;
+            let settlement = outcome.settlement(*call);
+            bytes += MESSAGE_BYTES + settlement_bytes(&settlement);
+            settled.push(settlement);
+        }
+        let last = sent.calls == self.calls.len() && sent.settled == self.settled.len();
+        frame.push(&ToShim::History { run: run.0, calls, settled, last });
+        last
+    }
+}
+
+/// How much of a history has been sent.
+#[derive(Default)]
+struct Sent {
+    calls: usize,
+    settled: usize,
 }
 
 impl Call {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use stepwell_engine::SessionId;
 use stepwell_runtime::session::{SessionReceiver, SessionSender};
-use stepwell_runtime::{Exit, SpawnError, Workerd, WorkerProcess, WorkerSpec, session};
+use stepwell_runtime::{Exit, SpawnError, WorkerProcess, WorkerSpec, Workerd, session};
 use tokio::net::UnixStream;
 
 use super::lock;

@@ -1,0 +1,102 @@
+//! The server without its faces: store, driver, workers and deployer, put together.
+
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+
+use anyhow::Context as _;
+use stepwell_engine::{Engine, InstanceKey};
+use stepwell_store::{CommitError, Options, Store};
+use tokio::sync::oneshot;
+
+use crate::deploy::Deployer;
+use crate::driver::{Driver, DriverPorts};
+use crate::platform::Platform;
+use crate::workers::{Workers, WorkersConfig};
+
+/// Instances that run at once on one server, waiting ones apart.
+const RUNS_MAX: usize = 10_000;
+
+/// What a core is made from.
+pub struct CoreConfig {
+    /// Where the store lives.
+    pub data_dir: PathBuf,
+    /// For worker processes.
+    pub workers: WorkersConfig,
+    /// Instances move to the newest deployment whenever a run of theirs starts.
+    pub follows_newest: bool,
+}
+
+/// A live core.
+pub struct Core {
+    /// Commands and reads.
+    pub platform: Platform,
+    /// Worker processes.
+    pub workers: Workers,
+    /// Deploying.
+    pub deployer: Deployer,
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<Result<(), CommitError>>,
+    failed: Option<oneshot::Receiver<CommitError>>,
+}
+
+impl Core {
+    /// Opens the store and starts the driver, which takes up whatever was under way.
+    ///
+    /// # Errors
+    /// Where the data directory cannot be used; the message says what to do.
+    pub async fn start(config: CoreConfig) -> anyhow::Result<Self> {
+        let data_dir = config.data_dir.clone();
+        let store = tokio::task::spawn_blocking(move || Store::open(&data_dir, Options::default())).await??;
+        let ports = DriverPorts::new();
+        let driver = ports.handle.clone();
+        let workers = Workers::new(config.workers, store.clone(), ports.sessions.clone());
+        let deployer = Deployer::new(store.clone(), workers.clone(), driver.clone(), config.follows_newest);
+        let workflows = deployer.workflows().await?;
+        let next_key = InstanceKey(store.max_key().await?.0 + 1);
+        let engine = Engine::new(next_key, RUNS_MAX);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (fail, failed) = oneshot::channel();
+        let (runtime, pool, memory) = (tokio::runtime::Handle::current(), workers.clone(), store.clone());
+        let thread = std::thread::Builder::new().name("driver".to_owned()).spawn(move || {
+            let local = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let local = local.expect("a runtime can be made");
+            let stop = async {
+                // A core that was dropped stops as well.
+                let _ = stopped.await;
+            };
+            let result = local.block_on(Driver::run(engine, workflows, memory, pool, runtime, ports, stop));
+            if let Err(error) = &result {
+                let _ = fail.send(error.clone());
+            }
+            result
+        });
+        let thread = thread.context("the driver's thread cannot be started")?;
+        Ok(Self { platform: Platform { store, driver }, workers, deployer, stop, thread, failed: Some(failed) })
+    }
+
+    /// Resolves when the store has failed for good: the process must end. Pending for ever otherwise.
+    pub fn failed(&mut self) -> impl Future<Output = CommitError> + Send + 'static {
+        let failed = self.failed.take();
+        async move {
+            match failed {
+                Some(failed) => match failed.await {
+                    Ok(error) => error,
+                    Err(_) => std::future::pending().await,
+                },
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Stops the driver, then the workers. What was acknowledged is durable.
+    pub async fn shut_down(self) {
+        let Self { workers, stop, thread, .. } = self;
+        // A driver that has stopped by itself needs no word.
+        let _ = stop.send(());
+        let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+        if let Ok(Err(_)) | Err(_) = joined {
+            tracing::error!("the driver panicked");
+        }
+        workers.shut_down().await;
+    }
+}

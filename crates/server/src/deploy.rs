@@ -1,0 +1,104 @@
+//! Deploying: code is tried out, made durable, and becomes what new instances start on.
+
+use stepwell_engine::engine::WorkflowSettings;
+use stepwell_engine::{DeploymentId, WorkflowId};
+use stepwell_runtime::SpawnError;
+use stepwell_store::{DeploymentRow, NewWorkflow, Store, WorkflowRow};
+
+use crate::api_error::ApiError;
+use crate::driver::{DriverHandle, now_ms};
+use crate::script::{ScriptUpload, ScriptWorkflow};
+use crate::workers::Workers;
+
+/// What makes an upload the newest deployment of its script. Cheap to clone.
+#[derive(Clone)]
+pub struct Deployer {
+    store: Store,
+    workers: Workers,
+    driver: DriverHandle,
+    follows_newest: bool,
+}
+
+impl Deployer {
+    /// `follows_newest`: instances move to the newest deployment whenever a run of theirs starts.
+    #[must_use]
+    pub fn new(store: Store, workers: Workers, driver: DriverHandle, follows_newest: bool) -> Self {
+        Self { store, workers, driver, follows_newest }
+    }
+
+    /// Deploys a script with its workflows. Durable when it returns; where it fails, the old deployment goes on serving.
+    ///
+    /// # Errors
+    /// What is wrong with the code, or the disk is full.
+    pub async fn deploy(&self, upload: &ScriptUpload) -> Result<DeploymentRow, ApiError> {
+        if self.store.is_full() {
+            return Err(ApiError::disk_full());
+        }
+        self.workers.try_out(upload).await.map_err(explain)?;
+        let row = self.store.put_deployment(upload.to_deployment(now_ms())).await?;
+        for workflow in &upload.settings.workflows {
+            self.put_workflow(&upload.settings.script, workflow).await?;
+        }
+        for known in self.store.workflows().await? {
+            if known.script == row.script {
+                self.announce(&known, row.id).await;
+            }
+        }
+        Ok(row)
+    }
+
+    /// Makes or changes a workflow.
+    ///
+    /// # Errors
+    /// Where it cannot be made durable, or the script does not exist.
+    pub async fn put_workflow(&self, script: &str, workflow: &ScriptWorkflow) -> Result<WorkflowRow, ApiError> {
+        let current = self.store.current_deployment(script).await?.ok_or_else(|| ApiError::no_script(script))?;
+        let new = NewWorkflow {
+            name: workflow.name.clone(),
+            script: script.to_owned(),
+            class_name: workflow.class_name.clone(),
+            settings: serde_json::to_string(workflow).expect("settings are plain data"),
+            at: now_ms(),
+        };
+        let row = self.store.put_workflow(new).await?;
+        self.announce(&row, current.id).await;
+        Ok(row)
+    }
+
+    /// What the driver must know of all workflows in the store.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub async fn workflows(&self) -> Result<Vec<(WorkflowId, WorkflowSettings)>, ApiError> {
+        let mut all = Vec::new();
+        for workflow in self.store.workflows().await? {
+            if let Some(current) = self.store.current_deployment(&workflow.script).await? {
+                all.push((workflow.id, self.settings(&workflow, current.id)));
+            }
+        }
+        Ok(all)
+    }
+
+    async fn announce(&self, workflow: &WorkflowRow, deployment: DeploymentId) {
+        self.driver.set_workflow(workflow.id, self.settings(workflow, deployment)).await;
+    }
+
+    fn settings(&self, workflow: &WorkflowRow, deployment: DeploymentId) -> WorkflowSettings {
+        let settings: Option<ScriptWorkflow> = serde_json::from_str(&workflow.settings).ok();
+        let concurrency = settings.and_then(|settings| settings.concurrency_max).map(|limit| limit as usize);
+        WorkflowSettings { deployment, follows_newest: self.follows_newest, concurrency }
+    }
+}
+
+/// Code that does not load is the user's; a process that does not start is ours.
+fn explain(error: SpawnError) -> ApiError {
+    match error {
+        SpawnError::WorkerdMissing { .. } | SpawnError::WorkerdVersion { .. } | SpawnError::System { .. } => {
+            ApiError::new(500, 20_502, error.to_string())
+        }
+        SpawnError::Refused(_)
+        | SpawnError::Load { .. }
+        | SpawnError::ClassNotExported { .. }
+        | SpawnError::NotReady { .. } => ApiError::new(400, 10_021, error.to_string()),
+    }
+}
