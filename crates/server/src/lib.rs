@@ -1,12 +1,17 @@
 //! The library behind the binary `stepwell`: configuration, tools, faces and the driver.
 
 pub mod api_error;
+pub mod auth;
 pub mod core;
 pub mod d1;
 pub mod deploy;
 pub mod driver;
+pub mod hosting;
+pub mod ingress;
 pub mod platform;
+pub mod platform_batch;
 pub mod project;
+pub mod rest;
 pub mod script;
 pub mod tools;
 pub mod workers;

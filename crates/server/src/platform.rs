@@ -24,7 +24,7 @@ pub struct Platform {
 }
 
 /// An instance to create.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct NewInstance {
     /// A UUID where absent.
     pub id: Option<String>,
@@ -116,7 +116,7 @@ impl Platform {
     }
 }
 
-fn check_size(payload: &Payload) -> Result<(), ApiError> {
+pub(crate) fn check_size(payload: &Payload) -> Result<(), ApiError> {
     let bytes = payload.value_bytes;
     if bytes > VALUE_BYTES_MAX { Err(Rejection::ValueTooLarge { bytes }.into()) } else { Ok(()) }
 }

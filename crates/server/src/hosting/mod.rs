@@ -1,0 +1,76 @@
+//! What Workers call: their workflow bindings, their service bindings and their D1 databases, all through one Unix
+//! socket. Only worker processes can reach it, and each request names its target in a header that user code cannot set.
+//!
+//! Bindings of workflows speak as the adapter Worker does (`workflows-adapter.js`): one POST for each method, errors as
+//! `{"error": {"name", "message"}}` with production's texts.
+
+mod call;
+mod wire;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use crate::api_error::ApiError;
+use crate::d1::{D1, DATABASE_HEADER};
+use crate::ingress::{Peer, Proxy};
+use crate::platform::Platform;
+pub use call::deletions;
+
+/// Header in which the generated configuration names the script that a service binding leads to.
+pub const SERVICE_HEADER: &str = "x-stepwell-service";
+/// Body of a call: a batch of a hundred instances with large params. Cloudflare takes 1 MiB in all.
+const CALL_BYTES_MAX: usize = 32 << 20;
+
+/// What this face works with. Cheap to clone.
+#[derive(Clone)]
+pub struct Hosting {
+    /// Commands and reads.
+    pub platform: Platform,
+    /// The way to other scripts.
+    pub proxy: Arc<Proxy>,
+    /// Databases.
+    pub d1: D1,
+}
+
+/// All routes, for the host socket.
+pub fn router(hosting: Hosting) -> Router {
+    Router::new().fallback(route).with_state(hosting)
+}
+
+/// The target header decides before the path does: requests with one are user code's own, whatever their path.
+async fn route(State(hosting): State<Hosting>, request: Request) -> Response {
+    if let Some(database) = target(&request, DATABASE_HEADER) {
+        return hosting.d1.handle(&database, request).await;
+    }
+    if let Some(script) = target(&request, SERVICE_HEADER) {
+        return hosting.proxy.forward(&script, request, Peer::Worker).await;
+    }
+    let path = request.uri().path().to_owned();
+    let outcome = match wire::read_path(&path) {
+        Some((workflow, method)) => answer(&hosting.platform, &workflow, method, request.into_body()).await,
+        None => Err(ApiError::new(404, 7_003, format!("no route for {path}"))),
+    };
+    match outcome {
+        Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        Err(error) => {
+            let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            (status, [(header::CONTENT_TYPE, "application/json")], wire::write_error(&error)).into_response()
+        }
+    }
+}
+
+fn target(request: &Request, header: &str) -> Option<String> {
+    request.headers().get(header)?.to_str().ok().map(str::to_owned)
+}
+
+async fn answer(platform: &Platform, workflow: &str, method: &str, request: Body) -> Result<String, ApiError> {
+    let bytes = crate::rest::read_body(request, CALL_BYTES_MAX).await?;
+    let call = wire::Call::parse(method, &bytes)?;
+    let workflow = platform.workflow(workflow).await?;
+    call::perform(platform, &workflow, call).await
+}

@@ -1,0 +1,293 @@
+//! The texts that the adapter Worker and the server exchange. User values stay texts on both ways.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use stepwell_engine::engine::Command;
+use stepwell_engine::{ErrorRecord, Payload};
+
+use crate::api_error::ApiError;
+use crate::platform::{NewInstance, StatusView};
+
+/// What a binding wants.
+#[derive(Debug, PartialEq)]
+pub(super) enum Call {
+    /// `create`.
+    Create(NewInstance),
+    /// `createBatch` with an array: ids that are taken are passed over.
+    CreateArray(Vec<NewInstance>),
+    /// `createBatch` with an object: says what happened to each.
+    CreateObject(Vec<NewInstance>),
+    /// `get`.
+    Find(String),
+    /// `status`.
+    Status(String),
+    /// `pause`, `resume`, …
+    Command(String, Command),
+    /// `deleteBatch`.
+    DeleteBatch(Vec<String>),
+}
+
+/// A user value: JSON text, and a JSON string literal where that is not exact.
+#[derive(Deserialize, Serialize)]
+struct Travelling<'a> {
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    json: Option<&'a RawValue>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    exact: Option<&'a RawValue>,
+}
+
+impl From<Travelling<'_>> for Payload {
+    fn from(value: Travelling<'_>) -> Self {
+        let text = |raw: Option<&RawValue>| raw.map(|raw| Arc::<str>::from(raw.get()));
+        let (json, exact) = (text(value.json), text(value.exact));
+        // The literal's quotes are not the value's.
+        let exact_bytes = exact.as_ref().map(|literal| literal.len().saturating_sub(2));
+        let value_bytes = exact_bytes.or(json.as_ref().map(|text| text.len())).unwrap_or(0) as u64;
+        Self { json, exact, value_bytes }
+    }
+}
+
+#[derive(Deserialize)]
+struct CreateBody<'a> {
+    id: Option<String>,
+    #[serde(borrow)]
+    params: Option<Travelling<'a>>,
+}
+
+#[derive(Deserialize)]
+struct BatchBody<'a> {
+    form: String,
+    count: Option<Value>,
+    #[serde(borrow)]
+    instances: Option<Vec<CreateBody<'a>>>,
+    #[serde(borrow)]
+    params: Option<Travelling<'a>>,
+}
+
+#[derive(Deserialize)]
+struct InstanceBody<'a> {
+    id: String,
+    #[serde(borrow)]
+    options: Option<&'a RawValue>,
+    #[serde(rename = "type")]
+    event_type: Option<String>,
+    #[serde(borrow)]
+    payload: Option<Travelling<'a>>,
+}
+
+#[derive(Deserialize, Default)]
+struct Options {
+    from: Option<Value>,
+    #[serde(default)]
+    rollback: bool,
+}
+
+#[derive(Deserialize)]
+struct DeleteBody {
+    instances: Vec<String>,
+}
+
+impl Call {
+    /// Reads a request.
+    pub fn parse(method: &str, body: &[u8]) -> Result<Self, ApiError> {
+        Ok(match method {
+            "create" => Self::Create(new_instance(read(body)?)),
+            "createBatch" => read_batch(read(body)?)?,
+            "deleteBatch" => Self::DeleteBatch(read::<DeleteBody>(body)?.instances),
+            "getInstance" => Self::Find(read::<InstanceBody<'_>>(body)?.id),
+            "status" => Self::Status(read::<InstanceBody<'_>>(body)?.id),
+            _ => read_command(method, body)?,
+        })
+    }
+}
+
+fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|error| ApiError::bad_request(format!("(body) Provided argument is invalid: {error}")))
+}
+
+fn new_instance(body: CreateBody<'_>) -> NewInstance {
+    NewInstance { id: body.id, params: body.params.map(Payload::from), trigger: "binding" }
+}
+
+fn read_batch(body: BatchBody<'_>) -> Result<Call, ApiError> {
+    let is_array = body.form == "array";
+    if let Some(instances) = body.instances {
+        let batch = instances.into_iter().map(new_instance).collect();
+        return Ok(if is_array { Call::CreateArray(batch) } else { Call::CreateObject(batch) });
+    }
+    let count = body.count.as_ref().and_then(Value::as_u64).filter(|count| *count > 0);
+    let count = count.ok_or_else(|| ApiError::bad_request("(body) count must be a positive integer"))?;
+    if count > crate::platform_batch::BATCH_INSTANCES_MAX as u64 {
+        return Err(ApiError::bad_request("(body) batchCreate only supports 100 instances at a time"));
+    }
+    let params = body.params.map(Payload::from);
+    let each = |_| NewInstance { id: None, params: params.clone(), trigger: "binding" };
+    Ok(Call::CreateObject((0..count).map(each).collect()))
+}
+
+fn read_command(method: &str, body: &[u8]) -> Result<Call, ApiError> {
+    let is_known = ["pause", "resume", "terminate", "restart", "deleteInstance", "sendEvent"].contains(&method);
+    if !is_known {
+        let message = format!("{method}() of a workflow binding is not supported here yet");
+        return Err(ApiError::new(400, 20_003, message));
+    }
+    let body: InstanceBody<'_> = read(body)?;
+    let options = match body.options {
+        Some(text) => read::<Option<Options>>(text.get().as_bytes())?.unwrap_or_default(),
+        None => Options::default(),
+    };
+    let command = match method {
+        "pause" => Command::Pause,
+        "resume" => Command::Resume,
+        "terminate" if options.rollback => return Err(ApiError::rollback_unsupported()),
+        "terminate" => Command::Terminate,
+        "restart" if options.from.is_some() => return Err(ApiError::restart_from_unsupported()),
+        "restart" => Command::Restart,
+        "deleteInstance" => Command::Delete,
+        _ => Command::SendEvent {
+            event_type: body.event_type.unwrap_or_default(),
+            payload: body.payload.map_or(Payload::UNDEFINED, Payload::from),
+        },
+    };
+    Ok(Call::Command(body.id, command))
+}
+
+/// Workflow and method of a path `/workflows/<workflow>/<method>`.
+pub(super) fn read_path(path: &str) -> Option<(String, &str)> {
+    let (workflow, method) = path.strip_prefix("/workflows/")?.split_once('/')?;
+    let workflow = percent_encoding::percent_decode_str(workflow).decode_utf8().ok()?;
+    Some((workflow.into_owned(), method))
+}
+
+#[derive(Serialize)]
+struct StatusAnswer<'a> {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<Travelling<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorAnswer<'a>>,
+}
+
+#[derive(Serialize)]
+struct ErrorAnswer<'a> {
+    name: &'a str,
+    message: &'a str,
+}
+
+/// Writes what `status()` tells.
+pub(super) fn write_status(view: &StatusView) -> Result<String, ApiError> {
+    let raw = |text: &'_ Option<Arc<str>>| text.as_deref().map(serde_json::from_str::<Box<RawValue>>).transpose();
+    let (json, exact) = match &view.output {
+        Some(output) => {
+            let json = raw(&output.json).map_err(ApiError::internal)?;
+            (json, raw(&output.exact).map_err(ApiError::internal)?)
+        }
+        None => (None, None),
+    };
+    let output = (json.is_some() || exact.is_some()).then_some(Travelling { json: json.as_deref(), exact: exact.as_deref() });
+    let error = view.error.as_ref().map(|ErrorRecord { name, message, .. }| ErrorAnswer { name, message });
+    let answer = StatusAnswer { status: view.status.as_str(), output, error };
+    serde_json::to_string(&answer).map_err(ApiError::internal)
+}
+
+/// Writes an error as the adapter throws it.
+pub(super) fn write_error(error: &ApiError) -> String {
+    // Production's errors of the workflow service carry their code in parentheses in front of the text.
+    let is_workflow_error = error.message.starts_with('(');
+    let name = if is_workflow_error { "WorkflowError" } else { "Error" };
+    serde_json::json!({ "error": { "name": name, "message": error.message } }).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(method: &str, body: &str) -> Call {
+        Call::parse(method, body.as_bytes()).expect(body)
+    }
+
+    fn refused(method: &str, body: &str) -> String {
+        Call::parse(method, body.as_bytes()).expect_err(body).message
+    }
+
+    fn new(id: Option<&str>, params: Option<Payload>) -> NewInstance {
+        NewInstance { id: id.map(str::to_owned), params, trigger: "binding" }
+    }
+
+    #[test]
+    fn values_are_kept_as_they_came() {
+        let exact = r#""[[\"Date\",\"2026\"]]""#;
+        let body = format!(r#"{{"id":"a","params":{{"json":{{"d": 1.0}},"exact":{exact}}}}}"#);
+        let payload = Payload {
+            json: Some(r#"{"d": 1.0}"#.into()),
+            exact: Some(exact.into()),
+            value_bytes: exact.len() as u64 - 2,
+        };
+        assert_eq!(parse("create", &body), Call::Create(new(Some("a"), Some(payload))));
+        assert_eq!(parse("create", "{}"), Call::Create(new(None, None)));
+    }
+
+    #[test]
+    fn batches_have_three_forms() {
+        let two = vec![new(Some("a"), None), new(None, None)];
+        assert_eq!(parse("createBatch", r#"{"form":"array","instances":[{"id":"a"},{}]}"#), Call::CreateArray(two.clone()));
+        assert_eq!(parse("createBatch", r#"{"form":"object","instances":[{"id":"a"},{}]}"#), Call::CreateObject(two));
+        let counted = parse("createBatch", r#"{"form":"object","count":2,"params":{"json":1}}"#);
+        assert_eq!(counted, Call::CreateObject(vec![new(None, Some(Payload::from_json("1"))); 2]));
+    }
+
+    #[test]
+    fn a_count_is_a_positive_integer_up_to_a_hundred() {
+        for count in ["0", "-1", "1.5", "\"2\"", "null"] {
+            let body = format!(r#"{{"form":"object","count":{count}}}"#);
+            assert_eq!(refused("createBatch", &body), "(body) count must be a positive integer");
+        }
+        let message = refused("createBatch", r#"{"form":"object","count":101}"#);
+        assert_eq!(message, "(body) batchCreate only supports 100 instances at a time");
+    }
+
+    #[test]
+    fn commands_are_read_with_their_options() {
+        assert_eq!(parse("pause", r#"{"id":"a"}"#), Call::Command("a".to_owned(), Command::Pause));
+        assert_eq!(parse("restart", r#"{"id":"a","options":{}}"#), Call::Command("a".to_owned(), Command::Restart));
+        let event = Command::SendEvent { event_type: "t".to_owned(), payload: Payload::from_json("[1]") };
+        assert_eq!(
+            parse("sendEvent", r#"{"id":"a","type":"t","payload":{"json":[1]}}"#),
+            Call::Command("a".to_owned(), event)
+        );
+    }
+
+    #[test]
+    fn what_is_not_there_yet_says_so() {
+        assert!(refused("terminate", r#"{"id":"a","options":{"rollback":true}}"#).contains("rollback"));
+        assert!(refused("restart", r#"{"id":"a","options":{"from":{"name":"s"}}}"#).contains("from"));
+        assert!(refused("subscribe", r#"{"id":"a"}"#).contains("subscribe()"));
+    }
+
+    #[test]
+    fn a_path_names_workflow_and_method() {
+        assert_eq!(read_path("/workflows/my%2Dflow/create"), Some(("my-flow".to_owned(), "create")));
+        assert_eq!(read_path("/other"), None);
+    }
+
+    #[test]
+    fn a_status_carries_the_output_as_it_is_kept() {
+        let output = Payload { json: Some("\"view\"".into()), exact: Some("\"[1]\"".into()), value_bytes: 3 };
+        let view = StatusView { status: stepwell_engine::Status::Complete, output: Some(output), error: None };
+        let written = write_status(&view).expect("a text");
+        assert_eq!(written, r#"{"status":"complete","output":{"json":"view","exact":"[1]"}}"#);
+        let undefined = StatusView { output: Some(Payload::UNDEFINED), ..view };
+        assert_eq!(write_status(&undefined).expect("a text"), r#"{"status":"complete"}"#);
+    }
+
+    #[test]
+    fn errors_of_workflows_have_productions_name() {
+        assert_eq!(
+            write_error(&ApiError::no_instance()),
+            r#"{"error":{"message":"(instance.not_found) Instance does not exist","name":"WorkflowError"}}"#
+        );
+    }
+}

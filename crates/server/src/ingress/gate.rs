@@ -1,0 +1,19 @@
+//! The way into a script's worker process, as a trait because processes are another part's business.
+
+use futures_util::future::BoxFuture;
+use tokio::net::UnixStream;
+
+use crate::api_error::ApiError;
+
+/// Connects to scripts.
+pub trait WorkerGate: Send + Sync {
+    /// A connection to the ingress socket of the script's newest deployment, whose process is started if there is none.
+    ///
+    /// # Errors
+    /// 404 where there is no such script, 502 or 503 where its process does not start, saying why.
+    fn connect<'a>(&'a self, script: &'a str) -> BoxFuture<'a, Result<UnixStream, ApiError>>;
+
+    /// Changes whenever new requests must go to another process, as after a deployment: connections of an earlier
+    /// generation are not used again.
+    fn generation(&self, script: &str) -> u64;
+}

@@ -1,0 +1,207 @@
+//! Requests on their way to a script and back: bodies stream, connections are used again, upgrades pass through.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{StatusCode, Uri, Version, header};
+use axum::response::Response;
+use futures_util::future::BoxFuture;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::client::legacy::{Client, Error};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::UnixStream;
+use tower::Service;
+
+use super::gate::WorkerGate;
+use super::headers::{self, Peer};
+use crate::api_error::ApiError;
+
+/// Connections to one script that are kept for the next request; more are opened when needed.
+const IDLE_PER_SCRIPT_MAX: usize = 32;
+/// How long they are kept: shorter than the life of an idle worker process.
+const IDLE_MS_MAX: u64 = 30_000;
+
+/// The way to all scripts.
+pub struct Proxy {
+    client: Client<Connector, Body>,
+    gate: Arc<dyn WorkerGate>,
+}
+
+impl Proxy {
+    /// A way through a gate.
+    pub fn new(gate: Arc<dyn WorkerGate>) -> Self {
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_millis(IDLE_MS_MAX))
+            .pool_max_idle_per_host(IDLE_PER_SCRIPT_MAX)
+            .build(Connector { gate: Arc::clone(&gate) });
+        Self { client, gate }
+    }
+
+    /// Sends a request to a script and returns its answer, or what went wrong as text. Bodies flow while this returns.
+    pub async fn forward(&self, script: &str, mut request: Request, peer: Peer) -> Response {
+        let Ok(uri) = self.address(script, request.uri()) else {
+            return refusal(&ApiError::no_script(script));
+        };
+        let upgrade = headers::upgrade(request.headers());
+        let client_side = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
+        keep_host(&mut request);
+        *request.uri_mut() = uri;
+        *request.version_mut() = Version::HTTP_11;
+        headers::strip(request.headers_mut(), upgrade);
+        headers::introduce(request.headers_mut(), peer);
+        match self.client.request(request).await {
+            Ok(response) => pass_back(response, client_side),
+            Err(error) => failed(script, &error),
+        }
+    }
+
+    /// The address under which the pool keeps connections: script and generation, then the request's own path.
+    fn address(&self, script: &str, uri: &Uri) -> Result<Uri, axum::http::Error> {
+        let authority = format!("{script}:{}", self.gate.generation(script) % u64::from(u16::MAX));
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        Uri::builder().scheme("http").authority(authority).path_and_query(path).build()
+    }
+}
+
+/// The script sees the host that was asked for.
+fn keep_host(request: &mut Request) {
+    if !request.headers().contains_key(header::HOST)
+        && let Some(host) = request.uri().authority().and_then(|authority| authority.as_str().parse().ok())
+    {
+        request.headers_mut().insert(header::HOST, host);
+    }
+}
+
+fn pass_back(response: hyper::Response<hyper::body::Incoming>, client_side: Option<OnUpgrade>) -> Response {
+    let mut response = response.map(Body::new);
+    let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let upgrade = if is_upgrade { headers::upgrade(response.headers()) } else { None };
+    headers::strip(response.headers_mut(), upgrade);
+    if let Some(client_side) = client_side.filter(|_| is_upgrade) {
+        let worker_side = hyper::upgrade::on(&mut response);
+        // Owned by its two ends: it is over when either is.
+        tokio::spawn(splice(client_side, worker_side));
+    }
+    response
+}
+
+async fn splice(client_side: OnUpgrade, worker_side: OnUpgrade) {
+    let spliced = async {
+        let (client, worker) = tokio::try_join!(client_side, worker_side).map_err(io::Error::other)?;
+        tokio::io::copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(worker)).await
+    };
+    if let Err(error) = spliced.await {
+        tracing::debug!(%error, "an upgraded connection ended");
+    }
+}
+
+fn failed(script: &str, error: &Error) -> Response {
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        if let Some(refused) = cause.downcast_ref::<ApiError>() {
+            return refusal(refused);
+        }
+        source = cause.source();
+    }
+    tracing::warn!(script, error = %chain(error), "a request to a Worker failed");
+    let message = format!("Worker {script:?} broke the connection before it answered ({})\n", chain(error));
+    plain(StatusCode::BAD_GATEWAY, message)
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// An answer of the server's own.
+pub(super) fn plain(status: StatusCode, text: impl Into<Body>) -> Response {
+    let mut response = Response::new(text.into());
+    *response.status_mut() = status;
+    let kind = header::HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+/// Says why a script does not answer.
+pub(super) fn refusal(error: &ApiError) -> Response {
+    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_GATEWAY);
+    plain(status, format!("{}\n", error.message))
+}
+
+/// Opens connections for the pool.
+#[derive(Clone)]
+struct Connector {
+    gate: Arc<dyn WorkerGate>,
+}
+
+impl Service<Uri> for Connector {
+    type Response = Stream;
+    type Error = ApiError;
+    type Future = BoxFuture<'static, Result<Stream, ApiError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ApiError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let gate = Arc::clone(&self.gate);
+        Box::pin(async move {
+            let script = uri.host().unwrap_or_default();
+            Ok(Stream(TokioIo::new(gate.connect(script).await?)))
+        })
+    }
+}
+
+/// A connection as the pool wants it.
+struct Stream(TokioIo<UnixStream>);
+
+impl Connection for Stream {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
+
+impl Read for Stream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl Write for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(cx, bufs)
+    }
+}

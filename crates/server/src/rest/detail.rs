@@ -1,0 +1,208 @@
+//! The shape of an instance's detail: Cloudflare's, with our additions at the end of each object.
+
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+use stepwell_engine::{Backoff, ErrorRecord, RetryLimit, StepConfig};
+
+use super::times::Iso;
+
+/// JSON text that stands in the answer as the value it is. `None` is `null`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inline(pub Option<Arc<str>>);
+
+impl Serialize for Inline {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Some(text) = &self.0 else { return serializer.serialize_none() };
+        match serde_json::from_str::<&RawValue>(text) {
+            Ok(value) => value.serialize(serializer),
+            Err(_) => serializer.serialize_str(text),
+        }
+    }
+}
+
+/// `GET …/instances/{id}`.
+#[derive(Debug, Serialize)]
+pub struct Detail {
+    pub status: &'static str,
+    pub params: Inline,
+    pub trigger: Trigger,
+    #[serde(rename = "versionId")]
+    pub version_id: String,
+    pub queued: Iso,
+    pub start: Option<Iso>,
+    pub end: Option<Iso>,
+    pub success: Option<bool>,
+    pub error: Option<ErrorView>,
+    /// JSON text.
+    pub output: Option<Arc<str>>,
+    pub rollback: (),
+    pub step_count: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<Vec<Step>>,
+    pub id: Arc<str>,
+    pub workflow: String,
+    /// When it goes on by itself.
+    pub wake_at: Option<Iso>,
+    /// What its code no longer does as recorded.
+    pub diverged: Option<String>,
+    /// Number of the deployment whose code it runs.
+    pub deployment: u32,
+}
+
+/// Where an instance came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Trigger {
+    pub source: &'static str,
+}
+
+impl Trigger {
+    /// Cloudflare's word for it.
+    pub fn of(word: &str) -> Self {
+        let source = ["api", "binding", "event", "cron"].into_iter().find(|known| *known == word).unwrap_or("unknown");
+        Self { source }
+    }
+}
+
+/// An error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ErrorView {
+    pub name: String,
+    pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stack: Option<String>,
+}
+
+impl From<ErrorRecord> for ErrorView {
+    fn from(ErrorRecord { name, message, stack }: ErrorRecord) -> Self {
+        Self { name, message, stack }
+    }
+}
+
+/// A member of `steps`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Step {
+    /// `step.do`.
+    Step(Do),
+    /// `step.sleep` and `step.sleepUntil`.
+    Sleep(Wait),
+    /// `step.waitForEvent`.
+    WaitForEvent(Wait),
+    /// The instance was terminated.
+    Termination { trigger: Trigger },
+}
+
+impl Step {
+    /// `<name>-<count>`; none for a termination.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Step(step) => Some(&step.name),
+            Self::Sleep(wait) | Self::WaitForEvent(wait) => Some(&wait.name),
+            Self::Termination { .. } => None,
+        }
+    }
+}
+
+/// `step.do`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Do {
+    pub name: String,
+    pub start: Iso,
+    pub end: Option<Iso>,
+    pub success: Option<bool>,
+    /// JSON text.
+    pub output: Option<Arc<str>>,
+    pub config: Config,
+    pub attempts: Vec<Attempt>,
+    /// When the next attempt is due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<Iso>,
+}
+
+/// One try of a step.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Attempt {
+    pub start: Iso,
+    pub end: Option<Iso>,
+    pub success: Option<bool>,
+    pub error: Option<ErrorView>,
+    /// How often it was begun anew because its worker was lost.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub interruptions: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
+/// A sleep or a wait. `end` is the due time until it has ended.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Wait {
+    pub name: String,
+    pub start: Iso,
+    pub end: Iso,
+    pub finished: bool,
+    pub error: Option<ErrorView>,
+    /// JSON text of the event's payload.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_type: Option<String>,
+}
+
+/// Configuration of a step.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Config {
+    pub retries: Retries,
+    /// Milliseconds.
+    pub timeout: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sensitive: Option<&'static str>,
+}
+
+/// Retries of a step.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Retries {
+    pub limit: Limit,
+    pub delay: Delay,
+    pub backoff: &'static str,
+}
+
+/// A number, or `"Infinity"`, which JSON has no number for.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Limit {
+    /// At most so many.
+    Times(u32),
+    /// Any number.
+    Unlimited(&'static str),
+}
+
+/// Milliseconds, or `"[dynamic]"` where user code computes it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Delay {
+    /// Milliseconds.
+    Ms(u64),
+    /// Computed.
+    Dynamic(&'static str),
+}
+
+impl From<&StepConfig> for Config {
+    fn from(config: &StepConfig) -> Self {
+        let limit = match config.limit {
+            RetryLimit::Times(limit) => Limit::Times(limit),
+            RetryLimit::Unlimited => Limit::Unlimited("Infinity"),
+        };
+        let delay = config.delay_ms.map_or(Delay::Dynamic("[dynamic]"), Delay::Ms);
+        let backoff = Backoff::as_str(config.backoff);
+        Self {
+            retries: Retries { limit, delay, backoff },
+            timeout: config.timeout_ms,
+            sensitive: config.sensitive.then_some("output"),
+        }
+    }
+}

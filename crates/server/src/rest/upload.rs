@@ -1,0 +1,290 @@
+//! An upload of a script: a multipart body of `metadata` and one part for each module, as wrangler sends it.
+//!
+//! Here it is only taken apart; what it means, and whether it can run, is the deployment's business ([`Deploy`]).
+
+use axum::extract::Multipart;
+use axum::extract::multipart::{Field, MultipartError};
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use serde::Deserialize;
+use serde_json::Value;
+use stepwell_store::DeploymentRow;
+
+use super::limits::UPLOAD_MODULES_MAX;
+use crate::api_error::ApiError;
+
+/// Cloudflare's code of a script that cannot be.
+const SCRIPT_INVALID: u32 = 10_021;
+const METADATA: &str = "metadata";
+
+/// Takes uploads and makes deployments of them.
+pub trait Deploy: Send + Sync {
+    /// Makes the upload the current deployment of its script. Durable when it returns.
+    ///
+    /// # Errors
+    /// Where the script cannot run here, saying why.
+    fn deploy(&self, upload: ScriptUpload) -> BoxFuture<'_, Result<DeploymentRow, ApiError>>;
+}
+
+/// A script as it was uploaded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScriptUpload {
+    /// Name of the script.
+    pub name: String,
+    /// Name of the module with the exports; it is among the modules.
+    pub main_module: String,
+    /// In the order of the upload.
+    pub modules: Vec<UploadedModule>,
+    /// `YYYY-MM-DD`; empty where the upload has none.
+    pub compatibility_date: String,
+    /// As the user wrote them.
+    pub compatibility_flags: Vec<String>,
+    /// Members of `env`.
+    pub bindings: Vec<UploadBinding>,
+    /// All of it, for what is not taken apart here.
+    pub metadata: Value,
+}
+
+/// A file of an upload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadedModule {
+    /// Its path in the Worker.
+    pub name: String,
+    /// What it is.
+    pub kind: ModuleKind,
+    /// Its content.
+    pub bytes: Bytes,
+}
+
+/// What a module is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ModuleKind {
+    /// ECMAScript.
+    Esm,
+    /// CommonJS.
+    Cjs,
+    /// A string.
+    Text,
+    /// Bytes.
+    Data,
+    /// WebAssembly.
+    Wasm,
+    /// A JSON value.
+    Json,
+    /// A source map, which no code sees.
+    SourceMap,
+}
+
+impl ModuleKind {
+    /// The kind of a part's content type.
+    fn parse(content_type: &str) -> Option<Self> {
+        let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        Some(match essence.as_str() {
+            "application/javascript+module" => Self::Esm,
+            "application/javascript" => Self::Cjs,
+            "text/plain" => Self::Text,
+            "application/octet-stream" => Self::Data,
+            "application/wasm" => Self::Wasm,
+            "application/json" => Self::Json,
+            "application/source-map" => Self::SourceMap,
+            _ => return None,
+        })
+    }
+}
+
+/// A member of `env`, as far as this server has such members.
+#[derive(Debug, Clone, PartialEq)]
+pub enum UploadBinding {
+    /// A string.
+    PlainText { name: String, text: String },
+    /// A JSON value.
+    Json { name: String, json: Value },
+    /// A secret.
+    Secret { name: String, text: String },
+    /// A workflow; `script_name` where its class is in another script.
+    Workflow { name: String, workflow_name: String, class_name: Option<String>, script_name: Option<String> },
+    /// A D1 database.
+    D1 { name: String, id: String },
+    /// Another script.
+    Service { name: String, service: String, entrypoint: Option<String> },
+    /// The member of that name of the deployment before.
+    Inherit { name: String },
+    /// What this server does not have.
+    Other { name: String, kind: String },
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    main_module: Option<String>,
+    body_part: Option<String>,
+    #[serde(default)]
+    bindings: Vec<Value>,
+    #[serde(default)]
+    compatibility_date: String,
+    #[serde(default)]
+    compatibility_flags: Vec<String>,
+}
+
+/// The shapes of bindings on the wire.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum KnownBinding {
+    PlainText { name: String, text: String },
+    Json { name: String, json: Value },
+    SecretText { name: String, text: String },
+    Workflow { name: String, workflow_name: String, class_name: Option<String>, script_name: Option<String> },
+    D1 { name: String, #[serde(alias = "database_id")] id: String },
+    Service { name: String, service: String, entrypoint: Option<String> },
+    Inherit { name: String },
+}
+
+#[derive(Deserialize)]
+struct AnyBinding {
+    #[serde(rename = "type")]
+    kind: String,
+    name: String,
+}
+
+/// Takes an upload apart.
+///
+/// # Errors
+/// 400 naming the part that is wrong, 413 for one that is too large.
+pub async fn read(name: String, mut parts: Multipart) -> Result<ScriptUpload, ApiError> {
+    let (mut metadata, mut modules) = (None, Vec::new());
+    while let Some(part) = parts.next_field().await.map_err(multipart_error)? {
+        if part.name() == Some(METADATA) && metadata.is_none() {
+            metadata = Some(part.bytes().await.map_err(multipart_error)?);
+        } else {
+            modules.push(read_module(part).await?);
+        }
+        if modules.len() > UPLOAD_MODULES_MAX {
+            return Err(ApiError::bad_request(format!("an upload has at most {UPLOAD_MODULES_MAX} modules")));
+        }
+    }
+    let Some(metadata) = metadata else {
+        return Err(ApiError::bad_request("the upload has no part named \"metadata\""));
+    };
+    assemble(name, &metadata, modules)
+}
+
+async fn read_module(part: Field<'_>) -> Result<UploadedModule, ApiError> {
+    let name = part.file_name().or(part.name()).unwrap_or_default().to_owned();
+    let content_type = part.content_type().unwrap_or_default().to_owned();
+    let Some(kind) = ModuleKind::parse(&content_type) else {
+        let message = format!("module {name:?} is of type {content_type:?}, which does not run here");
+        return Err(ApiError::new(400, SCRIPT_INVALID, message));
+    };
+    Ok(UploadedModule { name, kind, bytes: part.bytes().await.map_err(multipart_error)? })
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn multipart_error(error: MultipartError) -> ApiError {
+    let status = error.status().as_u16();
+    let code = if status == 413 { 10_413 } else { 10_001 };
+    ApiError::new(status, code, format!("the upload: {}", error.body_text()))
+}
+
+fn assemble(name: String, metadata: &[u8], modules: Vec<UploadedModule>) -> Result<ScriptUpload, ApiError> {
+    let whole: Value = serde_json::from_slice(metadata).map_err(metadata_error)?;
+    let read: Metadata = serde_json::from_slice(metadata).map_err(metadata_error)?;
+    if read.body_part.is_some() {
+        let message = "service-worker syntax has no classes and so no workflows: export them from an ES module";
+        return Err(ApiError::new(400, SCRIPT_INVALID, message));
+    }
+    let Some(main_module) = read.main_module else {
+        return Err(ApiError::new(400, SCRIPT_INVALID, "metadata: main_module is missing"));
+    };
+    if !modules.iter().any(|module| module.name == main_module) {
+        let message = format!("main_module {main_module:?} is not among the uploaded modules");
+        return Err(ApiError::new(400, SCRIPT_INVALID, message));
+    }
+    Ok(ScriptUpload {
+        name,
+        main_module,
+        modules,
+        compatibility_date: read.compatibility_date,
+        compatibility_flags: read.compatibility_flags,
+        bindings: read.bindings.into_iter().map(binding).collect::<Result<_, _>>()?,
+        metadata: whole,
+    })
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn metadata_error(error: serde_json::Error) -> ApiError {
+    ApiError::bad_request(format!("metadata: {error}"))
+}
+
+fn binding(value: Value) -> Result<UploadBinding, ApiError> {
+    let AnyBinding { kind, name } = AnyBinding::deserialize(&value).map_err(metadata_error)?;
+    let is_known =
+        ["plain_text", "json", "secret_text", "workflow", "d1", "service", "inherit"].contains(&kind.as_str());
+    if !is_known {
+        return Ok(UploadBinding::Other { name, kind });
+    }
+    let known = serde_json::from_value(value)
+        .map_err(|error| ApiError::bad_request(format!("metadata: binding {name:?} of type {kind}: {error}")))?;
+    Ok(match known {
+        KnownBinding::PlainText { name, text } => UploadBinding::PlainText { name, text },
+        KnownBinding::Json { name, json } => UploadBinding::Json { name, json },
+        KnownBinding::SecretText { name, text } => UploadBinding::Secret { name, text },
+        KnownBinding::Workflow { name, workflow_name, class_name, script_name } => {
+            UploadBinding::Workflow { name, workflow_name, class_name, script_name }
+        }
+        KnownBinding::D1 { name, id } => UploadBinding::D1 { name, id },
+        KnownBinding::Service { name, service, entrypoint } => UploadBinding::Service { name, service, entrypoint },
+        KnownBinding::Inherit { name } => UploadBinding::Inherit { name },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn module() -> UploadedModule {
+        UploadedModule { name: "index.js".to_owned(), kind: ModuleKind::Esm, bytes: Bytes::from_static(b"export {}") }
+    }
+
+    fn refused(metadata: &str) -> String {
+        assemble("s".to_owned(), metadata.as_bytes(), vec![module()]).expect_err(metadata).message
+    }
+
+    #[test]
+    fn metadata_becomes_an_upload_and_is_kept_whole() {
+        let metadata = r#"{"main_module":"index.js","compatibility_date":"2026-01-01","compatibility_flags":["nodejs_compat"],
+            "bindings":[{"type":"workflow","name":"W","workflow_name":"w","class_name":"C"},{"type":"d1","name":"DB","id":"x"},
+            {"type":"kv_namespace","name":"KV","namespace_id":"n"}],"observability":{"enabled":true}}"#;
+        let upload = assemble("s".to_owned(), metadata.as_bytes(), vec![module()]).expect("an upload");
+        let workflow = UploadBinding::Workflow {
+            name: "W".to_owned(),
+            workflow_name: "w".to_owned(),
+            class_name: Some("C".to_owned()),
+            script_name: None,
+        };
+        let d1 = UploadBinding::D1 { name: "DB".to_owned(), id: "x".to_owned() };
+        let kv = UploadBinding::Other { name: "KV".to_owned(), kind: "kv_namespace".to_owned() };
+        assert_eq!(upload.bindings, [workflow, d1, kv]);
+        assert_eq!(upload.metadata["observability"]["enabled"], true);
+        assert_eq!((upload.compatibility_date.as_str(), upload.compatibility_flags.len()), ("2026-01-01", 1));
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_upload_is_named() {
+        for (metadata, named) in [
+            ("{", "line 1"),
+            ("{}", "main_module"),
+            (r#"{"main_module":"other.js"}"#, "other.js"),
+            (r#"{"body_part":"index.js"}"#, "service-worker"),
+            (r#"{"main_module":"index.js","bindings":[{"type":"d1","name":"DB"}]}"#, "\"DB\" of type d1"),
+        ] {
+            let message = refused(metadata);
+            assert!(message.contains(named), "{metadata}: {message}");
+        }
+    }
+
+    #[test]
+    fn content_types_are_those_of_wrangler() {
+        assert_eq!(ModuleKind::parse("application/javascript+module"), Some(ModuleKind::Esm));
+        assert_eq!(ModuleKind::parse("text/plain; charset=utf-8"), Some(ModuleKind::Text));
+        assert_eq!(ModuleKind::parse("text/x-python"), None);
+    }
+}

@@ -1,0 +1,128 @@
+//! Settings of a workflow as `PUT /workflows/{name}` brings them and the store keeps them: one JSON text for both.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use stepwell_engine::DeploymentId;
+use stepwell_engine::engine::WorkflowSettings;
+use stepwell_engine::limits::STEPS_MAX;
+
+use crate::api_error::ApiError;
+
+/// Characters of a cron expression (Cloudflare).
+const CRON_CHARS_MAX: usize = 256;
+/// Schedules of a workflow: Cloudflare's bound for a whole account.
+const SCHEDULES_MAX: usize = 100;
+
+/// What may be set.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct WorkflowOptions {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<Concurrency>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedules: Option<Vec<Schedule>>,
+    /// `{success_retention, error_retention}`: milliseconds or durations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_retention: Option<Value>,
+}
+
+/// Bounds of an instance.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Limits {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u32>,
+}
+
+/// Bounds of the whole workflow.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Concurrency {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// When instances are created by themselves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Schedule {
+    pub cron: String,
+}
+
+impl WorkflowOptions {
+    /// Options as the store keeps them. What another version wrote and this one cannot read counts as not set.
+    pub fn from_json(text: &str) -> Self {
+        serde_json::from_str(text).unwrap_or_else(|error| {
+            tracing::warn!(%error, "settings of a workflow cannot be read");
+            Self::default()
+        })
+    }
+
+    /// Options for the store.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_else(|_| "{}".to_owned())
+    }
+
+    /// What the engine must know of the workflow.
+    pub fn engine(&self, deployment: DeploymentId, follows_newest: bool) -> WorkflowSettings {
+        let concurrency = self.concurrency.as_ref().and_then(|concurrency| concurrency.limit);
+        WorkflowSettings { deployment, follows_newest, concurrency: concurrency.map(|limit| limit as usize) }
+    }
+
+    /// Refuses what cannot be.
+    ///
+    /// # Errors
+    /// 400, naming the option.
+    pub fn check(&self) -> Result<(), ApiError> {
+        if let Some(steps) = self.limits.as_ref().and_then(|limits| limits.steps)
+            && !(1..=STEPS_MAX).contains(&steps)
+        {
+            return Err(ApiError::bad_request(format!("limits.steps: {steps} is not within 1 and {STEPS_MAX}")));
+        }
+        if self.concurrency.as_ref().and_then(|concurrency| concurrency.limit) == Some(0) {
+            return Err(ApiError::bad_request("concurrency.limit: 0 would let no instance run; the least is 1"));
+        }
+        let schedules = self.schedules.as_deref().unwrap_or_default();
+        if schedules.len() > SCHEDULES_MAX {
+            return Err(ApiError::bad_request(format!("schedules: at most {SCHEDULES_MAX}")));
+        }
+        match schedules.iter().find(|schedule| schedule.cron.len() > CRON_CHARS_MAX) {
+            Some(_) => Err(ApiError::bad_request(format!("schedules: a cron expression has at most {CRON_CHARS_MAX} characters"))),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(text: &str) -> WorkflowOptions {
+        serde_json::from_str(text).expect("options")
+    }
+
+    #[test]
+    fn options_come_back_from_the_store_as_they_were() {
+        let text = r#"{"limits":{"steps":7},"concurrency":{"limit":2},"schedules":[{"cron":"* * * * *"}],"default_retention":{"success_retention":"3 days"}}"#;
+        assert_eq!(options(text).to_json(), text);
+        assert_eq!(WorkflowOptions::from_json(text), options(text));
+        assert_eq!(WorkflowOptions::from_json("?"), WorkflowOptions::default());
+    }
+
+    #[test]
+    fn the_engine_is_told_of_the_concurrency() {
+        let settings = options(r#"{"concurrency":{"limit":2}}"#).engine(DeploymentId(3), true);
+        assert_eq!(settings, WorkflowSettings { deployment: DeploymentId(3), follows_newest: true, concurrency: Some(2) });
+    }
+
+    #[test]
+    fn options_that_cannot_be_are_refused() {
+        for (text, named) in [
+            (r#"{"limits":{"steps":0}}"#, "limits.steps"),
+            (r#"{"limits":{"steps":25001}}"#, "limits.steps"),
+            (r#"{"concurrency":{"limit":0}}"#, "concurrency.limit"),
+        ] {
+            let error = options(text).check().expect_err(text);
+            assert!(error.message.contains(named), "{}", error.message);
+        }
+        assert_eq!(options(r#"{"limits":{"steps":25000},"concurrency":{"limit":1}}"#).check(), Ok(()));
+    }
+}

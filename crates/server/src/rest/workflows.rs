@@ -1,0 +1,187 @@
+//! Paths of workflows: list, show, put, delete, versions.
+
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use stepwell_engine::{Status, names};
+use stepwell_store::{DeploymentRow, NewWorkflow, WorkflowRow};
+
+use super::envelope::{Reply, ResultInfo, page, success};
+use super::limits::{BODY_BYTES_MAX, PER_PAGE_MAX};
+use super::times::{Iso, now};
+use super::workflow_options::WorkflowOptions;
+use super::{Api, body, public_ids, sweep};
+use crate::api_error::ApiError;
+
+/// Rows of a page of workflows unless asked otherwise: wrangler shows one page.
+const PER_PAGE_DEFAULT: usize = 100;
+
+type AccountAndWorkflow = Path<(String, String)>;
+
+#[derive(Debug, Default, Deserialize)]
+pub struct PageQuery {
+    page: Option<usize>,
+    per_page: Option<usize>,
+    search: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct PutBody {
+    script_name: String,
+    class_name: String,
+    #[serde(flatten)]
+    options: WorkflowOptions,
+}
+
+/// A workflow as lists and details show it.
+#[derive(Serialize)]
+struct WorkflowView {
+    id: String,
+    name: String,
+    class_name: String,
+    script_name: String,
+    created_on: Iso,
+    modified_on: Iso,
+    triggered_on: Option<Iso>,
+    instances: Value,
+    #[serde(flatten)]
+    options: WorkflowOptions,
+}
+
+pub async fn list(State(api): State<Api>, Query(query): Query<PageQuery>) -> Reply {
+    let mut rows = api.platform.store.workflows().await?;
+    if let Some(search) = query.search.as_deref().filter(|search| !search.is_empty()) {
+        rows.retain(|row| row.name.contains(search));
+    }
+    let (rows, info) = slice(rows, &query, PER_PAGE_DEFAULT)?;
+    let mut views = Vec::with_capacity(rows.len());
+    for row in rows {
+        views.push(view(&api, row).await?);
+    }
+    Ok(page(views, info))
+}
+
+pub async fn show(State(api): State<Api>, Path((_, name)): AccountAndWorkflow) -> Reply {
+    let row = api.platform.workflow(&name).await?;
+    Ok(success(view(&api, row).await?))
+}
+
+pub async fn put(State(api): State<Api>, Path((_, name)): AccountAndWorkflow, request: Body) -> Reply {
+    if !names::is_workflow_name(&name) {
+        return Err(ApiError::bad_request(format!(
+            "{name:?} is not a workflow name: 1 to 64 letters, digits, hyphens and underscores, the first one no hyphen"
+        ))
+        .into());
+    }
+    let bytes = body::read(request, BODY_BYTES_MAX).await?;
+    let PutBody { script_name, class_name, options } = body::parse(&bytes)?;
+    options.check()?;
+    let store = &api.platform.store;
+    let deployment = store.current_deployment(&script_name).await?;
+    let deployment = deployment.ok_or_else(|| ApiError::no_script(&script_name))?;
+    let new = NewWorkflow { name, script: script_name, class_name, settings: options.to_json(), at: now() };
+    let row = store.put_workflow(new).await?;
+    api.platform.driver.set_workflow(row.id, options.engine(deployment.id, api.follows_newest)).await;
+    Ok(success(json!({
+        "id": public_ids::workflow(row.id),
+        "name": row.name,
+        "class_name": row.class_name,
+        "script_name": row.script,
+        "created_on": Iso(row.created_at),
+        "modified_on": Iso(row.modified_at),
+        "triggered_on": null,
+        "is_deleted": 0,
+        "terminator_running": u8::from(api.sweeps.is_running(row.id)),
+        "version_id": public_ids::version(deployment.id),
+    })))
+}
+
+/// Deletes a workflow with all its instances.
+pub async fn delete(State(api): State<Api>, Path((_, name)): AccountAndWorkflow) -> Reply {
+    let row = api.platform.workflow(&name).await?;
+    sweep::delete_workflow(&api.platform, &row).await?;
+    Ok(success(json!({ "status": "ok", "success": true })))
+}
+
+pub async fn versions(
+    State(api): State<Api>,
+    Path((_, name)): AccountAndWorkflow,
+    Query(query): Query<PageQuery>,
+) -> Reply {
+    let workflow = api.platform.workflow(&name).await?;
+    let deployments = api.platform.store.deployments(&workflow.script).await?;
+    let (deployments, info) = slice(deployments, &query, PER_PAGE_DEFAULT)?;
+    Ok(page(deployments.iter().map(|row| version_view(&workflow, row)).collect::<Vec<_>>(), info))
+}
+
+pub async fn version(State(api): State<Api>, Path((_, name, id)): Path<(String, String, String)>) -> Reply {
+    let workflow = api.platform.workflow(&name).await?;
+    let deployments = api.platform.store.deployments(&workflow.script).await?;
+    let wanted = public_ids::deployment(&id);
+    match deployments.iter().find(|row| Some(row.id) == wanted) {
+        Some(row) => Ok(success(version_view(&workflow, row))),
+        None => Err(ApiError::new(404, 10_200, format!("workflow {name:?} has no version {id:?}")).into()),
+    }
+}
+
+fn version_view(workflow: &WorkflowRow, row: &DeploymentRow) -> Value {
+    let options = WorkflowOptions::from_json(&workflow.settings);
+    json!({
+        "id": public_ids::version(row.id),
+        "class_name": workflow.class_name,
+        "created_on": Iso(row.created_at),
+        "modified_on": Iso(row.created_at),
+        "workflow_id": public_ids::workflow(workflow.id),
+        "has_dag": false,
+        "language": "javascript",
+        "limits": options.limits,
+        "default_retention": options.default_retention,
+        "deployment": row.id.0,
+        "is_current": row.is_current,
+        "live_instances": row.live_instances,
+    })
+}
+
+async fn view(api: &Api, row: WorkflowRow) -> Result<WorkflowView, ApiError> {
+    let counts = api.platform.store.counters(row.id).await?;
+    let newest = api.platform.store.list_instances(stepwell_store::ListQuery::newest(row.id, 1)).await?;
+    Ok(WorkflowView {
+        id: public_ids::workflow(row.id),
+        options: WorkflowOptions::from_json(&row.settings),
+        name: row.name,
+        class_name: row.class_name,
+        script_name: row.script,
+        created_on: Iso(row.created_at),
+        modified_on: Iso(row.modified_at),
+        triggered_on: newest.first().map(|instance| Iso(instance.created_at)),
+        instances: counts_view(counts),
+    })
+}
+
+fn counts_view(counts: [u64; 8]) -> Value {
+    let counted = Status::ALL.into_iter().zip(counts).map(|(status, count)| (status.as_str().to_owned(), count.into()));
+    // Rollbacks are not there yet, and clients sum over all the words.
+    let rolling_back = [("rollingBack".to_owned(), Value::from(0))];
+    Value::Object(counted.chain(rolling_back).collect())
+}
+
+/// A page of a list that is whole at hand.
+fn slice<T>(rows: Vec<T>, query: &PageQuery, per_page: usize) -> Result<(Vec<T>, ResultInfo), ApiError> {
+    let number = query.page.unwrap_or(1).max(1);
+    let per_page = checked_per_page(query.per_page, per_page)?;
+    let total = rows.len();
+    let rows: Vec<T> = rows.into_iter().skip((number - 1).saturating_mul(per_page)).take(per_page).collect();
+    let info =
+        ResultInfo { page: number, per_page, count: rows.len(), total_count: Some(total as u64), cursor: None };
+    Ok((rows, info))
+}
+
+/// Rows of a page as asked for.
+pub fn checked_per_page(asked: Option<usize>, default: usize) -> Result<usize, ApiError> {
+    match asked {
+        None => Ok(default),
+        Some(count) if (1..=PER_PAGE_MAX).contains(&count) => Ok(count),
+        Some(count) => Err(ApiError::bad_request(format!("per_page: {count} is not within 1 and {PER_PAGE_MAX}"))),
+    }
+}
