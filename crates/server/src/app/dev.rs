@@ -36,7 +36,8 @@ pub async fn dev(options: DevOptions) -> anyhow::Result<ExitCode> {
     let tools = tokio::task::spawn_blocking(|| Tools::ensure(&mut |line| eprintln!("{line}"))).await??;
     let first = options.dirs.first().cloned().unwrap_or_else(|| PathBuf::from("."));
     let state = options.persist_to.clone().unwrap_or_else(|| root_of(&first).join(STATE_DIRECTORY));
-    let sockets = tempfile::Builder::new().prefix("stepwell-").tempdir().context("cannot make a temporary directory")?;
+    let sockets =
+        tempfile::Builder::new().prefix("stepwell-").tempdir().context("cannot make a temporary directory")?;
     let host_socket = sockets.path().join("host");
     let workers = WorkersConfig {
         workerd: Workerd::open(&tools.workerd).await?,
@@ -71,7 +72,11 @@ pub async fn dev(options: DevOptions) -> anyhow::Result<ExitCode> {
 
 /// The directory of a project that is named by its directory or its configuration file.
 fn root_of(project: &Path) -> PathBuf {
-    if project.is_file() { project.parent().map_or_else(|| PathBuf::from("."), Path::to_owned) } else { project.to_owned() }
+    if project.is_file() {
+        project.parent().map_or_else(|| PathBuf::from("."), Path::to_owned)
+    } else {
+        project.to_owned()
+    }
 }
 
 /// The projects of this server, and what deploys them.
@@ -117,8 +122,7 @@ impl Projects {
         } else {
             self.watch.add([root_of(&directory)]);
         }
-        let built =
-            tokio::task::spawn_blocking(move || build(&directory, environment.as_deref(), &esbuild)).await??;
+        let built = tokio::task::spawn_blocking(move || build(&directory, environment.as_deref(), &esbuild)).await??;
         for warning in &built.warnings {
             eprintln!("warning: {warning}");
         }

@@ -88,10 +88,10 @@ fn bindings(config: &ProjectConfig) -> Vec<ScriptBinding> {
         workflow_name: workflow.name.clone(),
     });
     let d1 = config.d1.iter().map(|d1| ScriptBinding::D1 { name: d1.binding.clone(), id: d1.database_id.clone() });
-    let services = config.services.iter().map(|service| ScriptBinding::Service {
-        name: service.binding.clone(),
-        service: service.service.clone(),
-    });
+    let services = config
+        .services
+        .iter()
+        .map(|service| ScriptBinding::Service { name: service.binding.clone(), service: service.service.clone() });
     vars.chain(workflows).chain(d1).chain(services).collect()
 }
 

@@ -8,7 +8,7 @@ use stepwell_runtime::{Outbound, Workerd};
 
 use super::faces::{FaceSettings, Listeners};
 use super::{logging, run_until_stopped};
-use crate::auth::{Auth, Tokens};
+use crate::auth::Auth;
 use crate::cli::ServeOptions;
 use crate::core::{Core, CoreConfig};
 use crate::d1::D1;
@@ -24,7 +24,8 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<ExitCode> {
     let listeners = Listeners::bind(options.listen, options.api).await?;
     let (ingress, api) = (listeners.ingress_address()?, listeners.api_address()?);
     let tools = tokio::task::spawn_blocking(|| Tools::ensure(&mut |line| eprintln!("{line}"))).await??;
-    let sockets = tempfile::Builder::new().prefix("stepwell-").tempdir().context("cannot make a temporary directory")?;
+    let sockets =
+        tempfile::Builder::new().prefix("stepwell-").tempdir().context("cannot make a temporary directory")?;
     let host_socket = sockets.path().join("host");
     let workers = WorkersConfig {
         workerd: Workerd::open(&tools.workerd).await?,
@@ -33,14 +34,9 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<ExitCode> {
         defaults: StepConfig::DEFAULT,
     };
     let core = Core::start(CoreConfig { data_dir: options.data.clone(), workers, follows_newest: false }).await?;
-    let (tokens, new_token) = Tokens::open(&options.data, &core.platform.store).await?;
-    let settings = FaceSettings {
-        auth: Auth::Token(tokens),
-        d1: D1::open(options.data.join("d1")),
-        default_script: None,
-        is_dev: false,
-        host_socket,
-    };
+    let (auth, new_token) = Auth::open(&options.data, &core.platform.store).await?;
+    let settings =
+        FaceSettings { auth, d1: D1::open(options.data.join("d1")), default_script: None, is_dev: false, host_socket };
     listeners.serve(&core, settings)?;
     if let Some(token) = new_token {
         println!("API token (shown once): {token}");

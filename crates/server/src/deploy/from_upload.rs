@@ -47,7 +47,9 @@ fn script(upload: ScriptUpload) -> Result<Script, ApiError> {
 
 fn script_binding(binding: UploadBinding) -> Result<ScriptBinding, ApiError> {
     let refuse = |name: &str, kind: &str| {
-        let message = format!("binding {name:?} is of type {kind:?}, which this server does not have; remove it from the configuration");
+        let message = format!(
+            "binding {name:?} is of type {kind:?}, which this server does not have; remove it from the configuration"
+        );
         Err(ApiError::new(400, SCRIPT_INVALID, message))
     };
     Ok(match binding {

@@ -85,7 +85,9 @@ impl WorkflowOptions {
             return Err(ApiError::bad_request(format!("schedules: at most {SCHEDULES_MAX}")));
         }
         match schedules.iter().find(|schedule| schedule.cron.len() > CRON_CHARS_MAX) {
-            Some(_) => Err(ApiError::bad_request(format!("schedules: a cron expression has at most {CRON_CHARS_MAX} characters"))),
+            Some(_) => Err(ApiError::bad_request(format!(
+                "schedules: a cron expression has at most {CRON_CHARS_MAX} characters"
+            ))),
             None => Ok(()),
         }
     }
@@ -110,7 +112,10 @@ mod tests {
     #[test]
     fn the_engine_is_told_of_the_concurrency() {
         let settings = options(r#"{"concurrency":{"limit":2}}"#).engine(DeploymentId(3), true);
-        assert_eq!(settings, WorkflowSettings { deployment: DeploymentId(3), follows_newest: true, concurrency: Some(2) });
+        assert_eq!(
+            settings,
+            WorkflowSettings { deployment: DeploymentId(3), follows_newest: true, concurrency: Some(2) }
+        );
     }
 
     #[test]

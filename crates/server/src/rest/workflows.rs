@@ -172,8 +172,7 @@ fn slice<T>(rows: Vec<T>, query: &PageQuery, per_page: usize) -> Result<(Vec<T>,
     let per_page = checked_per_page(query.per_page, per_page)?;
     let total = rows.len();
     let rows: Vec<T> = rows.into_iter().skip((number - 1).saturating_mul(per_page)).take(per_page).collect();
-    let info =
-        ResultInfo { page: number, per_page, count: rows.len(), total_count: Some(total as u64), cursor: None };
+    let info = ResultInfo { page: number, per_page, count: rows.len(), total_count: Some(total as u64), cursor: None };
     Ok((rows, info))
 }
 
