@@ -3,3 +3,4 @@
 mod examples;
 mod steps;
 mod support;
+mod waits;
