@@ -54,7 +54,11 @@ impl Platform {
             let is_new = new.id.as_ref().is_none_or(|id| ids.insert(id.clone()));
             async move {
                 if !is_new {
-                    return Err(ApiError::new(400, DUPLICATE_IN_BATCH, "workflows.api.error.instance.duplicate_in_batch"));
+                    return Err(ApiError::new(
+                        400,
+                        DUPLICATE_IN_BATCH,
+                        "workflows.api.error.instance.duplicate_in_batch",
+                    ));
                 }
                 self.create(workflow, new).await
             }

@@ -105,7 +105,8 @@ impl Call {
 }
 
 fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(body).map_err(|error| ApiError::bad_request(format!("(body) Provided argument is invalid: {error}")))
+    serde_json::from_slice(body)
+        .map_err(|error| ApiError::bad_request(format!("(body) Provided argument is invalid: {error}")))
 }
 
 fn new_instance(body: CreateBody<'_>) -> NewInstance {
@@ -187,7 +188,8 @@ pub(super) fn write_status(view: &StatusView) -> Result<String, ApiError> {
         }
         None => (None, None),
     };
-    let output = (json.is_some() || exact.is_some()).then_some(Travelling { json: json.as_deref(), exact: exact.as_deref() });
+    let output =
+        (json.is_some() || exact.is_some()).then_some(Travelling { json: json.as_deref(), exact: exact.as_deref() });
     let error = view.error.as_ref().map(|ErrorRecord { name, message, .. }| ErrorAnswer { name, message });
     let answer = StatusAnswer { status: view.status.as_str(), output, error };
     serde_json::to_string(&answer).map_err(ApiError::internal)
@@ -233,7 +235,10 @@ mod tests {
     #[test]
     fn batches_have_three_forms() {
         let two = vec![new(Some("a"), None), new(None, None)];
-        assert_eq!(parse("createBatch", r#"{"form":"array","instances":[{"id":"a"},{}]}"#), Call::CreateArray(two.clone()));
+        assert_eq!(
+            parse("createBatch", r#"{"form":"array","instances":[{"id":"a"},{}]}"#),
+            Call::CreateArray(two.clone())
+        );
         assert_eq!(parse("createBatch", r#"{"form":"object","instances":[{"id":"a"},{}]}"#), Call::CreateObject(two));
         let counted = parse("createBatch", r#"{"form":"object","count":2,"params":{"json":1}}"#);
         assert_eq!(counted, Call::CreateObject(vec![new(None, Some(Payload::from_json("1"))); 2]));

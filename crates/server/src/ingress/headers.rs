@@ -87,7 +87,8 @@ mod tests {
 
     #[test]
     fn what_concerns_one_hop_stays_behind() {
-        let mut given = headers(&[("connection", "close, X-Hop"), ("x-hop", "1"), ("te", "trailers"), ("accept", "*/*")]);
+        let mut given =
+            headers(&[("connection", "close, X-Hop"), ("x-hop", "1"), ("te", "trailers"), ("accept", "*/*")]);
         strip(&mut given, None);
         assert_eq!(given, headers(&[("accept", "*/*")]));
     }
@@ -106,7 +107,8 @@ mod tests {
         let mut given =
             headers(&[("cf-connecting-ip", "9.9.9.9"), ("x-forwarded-for", "9.9.9.9"), ("x-stepwell-d1", "db")]);
         introduce(&mut given, Peer::Client(Some("10.0.0.1".parse().expect("an address"))));
-        let expected = [("cf-connecting-ip", "10.0.0.1"), ("x-forwarded-for", "9.9.9.9, 10.0.0.1"), ("x-forwarded-proto", "http")];
+        let expected =
+            [("cf-connecting-ip", "10.0.0.1"), ("x-forwarded-for", "9.9.9.9, 10.0.0.1"), ("x-forwarded-proto", "http")];
         assert_eq!(given, headers(&expected));
     }
 

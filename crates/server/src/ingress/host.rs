@@ -33,9 +33,12 @@ mod tests {
 
     #[test]
     fn the_first_label_names_the_script() {
-        for (host, is_ours) in
-            [("shop.localhost", true), ("shop.localhost:8787", true), ("shop.example.com", false), ("shop.test.", false)]
-        {
+        for (host, is_ours) in [
+            ("shop.localhost", true),
+            ("shop.localhost:8787", true),
+            ("shop.example.com", false),
+            ("shop.test.", false),
+        ] {
             assert_eq!(read(host), Target::Named { script: "shop", is_ours }, "{host}");
         }
     }

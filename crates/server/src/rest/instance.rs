@@ -69,12 +69,7 @@ pub async fn show(
     Ok(success(detail))
 }
 
-async fn wait(
-    platform: &Platform,
-    workflow: &WorkflowRow,
-    id: &str,
-    wait_ms: Option<u64>,
-) -> Result<(), ApiError> {
+async fn wait(platform: &Platform, workflow: &WorkflowRow, id: &str, wait_ms: Option<u64>) -> Result<(), ApiError> {
     let Some(wait_ms) = wait_ms else { return Ok(()) };
     if wait_ms > WAIT_MS_MAX {
         return Err(ApiError::bad_request(format!("wait_ms: {wait_ms} is more than {WAIT_MS_MAX}; ask again instead")));
@@ -158,14 +153,14 @@ pub async fn step(
     };
     let workflow = api.platform.workflow(&name).await?;
     let (_, folded) = read(&api.platform, &workflow, &id, &Keep::OfStep(params.name.clone())).await?;
-    let is_wanted = |step: &&Step| {
-        step.name() == Some(&params.name) && matches!(step, Step::WaitForEvent(_)) == wants_wait
-    };
+    let is_wanted =
+        |step: &&Step| step.name() == Some(&params.name) && matches!(step, Step::WaitForEvent(_)) == wants_wait;
     let found = folded.steps.iter().find(is_wanted).and_then(|step| step_view(step, params.attempt));
     match found {
         Some(view) => Ok(success(view)),
         None => {
-            let message = format!("no such step or attempt: {:?}; names are those of the detail's `steps`", params.name);
+            let message =
+                format!("no such step or attempt: {:?}; names are those of the detail's `steps`", params.name);
             Err(ApiError::new(404, 10_404, message).into())
         }
     }

@@ -4,8 +4,8 @@ use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use serde_json::json;
+use serde_json::value::RawValue;
 use stepwell_engine::{InstanceKey, Millis, Status};
 use stepwell_store::{InstanceRow, ListQuery, Order, WorkflowRow};
 
@@ -127,7 +127,8 @@ fn parse_status(word: &str) -> Result<Status, ApiError> {
 /// Moves a query behind the rows of earlier pages. Whether anything can be behind them.
 async fn pass_over(platform: &Platform, query: &mut ListQuery, count: usize) -> Result<bool, ApiError> {
     if count > PASSED_OVER_MAX {
-        let message = format!("page: a list is read by number up to row {PASSED_OVER_MAX}; go on with result_info.cursor");
+        let message =
+            format!("page: a list is read by number up to row {PASSED_OVER_MAX}; go on with result_info.cursor");
         return Err(ApiError::bad_request(message));
     }
     let mut left = count;

@@ -32,11 +32,11 @@ use axum::routing::{get, patch, post, put};
 use crate::api_error::ApiError;
 use crate::auth::{Auth, check_account};
 use crate::platform::Platform;
+pub(crate) use body::read as read_body;
 use envelope::{Failure, Reply};
 use sweep::Sweeps;
 pub use upload::{Deploy, ModuleKind, ScriptUpload, UploadBinding, UploadedModule};
 pub use workflow_options::WorkflowOptions;
-pub(crate) use body::read as read_body;
 
 /// What this face works with. Cheap to clone.
 #[derive(Clone)]

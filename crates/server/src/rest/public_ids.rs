@@ -34,7 +34,8 @@ mod tests {
 
     #[test]
     fn other_ids_lead_nowhere() {
-        for id in ["", "7", &workflow(WorkflowId(7)), "00000000-0000-8000-8000-7", "00000000-0000-8000-8000-fffffffffff0"]
+        for id in
+            ["", "7", &workflow(WorkflowId(7)), "00000000-0000-8000-8000-7", "00000000-0000-8000-8000-fffffffffff0"]
         {
             assert_eq!(deployment(id), None, "{id}");
         }

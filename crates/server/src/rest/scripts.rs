@@ -1,7 +1,7 @@
 //! Paths of scripts: upload, list, delete.
 
-use axum::extract::{Multipart, Path, State};
 use axum::extract::multipart::MultipartRejection;
+use axum::extract::{Multipart, Path, State};
 use serde::Serialize;
 use serde_json::json;
 use stepwell_store::ScriptRow;

@@ -129,13 +129,37 @@ struct Metadata {
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum KnownBinding {
-    PlainText { name: String, text: String },
-    Json { name: String, json: Value },
-    SecretText { name: String, text: String },
-    Workflow { name: String, workflow_name: String, class_name: Option<String>, script_name: Option<String> },
-    D1 { name: String, #[serde(alias = "database_id")] id: String },
-    Service { name: String, service: String, entrypoint: Option<String> },
-    Inherit { name: String },
+    PlainText {
+        name: String,
+        text: String,
+    },
+    Json {
+        name: String,
+        json: Value,
+    },
+    SecretText {
+        name: String,
+        text: String,
+    },
+    Workflow {
+        name: String,
+        workflow_name: String,
+        class_name: Option<String>,
+        script_name: Option<String>,
+    },
+    D1 {
+        name: String,
+        #[serde(alias = "database_id")]
+        id: String,
+    },
+    Service {
+        name: String,
+        service: String,
+        entrypoint: Option<String>,
+    },
+    Inherit {
+        name: String,
+    },
 }
 
 #[derive(Deserialize)]
