@@ -14,6 +14,7 @@ pub use io::{BeginKind, Decision, Input, Rejection, Report, Settlement, Severity
 pub use open_call::OpenCall;
 use open_call::{DoState, Waiting};
 
+use crate::limits::QUIESCE_MS;
 use crate::{
     CallId, DeploymentId, Entry, InstanceKey, Millis, Outcome, Recorded, RunId, SessionId, Status, StepConfig,
     StepKind, Summary, WorkflowId,
@@ -368,7 +369,10 @@ impl Instance {
         match self.phase {
             Phase::Paused { .. } | Phase::Ended(_) => None,
             Phase::Pausing { since } if self.run.is_none() => Some(since),
-            Phase::Pausing { .. } => self.open.values().filter_map(OpenCall::attempt_deadline).min(),
+            Phase::Pausing { since } => {
+                let deadlines = self.open.values().filter_map(OpenCall::attempt_deadline);
+                deadlines.min().or(Some(since + QUIESCE_MS))
+            }
             _ => self.open.values().filter_map(OpenCall::due).min(),
         }
     }

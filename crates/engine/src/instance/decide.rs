@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::open_call::{DoState, OpenCall};
 use super::{BeginKind, Decision, Input, Instance, Leaving, Phase, Rejection, Report, Settlement, Severity, Tell};
 use crate::limits::{
-    CALLS_MAX, DELAY_MS_MAX, EVENTS_BUFFERED_BYTES_MAX, EVENTS_BUFFERED_MAX, STEPS_MAX, VALUE_BYTES_MAX,
+    CALLS_MAX, DELAY_MS_MAX, EVENTS_BUFFERED_BYTES_MAX, EVENTS_BUFFERED_MAX, QUIESCE_MS, STEPS_MAX, VALUE_BYTES_MAX,
     WORKER_KILLS_MAX,
 };
 use crate::{
@@ -53,12 +53,14 @@ impl Instance {
             .filter(|(at, _, call)| *at <= now && !(pausing && call.is_waiting()))
             .collect();
         due.sort_by_key(|(at, id, _)| (*at, *id));
-        let any_due = !due.is_empty();
         for (_, id, call) in due {
             self.decide_due_call(id, call, now, decision);
         }
-        if pausing && any_due && !self.has_attempt_within(now) {
-            // A callback that outlived its attempt may never end: the run would not quiesce.
+        if let Phase::Pausing { since } = self.phase
+            && since + QUIESCE_MS <= now
+            && !self.has_attempt_within(now)
+        {
+            // A callback that has outlived its attempt may never end: such a run does not quiesce.
             decision.entries.push(Entry::Paused);
             decision.tells.push(Tell::Forget { force: true });
         }
