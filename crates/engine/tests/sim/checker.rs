@@ -52,7 +52,7 @@ impl Checker {
         match seen {
             Seen::CallbackStarted { call, attempt, at_most_once } => {
                 let row = store.rows.get(&key);
-                let settled = row.is_some_and(|row| row.is_settled(*call));
+                let settled = row.is_some_and(|row| row.has_result(*call));
                 self.require(!settled, || {
                     format!("attempt {attempt} of call {call} of {key} starts although its result is recorded")
                 });

@@ -12,7 +12,7 @@ use super::checker::Checker;
 use super::mutant::Mutant;
 use super::program::{Author, EVENT_TYPES, Program};
 use super::rng::Rng;
-use super::store::{Row, Store};
+use super::store::Store;
 use super::world::{Event, FAULTS_MS, LIMITS, World};
 
 type Place = (WorkflowId, Arc<str>);
@@ -31,7 +31,6 @@ pub struct Client {
     programs: BTreeMap<Place, Rc<Program>>,
     asked: BTreeMap<ReplyId, Ask>,
     next: u64,
-    to_create: u64,
     keys: BTreeSet<InstanceKey>,
     created: BTreeSet<Place>,
     deleted: BTreeSet<Place>,
@@ -53,7 +52,6 @@ impl Client {
             programs,
             asked: BTreeMap::new(),
             next: 1,
-            to_create,
             keys: BTreeSet::new(),
             created: BTreeSet::new(),
             deleted: BTreeSet::new(),
@@ -69,7 +67,7 @@ impl Client {
     }
 
     /// The incarnation that `key` is known to have replaced.
-    pub fn predecessor(&self, _row: &Row, key: InstanceKey) -> Option<InstanceKey> {
+    pub fn predecessor(&self, key: InstanceKey) -> Option<InstanceKey> {
         self.replaced.get(&key).copied()
     }
 
@@ -100,19 +98,10 @@ impl Client {
                 let command = Command::SendEvent { event_type, payload: Payload::from_json(payload) };
                 Input::Command { reply, key, command }
             }
-            Ask::Command(key, command) => {
-                if let (Command::Delete, Some(place)) = (&command, self.place_of(key)) {
-                    self.deleted.insert(place);
-                }
-                Input::Command { reply, key, command }
-            }
+            Ask::Command(key, command) => Input::Command { reply, key, command },
         };
         self.asked.insert(reply, ask);
         Some(input)
-    }
-
-    fn place_of(&self, _key: InstanceKey) -> Option<Place> {
-        None
     }
 
     /// Marks what may be deleted from now on.

@@ -65,8 +65,7 @@ impl World {
             .map(|(id, _)| *id)
             .collect();
         self.checker.require(others.is_empty(), || format!("run {run} of {key} starts while {others:?} are live"));
-        let row = self.store.rows.get(&key);
-        if let Some(old) = row.and_then(|row| self.client.predecessor(row, key)) {
+        if let Some(old) = self.client.predecessor(key) {
             let ghost = self
                 .sessions
                 .values()

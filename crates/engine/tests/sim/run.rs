@@ -75,7 +75,6 @@ type Identity = (&'static str, String, u32);
 #[derive(Debug)]
 pub struct Run {
     pub key: InstanceKey,
-    pub id: RunId,
     program: Rc<Program>,
     root: Task,
     code: Code,
@@ -163,7 +162,7 @@ impl Run {
             nonce: run.0.wrapping_mul(1_000_003).wrapping_add(key.0 << 40),
         };
         code.recall(&history);
-        Self { key, id: run, program, root: Task::Idle, code, attempts: Vec::new() }
+        Self { key, program, root: Task::Idle, code, attempts: Vec::new() }
     }
 
     /// Runs that execute user code in callbacks now.
@@ -223,7 +222,7 @@ impl Run {
         loop {
             done = advance(&program.root, &mut self.root, None, &mut self.code);
             let moved = self.start_attempts() | self.end_attempts() | self.code.settle_next();
-            if done || self.code.poison.is_some() || !moved {
+            if done || self.code.poison.is_some() || (!moved && self.code.to_start.is_empty()) {
                 break;
             }
         }

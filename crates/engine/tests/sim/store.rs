@@ -28,6 +28,14 @@ impl Row {
         })
     }
 
+    /// A callback's result is recorded. (An error may be recorded while an attempt is on its way to the worker.)
+    pub fn has_result(&self, wanted: CallId) -> bool {
+        self.entries.iter().any(|recorded| match &recorded.entry {
+            Entry::Did { call, .. } | Entry::Settled { call, outcome: Outcome::Done { .. } } => *call == wanted,
+            _ => false,
+        })
+    }
+
     pub fn has_event(&self, payload: &str) -> bool {
         self.entries.iter().any(|recorded| {
             matches!(&recorded.entry, Entry::EventReceived { payload: held, .. } if held.json.as_deref() == Some(payload))
@@ -57,14 +65,6 @@ impl Row {
         self.entries
             .iter()
             .any(|recorded| matches!(&recorded.entry, Entry::AttemptStarted { call, .. } if *call == wanted))
-    }
-
-    /// The events that waits were given, by type, in order.
-    pub fn deliveries(&self) -> impl Iterator<Item = u64> + '_ {
-        self.entries.iter().filter_map(|recorded| match &recorded.entry {
-            Entry::Settled { outcome: Outcome::Event { seq }, .. } => Some(*seq),
-            _ => None,
-        })
     }
 }
 

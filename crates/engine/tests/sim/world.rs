@@ -223,7 +223,7 @@ impl World {
     /// Feeds the engine.
     pub fn input(&mut self, input: Input) {
         let wall = self.wall();
-        if !matches!(input, Input::Tick | Input::Committed(..)) {
+        if !matches!(input, Input::Tick | Input::Committed(..) | Input::DueRead { .. }) {
             self.note(|| format!("in  {input:?}"));
         }
         let Some(engine) = &mut self.engine else { return };
@@ -289,7 +289,9 @@ impl World {
 
     fn perform_now(&mut self, out: Vec<Output>) {
         for output in out {
-            self.note(|| format!("out {output:?}"));
+            if !matches!(output, Output::ReadDue { .. }) {
+                self.note(|| format!("out {output:?}"));
+            }
             self.perform_one(output);
         }
     }
@@ -475,6 +477,7 @@ impl World {
         self.store.rows.values().all(|row| row.summary.status.is_final())
             && engine.commits_under_way() == 0
             && engine.loaded_count() == 0
+            && engine.run_count() == 0
             && self.client.is_done(self.now)
     }
 
@@ -487,7 +490,8 @@ impl World {
             .map(|(key, row)| format!("{key} ({}, wakes at {:?})", row.summary.status, row.summary.wake_at))
             .collect();
         let loaded = self.engine.as_ref().map_or(0, Engine::loaded_count);
-        self.checker.fail(format!("not complete in time: {open:?}; {loaded} instances in memory"));
+        let runs = self.engine.as_ref().map_or(0, Engine::run_count);
+        self.checker.fail(format!("not complete in time: {open:?}; {loaded} instances in memory, {runs} runs"));
     }
 
     fn check_end(&mut self) {
