@@ -346,6 +346,11 @@ impl Engine {
         live.told_at = now;
         let key = live.key;
         let owns = |slot: &Slot| slot.instance.run().is_some_and(|own| own.id == run);
-        !starts || self.slots.get(&key).is_some_and(owns)
+        let wanted = !starts || self.slots.get(&key).is_some_and(owns);
+        if !wanted {
+            self.end_run(run);
+            self.lay_ghost(key, run, now);
+        }
+        wanted
     }
 }
