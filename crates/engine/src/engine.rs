@@ -316,8 +316,9 @@ impl Engine {
     fn act(&mut self, act: Act, refused: &[InstanceKey], now: Millis, out: &mut Vec<Output>) {
         match act {
             Act::Emit(output) => {
-                self.note_told(&output, now);
-                out.push(output);
+                if self.is_due(&output, now) {
+                    out.push(output);
+                }
             }
             Act::Created(key, reply) if refused.contains(&key) => {
                 if let Some(slot) = self.slots.remove(&key) {
@@ -333,15 +334,23 @@ impl Engine {
         }
     }
 
-    /// A run that has just been told something is active, whatever it said last.
-    fn note_told(&mut self, output: &Output, now: Millis) {
-        let run = match output {
-            Output::Tell(_, run, _) => *run,
-            Output::Start(start) => start.run,
-            _ => return,
+    /// Whether an output is still wanted now that it may happen: a run may have ended since, and one whose instance is
+    /// gone need not start. A run that is told something is active from then on.
+    fn is_due(&mut self, output: &Output, now: Millis) -> bool {
+        let (run, starts) = match output {
+            Output::Tell(_, run, _) => (*run, false),
+            Output::Start(start) => (start.run, true),
+            _ => return true,
         };
-        if let Some(live) = self.runs.get_mut(&run) {
-            live.told_at = now;
+        let Some(live) = self.runs.get_mut(&run) else { return false };
+        live.told_at = now;
+        let key = live.key;
+        let owns = |slot: &Slot| slot.instance.run().is_some_and(|own| own.id == run);
+        let wanted = !starts || self.slots.get(&key).is_some_and(owns);
+        if !wanted {
+            self.end_run(run);
+            self.lay_ghost(key, run, now);
         }
+        wanted
     }
 }

@@ -14,6 +14,7 @@ pub use io::{BeginKind, Decision, Input, Rejection, Report, Settlement, Severity
 pub use open_call::OpenCall;
 use open_call::{DoState, Waiting};
 
+use crate::limits::QUIESCE_MS;
 use crate::{
     CallId, DeploymentId, Entry, InstanceKey, Millis, Outcome, Recorded, RunId, SessionId, Status, StepConfig,
     StepKind, Summary, WorkflowId,
@@ -77,6 +78,8 @@ pub struct Run {
     pub session: SessionId,
     /// Whether it has been told to go.
     pub leaving: Leaving,
+    /// It has a place: attempts may start and calls may settle.
+    pub has_place: bool,
     /// When it last said anything.
     pub touched_at: Millis,
 }
@@ -257,7 +260,7 @@ impl Instance {
 
     /// A run starts in a session.
     pub fn attach(&mut self, id: RunId, session: SessionId, now: Millis) {
-        self.run = Some(Run { id, session, leaving: Leaving::No, touched_at: now });
+        self.run = Some(Run { id, session, leaving: Leaving::No, has_place: true, touched_at: now });
         self.parked = false;
     }
 
@@ -270,6 +273,13 @@ impl Instance {
     /// The run that has just gone had seen everything: no other is needed before something happens.
     pub fn park(&mut self) {
         self.parked = true;
+    }
+
+    /// The run, which begins with a place, has lost it or got it again.
+    pub fn mark_place(&mut self, has_place: bool) {
+        if let Some(run) = &mut self.run {
+            run.has_place = has_place;
+        }
     }
 
     /// The run said something.
@@ -368,7 +378,10 @@ impl Instance {
         match self.phase {
             Phase::Paused { .. } | Phase::Ended(_) => None,
             Phase::Pausing { since } if self.run.is_none() => Some(since),
-            Phase::Pausing { .. } => self.open.values().filter_map(OpenCall::attempt_deadline).min(),
+            Phase::Pausing { since } => {
+                let deadlines = self.open.values().filter_map(OpenCall::attempt_deadline);
+                deadlines.min().or(Some(since + QUIESCE_MS))
+            }
             _ => self.open.values().filter_map(OpenCall::due).min(),
         }
     }

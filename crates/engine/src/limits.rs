@@ -18,6 +18,8 @@ pub const EVENTS_BUFFERED_MAX: usize = 10_000;
 pub const EVENTS_BUFFERED_BYTES_MAX: u64 = 64 << 20;
 /// How long a run that only waits stays in its worker before it is forgotten.
 pub const SUSPEND_GRACE_MS: i64 = 5_000;
+/// How long a pause waits for a run without attempts in flight to say that it has stopped.
+pub const QUIESCE_MS: i64 = 5_000;
 /// Runs of one session: they share one request context with a cap of 10,000 timers.
 pub const SESSION_RUNS_MAX: usize = 2_000;
 /// From so many runs on, those that only wait have a shorter grace.

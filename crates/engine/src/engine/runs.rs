@@ -53,11 +53,11 @@ impl Engine {
             Tell::Forget { force } => slot.instance.mark_leaving(*force),
             _ => {}
         }
-        let goes_on = matches!(tell, Tell::Held(_) | Tell::Settle(..) | Tell::Attempt(..));
-        if goes_on && !slot.has_place {
+        let settles = matches!(tell, Tell::Held(_) | Tell::Settle(..));
+        if settles && !slot.has_place {
             return slot.held.push(tell);
         }
-        slot.awake |= goes_on;
+        slot.awake |= settles || matches!(tell, Tell::Attempt(..));
         self.gather.then(Act::Emit(Output::Tell(run.session, run.id, tell)));
     }
 
@@ -86,7 +86,7 @@ impl Engine {
     /// Brings row, place, timer and queue in line with an instance that may have moved.
     pub(super) fn follow_up(&mut self, key: InstanceKey, now: Millis) {
         self.update_row(key, now);
-        self.update_place(key);
+        self.update_place(key, now);
         self.set_grace(key, now);
         self.set_timer(key);
         self.queue_if_ready(key);
@@ -112,11 +112,12 @@ impl Engine {
         }
     }
 
-    fn update_place(&mut self, key: InstanceKey) {
+    fn update_place(&mut self, key: InstanceKey, now: Millis) {
         let Some(slot) = self.slots.get_mut(&key) else { return };
         let workflow = slot.instance.workflow;
         if slot.has_place && !slot.is_active() {
             slot.has_place = false;
+            slot.instance.mark_place(false);
             return self.scheduler.release_place(workflow);
         }
         if !slot.wants_place() {
@@ -124,7 +125,7 @@ impl Engine {
         }
         if self.scheduler.has_place(workflow) {
             self.scheduler.take_place(workflow);
-            self.give_place(key);
+            self.give_place(key, now);
         } else if !slot.awaits_place {
             slot.awaits_place = true;
             self.scheduler.enqueue(key, Line { workflow, pool: None });
@@ -132,12 +133,14 @@ impl Engine {
     }
 
     /// A live run has got a place: it hears what was held back.
-    fn give_place(&mut self, key: InstanceKey) {
+    fn give_place(&mut self, key: InstanceKey, now: Millis) {
         let Some(slot) = self.slots.get_mut(&key) else { return };
         slot.has_place = true;
+        slot.instance.mark_place(true);
         for tell in std::mem::take(&mut slot.held) {
             self.tell(key, tell);
         }
+        self.decide(key, instance::Input::Placed, now).expect("a place is never refused");
     }
 
     fn set_grace(&mut self, key: InstanceKey, now: Millis) {
@@ -199,7 +202,7 @@ impl Engine {
     pub(super) fn place(&mut self, placement: Placement, now: Millis, out: &mut Vec<Output>) {
         let Placement { key, workflow, session } = placement;
         match session {
-            None => self.wake(key, workflow),
+            None => self.wake(key, workflow, now),
             Some(session) => {
                 let Some(pool) = self.scheduler.pool_of(session) else { return };
                 if self.may_start(key, pool) {
@@ -214,13 +217,13 @@ impl Engine {
         }
     }
 
-    fn wake(&mut self, key: InstanceKey, workflow: WorkflowId) {
+    fn wake(&mut self, key: InstanceKey, workflow: WorkflowId, now: Millis) {
         let wants = self.slots.get_mut(&key).is_some_and(|slot| {
             slot.awaits_place = false;
             slot.wants_place()
         });
         if wants {
-            self.give_place(key);
+            self.give_place(key, now);
         } else {
             self.scheduler.release_place(workflow);
         }

@@ -46,7 +46,7 @@ impl Engine {
     }
 
     /// The run of an earlier incarnation is gone: the present one may start.
-    fn lay_ghost(&mut self, key: InstanceKey, run: RunId, now: Millis) {
+    pub(super) fn lay_ghost(&mut self, key: InstanceKey, run: RunId, now: Millis) {
         if let Some(slot) = self.slots.get_mut(&key)
             && slot.ghost == Some(run)
         {

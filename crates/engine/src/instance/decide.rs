@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::open_call::{DoState, OpenCall};
 use super::{BeginKind, Decision, Input, Instance, Leaving, Phase, Rejection, Report, Settlement, Severity, Tell};
 use crate::limits::{
-    CALLS_MAX, DELAY_MS_MAX, EVENTS_BUFFERED_BYTES_MAX, EVENTS_BUFFERED_MAX, STEPS_MAX, VALUE_BYTES_MAX,
+    CALLS_MAX, DELAY_MS_MAX, EVENTS_BUFFERED_BYTES_MAX, EVENTS_BUFFERED_MAX, QUIESCE_MS, STEPS_MAX, VALUE_BYTES_MAX,
     WORKER_KILLS_MAX,
 };
 use crate::{
@@ -22,6 +22,8 @@ impl Instance {
             Input::Due => self.decide_due(now, decision),
             Input::Attach(deployment) => self.decide_attach(deployment, decision),
             Input::Lost { charged } => self.decide_lost(charged, decision),
+            Input::Placed if matches!(self.phase, Phase::Running { .. }) => self.grant_ready(decision),
+            Input::Placed => {}
             Input::Report(report) => return self.decide_report(report, now, decision),
             Input::Suspend => {
                 if self.run.is_some_and(|run| run.leaving == Leaving::No) && self.only_waits() {
@@ -53,12 +55,14 @@ impl Instance {
             .filter(|(at, _, call)| *at <= now && !(pausing && call.is_waiting()))
             .collect();
         due.sort_by_key(|(at, id, _)| (*at, *id));
-        let any_due = !due.is_empty();
         for (_, id, call) in due {
             self.decide_due_call(id, call, now, decision);
         }
-        if pausing && any_due && !self.has_attempt_within(now) {
-            // A callback that outlived its attempt may never end: the run would not quiesce.
+        if let Phase::Pausing { since } = self.phase
+            && since + QUIESCE_MS <= now
+            && !self.has_attempt_within(now)
+        {
+            // A callback that has outlived its attempt may never end: such a run does not quiesce.
             decision.entries.push(Entry::Paused);
             decision.tells.push(Tell::Forget { force: true });
         }
@@ -77,7 +81,9 @@ impl Instance {
             }
             OpenCall::Do { attempt, state: DoState::Delayed { .. }, .. } => {
                 decision.ready.push(id);
-                decision.tells.push(Tell::Attempt(id, *attempt));
+                if self.has_place() {
+                    decision.tells.push(Tell::Attempt(id, *attempt));
+                }
             }
             OpenCall::Do { config, attempt, state: DoState::InFlight { .. } } => {
                 let error = error_text::timed_out(config.timeout_ms);
@@ -226,7 +232,7 @@ impl Instance {
         let mut after = None;
         let kind = match kind {
             BeginKind::Do(config) => {
-                if !started && matches!(self.phase, Phase::Running { .. }) {
+                if !started && matches!(self.phase, Phase::Running { .. }) && self.has_place() {
                     after = Some(config.is_at_most_once());
                 }
                 StepKind::Do(config)
@@ -370,16 +376,27 @@ impl Instance {
             Phase::Pausing { .. } => {
                 decision.entries.push(Entry::Resumed);
                 decision.tells.push(Tell::Go);
-                for (id, call) in &self.open {
-                    if let OpenCall::Do { config, attempt, state: DoState::Ready } = call {
-                        if config.is_at_most_once() {
-                            decision.entries.push(Entry::AttemptStarted { call: *id, attempt: *attempt });
-                        }
-                        decision.tells.push(Tell::Attempt(*id, *attempt));
-                    }
+                if self.has_place() {
+                    self.grant_ready(decision);
                 }
             }
             _ => {}
+        }
+    }
+
+    fn has_place(&self) -> bool {
+        self.run.is_some_and(|run| run.has_place)
+    }
+
+    /// Attempts that had to wait for a place or for the end of a pause may start.
+    fn grant_ready(&self, decision: &mut Decision) {
+        for (id, call) in &self.open {
+            if let OpenCall::Do { config, attempt, state: DoState::Ready } = call {
+                if config.is_at_most_once() {
+                    decision.entries.push(Entry::AttemptStarted { call: *id, attempt: *attempt });
+                }
+                decision.tells.push(Tell::Attempt(*id, *attempt));
+            }
         }
     }
 

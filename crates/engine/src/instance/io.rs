@@ -17,6 +17,8 @@ pub enum Input {
         /// Counts towards [`WORKER_KILLS_MAX`].
         charged: bool,
     },
+    /// The live run has a place again.
+    Placed,
     /// The live run said something.
     Report(Report),
     /// The live run only waits and has had its grace.
