@@ -168,12 +168,12 @@ pub async fn step(
 
 fn step_view(step: &Step, attempt: Option<usize>) -> Option<Value> {
     match (step, attempt) {
-        (Step::Step(step), None) => {
+        (Step::Do(step), None) => {
             let error = step.attempts.last().and_then(|attempt| attempt.error.as_ref());
             let error = error.filter(|_| step.success == Some(false));
             Some(json!({ "status": ended_word(step.success), "output": step.output, "error": error }))
         }
-        (Step::Step(step), Some(number)) => {
+        (Step::Do(step), Some(number)) => {
             let attempt = step.attempts.get(number.checked_sub(1)?)?;
             let output = step.output.as_ref().filter(|_| attempt.success == Some(true));
             Some(json!({ "status": ended_word(attempt.success), "output": output, "error": attempt.error }))
