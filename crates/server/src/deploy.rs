@@ -1,5 +1,7 @@
 //! Deploying: code is tried out, made durable, and becomes what new instances start on.
 
+mod from_upload;
+
 use stepwell_engine::engine::WorkflowSettings;
 use stepwell_engine::{DeploymentId, WorkflowId};
 use stepwell_runtime::SpawnError;
@@ -7,7 +9,7 @@ use stepwell_store::{DeploymentRow, NewWorkflow, Store, WorkflowRow};
 
 use crate::api_error::ApiError;
 use crate::driver::{DriverHandle, now_ms};
-use crate::script::{ScriptUpload, ScriptWorkflow};
+use crate::script::{Script, ScriptWorkflow};
 use crate::workers::Workers;
 
 /// What makes an upload the newest deployment of its script. Cheap to clone.
@@ -30,7 +32,7 @@ impl Deployer {
     ///
     /// # Errors
     /// What is wrong with the code, or the disk is full.
-    pub async fn deploy(&self, upload: &ScriptUpload) -> Result<DeploymentRow, ApiError> {
+    pub async fn deploy(&self, upload: &Script) -> Result<DeploymentRow, ApiError> {
         if self.store.is_full() {
             return Err(ApiError::disk_full());
         }
@@ -39,6 +41,7 @@ impl Deployer {
         for workflow in &upload.settings.workflows {
             self.put_workflow(&upload.settings.script, workflow).await?;
         }
+        self.workers.renew(&row.script);
         for known in self.store.workflows().await? {
             if known.script == row.script {
                 self.announce(&known, row.id).await;

@@ -1,7 +1,9 @@
 //! The library behind the binary `stepwell`: configuration, tools, faces and the driver.
 
 pub mod api_error;
+pub mod app;
 pub mod auth;
+pub mod cli;
 pub mod core;
 pub mod d1;
 pub mod deploy;

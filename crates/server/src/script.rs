@@ -146,14 +146,14 @@ impl ScriptModuleKind {
 
 /// A script to deploy.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ScriptUpload {
+pub struct Script {
     /// Everything but the modules.
     pub settings: ScriptSettings,
     /// Modules; the main one is among them.
     pub modules: Vec<ScriptModule>,
 }
 
-impl ScriptUpload {
+impl Script {
     /// As the store takes it; equal uploads have equal content ids.
     #[must_use]
     pub fn to_deployment(&self, created_at: Millis) -> NewDeployment {

@@ -10,16 +10,19 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use stepwell_engine::scheduler::Pool;
 use stepwell_engine::{DeploymentId, SessionId, StepConfig};
 use stepwell_runtime::{Outbound, SpawnError, Workerd};
 use stepwell_store::Store;
+use tokio::net::UnixStream;
 use tokio::sync::{OnceCell, mpsc};
 use worker::Worker;
 
 use crate::api_error::ApiError;
 use crate::driver::{SessionEvent, WorkerPool};
-use crate::script::{Extra, ScriptUpload};
+use crate::ingress::WorkerGate;
+use crate::script::{Extra, Script};
 
 /// First wait after a worker that did not start; it doubles up to [`RETRY_MAX`].
 const RETRY_FIRST: Duration = Duration::from_millis(100);
@@ -57,6 +60,7 @@ struct Shared {
     workers: Mutex<HashMap<Pool, Arc<OnceCell<Arc<Worker>>>>>,
     wanted: Mutex<HashMap<Pool, ()>>,
     extras: Mutex<HashMap<String, Extra>>,
+    generations: Mutex<HashMap<String, u64>>,
     next_session: AtomicU32,
 }
 
@@ -72,6 +76,7 @@ impl Workers {
                 workers: Mutex::default(),
                 wanted: Mutex::default(),
                 extras: Mutex::default(),
+                generations: Mutex::default(),
                 next_session: AtomicU32::new(1),
             }),
         };
@@ -88,7 +93,7 @@ impl Workers {
     ///
     /// # Errors
     /// What is wrong with the code.
-    pub async fn try_out(&self, upload: &ScriptUpload) -> Result<(), SpawnError> {
+    pub async fn try_out(&self, upload: &Script) -> Result<(), SpawnError> {
         let worker = self.shared.spawn(upload).await?;
         worker.stop();
         Ok(())
@@ -98,7 +103,7 @@ impl Workers {
     ///
     /// # Errors
     /// Where there is no such script, or it does not start.
-    pub async fn connect(&self, script: &str) -> Result<tokio::net::UnixStream, ApiError> {
+    async fn connect_to(&self, script: &str) -> Result<UnixStream, ApiError> {
         let row = self.shared.store.current_deployment(script).await?.ok_or_else(|| ApiError::no_script(script))?;
         let pool = Pool { deployment: row.id, quarantine: false };
         let worker = self.shared.worker(pool).await.map_err(|message| ApiError::new(503, 20_502, message))?;
@@ -108,6 +113,11 @@ impl Workers {
         })
     }
 
+    /// New requests of a script must go to its newest deployment from now on.
+    pub fn renew(&self, script: &str) {
+        *lock(&self.shared.generations).entry(script.to_owned()).or_default() += 1;
+    }
+
     /// Ends all sessions and processes in order.
     pub async fn shut_down(&self) {
         let workers: Vec<_> =
@@ -115,6 +125,16 @@ impl Workers {
         for worker in workers {
             worker.shut_down().await;
         }
+    }
+}
+
+impl WorkerGate for Workers {
+    fn connect<'a>(&'a self, script: &'a str) -> BoxFuture<'a, Result<UnixStream, ApiError>> {
+        Box::pin(self.connect_to(script))
+    }
+
+    fn generation(&self, script: &str) -> u64 {
+        lock(&self.shared.generations).get(script).copied().unwrap_or(0)
     }
 }
 
@@ -173,12 +193,12 @@ impl Shared {
     async fn start(&self, deployment: DeploymentId) -> Result<Arc<Worker>, String> {
         let found = self.store.deployment(deployment).await.map_err(|error| error.to_string())?;
         let found = found.ok_or_else(|| format!("deployment {deployment} is gone"))?;
-        let upload = ScriptUpload::from_deployment(&found).map_err(|error| error.to_string())?;
+        let upload = Script::from_deployment(&found).map_err(|error| error.to_string())?;
         let worker = self.spawn(&upload).await.map_err(|error| error.to_string())?;
         Ok(Arc::new(worker))
     }
 
-    async fn spawn(&self, upload: &ScriptUpload) -> Result<Worker, SpawnError> {
+    async fn spawn(&self, upload: &Script) -> Result<Worker, SpawnError> {
         let extra = lock(&self.extras).get(&upload.settings.script).cloned().unwrap_or_default();
         let spec = upload.to_spec(&self.config.host_socket, self.config.outbound.clone(), extra);
         Worker::spawn(&self.config.workerd, &spec, &upload.settings).await

@@ -1,0 +1,163 @@
+//! `stepwell dev`: deploys projects from disk, again whenever they change, and lets anybody on this machine in.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use stepwell_engine::StepConfig;
+use stepwell_runtime::{Outbound, Workerd};
+
+use super::faces::{FaceSettings, Listeners};
+use super::projects::{Built, build, extra};
+use super::watch::Watch;
+use super::{logging, run_until_stopped};
+use crate::auth::Auth;
+use crate::cli::DevOptions;
+use crate::core::{Core, CoreConfig};
+use crate::d1::D1;
+use crate::deploy::Deployer;
+use crate::project::{OutboundTarget, ProjectConfig};
+use crate::tools::Tools;
+use crate::workers::{Workers, WorkersConfig};
+
+/// Where the state is kept unless `--persist-to` says otherwise.
+const STATE_DIRECTORY: &str = ".stepwell";
+
+/// Runs the server until it is stopped.
+///
+/// # Errors
+/// What keeps it from starting, with what to do.
+pub async fn dev(options: DevOptions) -> anyhow::Result<ExitCode> {
+    logging::start();
+    let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let listeners = Listeners::bind(loopback(options.port), loopback(options.api_port)).await?;
+    let (ingress, api) = (listeners.ingress_address()?, listeners.api_address()?);
+    let tools = tokio::task::spawn_blocking(|| Tools::ensure(&mut |line| eprintln!("{line}"))).await??;
+    let first = options.dirs.first().cloned().unwrap_or_else(|| PathBuf::from("."));
+    let state = options.persist_to.clone().unwrap_or_else(|| root_of(&first).join(STATE_DIRECTORY));
+    let sockets =
+        tempfile::Builder::new().prefix("stepwell-").tempdir().context("cannot make a temporary directory")?;
+    let host_socket = sockets.path().join("host");
+    let workers = WorkersConfig {
+        workerd: Workerd::open(&tools.workerd).await?,
+        host_socket: host_socket.clone(),
+        outbound: Outbound::Any,
+        defaults: StepConfig::DEFAULT,
+    };
+    let core = Core::start(CoreConfig { data_dir: state.clone(), workers, follows_newest: !options.pin }).await?;
+    let d1 = D1::open(state.join("d1"));
+    let mut projects = Projects {
+        esbuild: tools.esbuild,
+        deployer: core.deployer.clone(),
+        workers: core.workers.clone(),
+        d1: d1.clone(),
+        directories: if options.dirs.is_empty() { vec![first] } else { options.dirs },
+        environment: options.env,
+        watch: Watch::new().context("cannot watch files")?,
+    };
+    let scripts = projects.deploy_all().await?;
+    let default_script = (scripts.len() == 1).then(|| scripts[0].clone());
+    let settings = FaceSettings { auth: Auth::Open, d1, default_script, is_dev: true, host_socket };
+    listeners.serve(&core, settings)?;
+    for script in &scripts {
+        println!("{script:<16} http://{script}.localhost:{}", ingress.port());
+    }
+    println!("{:<16} http://{api}/client/v4", "API");
+    println!("{:<16} {}", "State", state.display());
+    println!("ready");
+    tokio::spawn(projects.redeploy_on_change());
+    Ok(run_until_stopped(core).await)
+}
+
+/// The directory of a project that is named by its directory or its configuration file.
+fn root_of(project: &Path) -> PathBuf {
+    if project.is_file() {
+        project.parent().map_or_else(|| PathBuf::from("."), Path::to_owned)
+    } else {
+        project.to_owned()
+    }
+}
+
+/// The projects of this server, and what deploys them.
+struct Projects {
+    esbuild: PathBuf,
+    deployer: Deployer,
+    workers: Workers,
+    d1: D1,
+    directories: Vec<PathBuf>,
+    environment: Option<String>,
+    watch: Watch,
+}
+
+impl Projects {
+    /// Deploys every project, its stubs first.
+    async fn deploy_all(&mut self) -> anyhow::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for directory in self.directories.clone() {
+            names.push(self.deploy(&directory).await?);
+        }
+        Ok(names)
+    }
+
+    async fn deploy(&mut self, directory: &Path) -> anyhow::Result<String> {
+        let built = self.build(directory, self.environment.clone()).await?;
+        let mut stubs = Vec::new();
+        for stub in &built.config.dev.outbound {
+            if let OutboundTarget::Directory(path) = &stub.target {
+                let stub = self.build(path, None).await?;
+                self.put(&stub, &[]).await?;
+                stubs.push((path.clone(), stub.config.name));
+            }
+        }
+        self.put(&built, &stubs).await?;
+        self.seed(&built.config).await?;
+        Ok(built.config.name)
+    }
+
+    async fn build(&mut self, directory: &Path, environment: Option<String>) -> anyhow::Result<Built> {
+        let (directory, esbuild) = (directory.to_owned(), self.esbuild.clone());
+        if let Ok(config) = ProjectConfig::load(&directory, environment.as_deref()) {
+            self.watch.add(config.watched());
+        } else {
+            self.watch.add([root_of(&directory)]);
+        }
+        let built = tokio::task::spawn_blocking(move || build(&directory, environment.as_deref(), &esbuild)).await??;
+        for warning in &built.warnings {
+            eprintln!("warning: {warning}");
+        }
+        self.watch.add(built.inputs.iter().cloned());
+        Ok(built)
+    }
+
+    async fn put(&self, built: &Built, stubs: &[(PathBuf, String)]) -> anyhow::Result<()> {
+        self.workers.set_extra(&built.config.name, extra(&built.config, stubs));
+        self.deployer
+            .deploy(&built.script)
+            .await
+            .with_context(|| format!("{} cannot be deployed", built.config.path.display()))?;
+        Ok(())
+    }
+
+    async fn seed(&self, config: &ProjectConfig) -> anyhow::Result<()> {
+        for seed in &config.dev.d1_seeds {
+            let script = tokio::fs::read_to_string(&seed.file)
+                .await
+                .with_context(|| format!("cannot read {}", seed.file.display()))?;
+            let ran = self.d1.seed(&seed.database_id, script).await;
+            ran.with_context(|| format!("{} cannot be executed", seed.file.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Deploys again whenever a file changes. What fails is told, and the old code goes on.
+    async fn redeploy_on_change(mut self) {
+        loop {
+            self.watch.changed().await;
+            match self.deploy_all().await {
+                Ok(names) => println!("deployed {}", names.join(", ")),
+                Err(error) => eprintln!("error: {error:#}\nthe code deployed before goes on running"),
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The listeners of a server: ingress, API and the socket on which bindings are answered.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::Router;
+use tokio::net::{TcpListener, UnixListener};
+
+use crate::auth::Auth;
+use crate::core::Core;
+use crate::d1::D1;
+use crate::hosting::{self, Hosting};
+use crate::ingress::{self, Ingress, Proxy};
+use crate::rest::{self, Api};
+
+/// Listeners that are bound, before there is anything to serve: a port in use is known before anything is started.
+pub struct Listeners {
+    ingress: TcpListener,
+    api: TcpListener,
+}
+
+/// What the faces need beside the core.
+pub struct FaceSettings {
+    /// Who may use the API.
+    pub auth: Auth,
+    /// Databases.
+    pub d1: D1,
+    /// Answers ingress hosts that name no script.
+    pub default_script: Option<String>,
+    /// `dev`.
+    pub is_dev: bool,
+    /// Where bindings are answered.
+    pub host_socket: PathBuf,
+}
+
+impl Listeners {
+    /// Binds both.
+    ///
+    /// # Errors
+    /// Where an address is taken or not this machine's; the message says what to do.
+    pub async fn bind(ingress: SocketAddr, api: SocketAddr) -> anyhow::Result<Self> {
+        Ok(Self { ingress: bind(ingress, "--port").await?, api: bind(api, "--api-port").await? })
+    }
+
+    /// Where the ingress listens.
+    pub fn ingress_address(&self) -> std::io::Result<SocketAddr> {
+        self.ingress.local_addr()
+    }
+
+    /// Where the API listens.
+    pub fn api_address(&self) -> std::io::Result<SocketAddr> {
+        self.api.local_addr()
+    }
+
+    /// Serves all faces in tasks of their own, until the process ends.
+    ///
+    /// # Errors
+    /// Where the host socket cannot be made.
+    pub fn serve(self, core: &Core, settings: FaceSettings) -> anyhow::Result<()> {
+        let proxy = Arc::new(Proxy::new(Arc::new(core.workers.clone())));
+        let hosting = Hosting { platform: core.platform.clone(), proxy: Arc::clone(&proxy), d1: settings.d1 };
+        let host_socket = host_listener(&settings.host_socket)?;
+        tokio::spawn(async move { report(axum::serve(host_socket, hosting::router(hosting)).await) });
+        let ingress = Ingress {
+            store: core.platform.store.clone(),
+            proxy,
+            default_script: settings.default_script,
+            names_scripts: settings.is_dev,
+        };
+        spawn(self.ingress, ingress::router(ingress));
+        let deployer = Arc::new(core.deployer.clone());
+        spawn(self.api, rest::router(Api::new(core.platform.clone(), settings.auth, deployer, settings.is_dev)));
+        Ok(())
+    }
+}
+
+async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}: stop what listens there (another stepwell or wrangler dev?) or choose another port with {flag}")
+    })
+}
+
+fn spawn(listener: TcpListener, router: Router) {
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move { report(axum::serve(listener, service).await) });
+}
+
+fn host_listener(path: &Path) -> anyhow::Result<UnixListener> {
+    UnixListener::bind(path).with_context(|| format!("cannot make the socket {} for bindings", path.display()))
+}
+
+fn report(result: std::io::Result<()>) {
+    if let Err(error) = result {
+        tracing::error!(%error, "a listener ended");
+    }
+}

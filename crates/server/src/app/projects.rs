@@ -1,0 +1,108 @@
+//! Projects on disk, as `dev` and `deploy` need them: read, bundled, and turned into something to deploy.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use crate::project::bundle::{Bundle, Purpose, bundle};
+use crate::project::{ModuleKind, OutboundTarget, ProjectConfig, Var};
+use crate::script::{Extra, Script, ScriptBinding, ScriptModule, ScriptModuleKind, ScriptSettings, ScriptWorkflow};
+
+/// A project that has been read and bundled.
+pub struct Built {
+    /// Its configuration.
+    pub config: ProjectConfig,
+    /// What to deploy.
+    pub script: Script,
+    /// Files whose change makes a new bundle.
+    pub inputs: Vec<PathBuf>,
+    /// For the developer.
+    pub warnings: Vec<String>,
+}
+
+/// Reads and bundles a project. Blocks.
+///
+/// # Errors
+/// What is wrong in the configuration or the code, with its place.
+pub fn build(directory: &Path, environment: Option<&str>, esbuild: &Path) -> anyhow::Result<Built> {
+    let config = ProjectConfig::load(directory, environment)?;
+    let bundle = bundle(&config, esbuild, Purpose::Development)
+        .with_context(|| format!("{} cannot be bundled", config.path.display()))?;
+    let mut warnings = config.warnings.clone();
+    warnings.extend(bundle.warnings.iter().cloned());
+    let mut inputs = bundle.inputs.clone();
+    inputs.extend(config.inputs.iter().cloned());
+    Ok(Built { script: script(&config, bundle), config, inputs, warnings })
+}
+
+/// What processes of the project get beside its deployment. `stubs` are the scripts of directories in `[dev.outbound]`.
+pub fn extra(config: &ProjectConfig, stubs: &[(PathBuf, String)]) -> Extra {
+    let script_of = |target: &OutboundTarget| match target {
+        OutboundTarget::Script(script) => Some(script.clone()),
+        OutboundTarget::Directory(directory) => {
+            stubs.iter().find(|(other, _)| other == directory).map(|(_, script)| script.clone())
+        }
+    };
+    let outbound = config.dev.outbound.iter();
+    Extra {
+        secrets: config.secrets.clone().into_iter().collect(),
+        dev_outbound: outbound.filter_map(|stub| Some((stub.host.clone(), script_of(&stub.target)?))).collect(),
+    }
+}
+
+fn script(config: &ProjectConfig, bundle: Bundle) -> Script {
+    let settings = ScriptSettings {
+        script: config.name.clone(),
+        main_module: bundle.main_module,
+        compatibility_date: config.compatibility_date.clone(),
+        compatibility_flags: config.compatibility_flags.clone(),
+        bindings: bindings(config),
+        workflows: workflows(config),
+        cpu_ms: config.cpu_ms,
+    };
+    let modules = bundle.modules.into_iter().map(|module| ScriptModule {
+        name: module.name,
+        kind: match module.kind {
+            ModuleKind::EsModule => ScriptModuleKind::EsModule,
+            ModuleKind::Text => ScriptModuleKind::Text,
+            ModuleKind::Data => ScriptModuleKind::Data,
+            ModuleKind::Wasm => ScriptModuleKind::Wasm,
+        },
+        bytes: module.bytes,
+    });
+    let source_map = bundle.source_map.map(|bytes| ScriptModule {
+        name: format!("{}.map", settings.main_module),
+        kind: ScriptModuleKind::SourceMap,
+        bytes,
+    });
+    Script { modules: modules.chain(source_map).collect(), settings }
+}
+
+fn bindings(config: &ProjectConfig) -> Vec<ScriptBinding> {
+    let vars = config.vars.iter().map(|(name, var)| match var.clone() {
+        Var::Text(text) => ScriptBinding::PlainText { name: name.clone(), text },
+        Var::Json(json) => ScriptBinding::Json { name: name.clone(), json },
+    });
+    let workflows = config.workflows.iter().map(|workflow| ScriptBinding::Workflow {
+        name: workflow.binding.clone(),
+        workflow_name: workflow.name.clone(),
+    });
+    let d1 = config.d1.iter().map(|d1| ScriptBinding::D1 { name: d1.binding.clone(), id: d1.database_id.clone() });
+    let services = config
+        .services
+        .iter()
+        .map(|service| ScriptBinding::Service { name: service.binding.clone(), service: service.service.clone() });
+    vars.chain(workflows).chain(d1).chain(services).collect()
+}
+
+/// The workflows whose class is in this project.
+fn workflows(config: &ProjectConfig) -> Vec<ScriptWorkflow> {
+    let own = config.workflows.iter().filter(|workflow| workflow.script_name.is_none());
+    own.map(|workflow| ScriptWorkflow {
+        name: workflow.name.clone(),
+        class_name: workflow.class_name.clone(),
+        steps_max: workflow.steps_max,
+        concurrency_max: workflow.concurrency_max,
+    })
+    .collect()
+}
