@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stepwell_engine::engine::Fault;
-use stepwell_engine::scheduler::Pool;
 use stepwell_engine::{RunId, SessionId};
 use stepwell_runtime::Exit;
 use stepwell_runtime::protocol::{PROTOCOL, ToShim};
 use stepwell_runtime::session::{SessionReceiver, SessionSender};
 use stepwell_runtime::translate::{Frame, Message, read_frame};
 
-use super::Shared;
 use super::worker::Worker;
+use super::{Place, Shared};
 use crate::driver::{SessionCatalog, SessionEvent, SessionLoad, StartInfo, now_ms};
 
 /// How long a worker may take to say hello.
@@ -40,9 +39,9 @@ pub(super) async fn open(shared: &Arc<Shared>, worker: &Arc<Worker>, id: Session
     let (sender, load) = (Arc::new(sender), Arc::new(SessionLoad::default()));
     worker.add_session(id, Arc::clone(&sender), Arc::clone(&load));
     let catalog = Arc::new(catalog(shared, worker).await?);
-    let up = SessionEvent::Up(id, pool, Arc::clone(&sender), catalog, Arc::clone(&load));
+    let up = SessionEvent::Up(id, place.pool, Arc::clone(&sender), catalog, Arc::clone(&load));
     shared.events.send(up).await.map_err(|_| "the server stops".to_owned())?;
-    let session = Session { shared: Arc::clone(shared), worker: Arc::clone(worker), id, sender, load };
+    let session = Session { shared: Arc::clone(shared), worker: Arc::clone(worker), id, place, sender, load };
     tokio::spawn(session.run(receiver));
     Ok(())
 }
@@ -71,6 +70,7 @@ struct Session {
     shared: Arc<Shared>,
     worker: Arc<Worker>,
     id: SessionId,
+    place: Place,
     sender: Arc<SessionSender>,
     load: Arc<SessionLoad>,
 }
@@ -90,6 +90,10 @@ impl Session {
             End::Hung => Fault::Hung { alive_at },
             End::Closed => self.explain(alive_at).await,
         };
+        if self.shared.config.replicas > 1 && !self.place.pool.quarantine && fault != Fault::None {
+            // The driver wants a session only where it has none left.
+            self.shared.want_session(self.place);
+        }
         // A driver that is gone needs no explanation.
         let _ = self.shared.events.send(SessionEvent::Down(self.id, fault)).await;
     }
