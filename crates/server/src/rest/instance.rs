@@ -75,8 +75,7 @@ async fn wait(platform: &Platform, workflow: &WorkflowRow, id: &str, wait_ms: Op
         return Err(ApiError::bad_request(format!("wait_ms: {wait_ms} is more than {WAIT_MS_MAX}; ask again instead")));
     }
     let row = platform.instance(workflow, id).await?;
-    platform.wait_ended(&row, Duration::from_millis(wait_ms)).await;
-    Ok(())
+    platform.wait_ended(&row, Duration::from_millis(wait_ms)).await
 }
 
 /// Reads an instance and its history as of one moment: as many entries as its row says.
