@@ -28,7 +28,12 @@ const RUNS_MAX: usize = 200_000;
 const SIGKILL: i32 = 9;
 
 /// Opens a session and leaves it to a task of its own.
-pub(super) async fn open(shared: &Arc<Shared>, worker: &Arc<Worker>, id: SessionId, pool: Pool) -> Result<(), String> {
+pub(super) async fn open(
+    shared: &Arc<Shared>,
+    worker: &Arc<Worker>,
+    id: SessionId,
+    place: Place,
+) -> Result<(), String> {
     let (sender, mut receiver) = worker.connect_session().await.map_err(|error| error.to_string())?;
     let hello = tokio::time::timeout(HELLO, receiver.recv()).await.ok().flatten();
     let hello = hello.ok_or_else(|| format!("the worker of {:?} does not say hello", worker.script()))?;
