@@ -223,7 +223,13 @@ impl<P: WorkerPool> Driver<P> {
                 let reply = self.expect_reply(reply);
                 self.input(Input::Command { reply, key, command });
             }
-            Request::Watch { key, reply } => self.watchers.entry(key).or_default().push(reply),
+            Request::Watch { key, watched, reply } => {
+                let watchers = self.watchers.entry(key).or_default();
+                watchers.retain(|watcher| !watcher.is_closed());
+                watchers.push(reply);
+                // One that has lost patience needs no word.
+                let _ = watched.send(());
+            }
             Request::Workflow(workflow, settings) => self.input(Input::Workflow(workflow, settings)),
         }
     }

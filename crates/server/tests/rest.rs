@@ -4,6 +4,8 @@
 #[path = "rest/server.rs"]
 mod server;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use server::Server;
 use stepwell_engine::{CallId, Entry, Payload};
@@ -374,4 +376,18 @@ async fn a_binding_gets_the_output_as_it_is_kept_and_no_stack() {
     server.finished(&[("done", vec![Entry::Completed { output }])]).await;
     let expected = json!({"status": "complete", "output": {"json": "view", "exact": "[1]"}});
     assert_eq!(server.binding("status", r#"{"id":"done"}"#).await, (200, expected));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wait_that_begins_while_the_instance_ends_does_not_miss_its_end() {
+    let server = Server::start().await;
+    for number in 0..200 {
+        let path = format!("{INSTANCES}/i{number}");
+        server.ok("POST", INSTANCES, json!({"instance_id": format!("i{number}")})).await;
+        let (wait, change) = (format!("{path}?wait_ms=60000"), format!("{path}/status"));
+        let ending = server.ok("PATCH", &change, json!({"status": "terminate"}));
+        let both = async { tokio::join!(ending, server.ok("GET", &wait, Value::Null)) };
+        let (_, shown) = tokio::time::timeout(Duration::from_secs(10), both).await.expect("the end is told");
+        assert_eq!(shown["status"], "terminated");
+    }
 }

@@ -134,7 +134,7 @@ impl Timeline {
             StepKind::Do(config) => {
                 open.sensitive = config.sensitive;
                 let attempts = if started { vec![begun_attempt(at)] } else { Vec::new() };
-                Step::Step(new_step(name, &config, at, attempts))
+                Step::Do(new_step(name, &config, at, attempts))
             }
             StepKind::Sleep { until } | StepKind::SleepUntil { until } => Step::Sleep(wait(name, until, None)),
             StepKind::Wait { event_type, timeout_ms, until } => {
@@ -153,7 +153,7 @@ impl Timeline {
         step.end = Some(Iso(at));
         step.success = Some(true);
         step.output = self.output_of(&step.name, config.sensitive, value);
-        self.steps.push(Step::Step(step));
+        self.steps.push(Step::Do(step));
     }
 
     fn start_attempt(&mut self, call: CallId, number: u32, at: Millis) {
@@ -208,10 +208,10 @@ impl Timeline {
             attempt.success = Some(true);
         }
         let Some(open) = self.open.remove(&call) else { return };
-        let Some(Step::Step(step)) = self.steps.get(open.place) else { return };
+        let Some(Step::Do(step)) = self.steps.get(open.place) else { return };
         let name = step.name.clone();
         let output = self.output_of(&name, open.sensitive, value);
-        if let Some(Step::Step(step)) = self.steps.get_mut(open.place) {
+        if let Some(Step::Do(step)) = self.steps.get_mut(open.place) {
             step.end = Some(Iso(at));
             step.success = Some(true);
             step.output = output;
@@ -236,7 +236,7 @@ impl Timeline {
         for open in self.open.values() {
             match self.steps.get_mut(open.place) {
                 Some(Step::Sleep(wait) | Step::WaitForEvent(wait)) => wait.end.0 += paused_ms,
-                Some(Step::Step(step)) => step.retry_at = step.retry_at.map(|Iso(due)| Iso(due + paused_ms)),
+                Some(Step::Do(step)) => step.retry_at = step.retry_at.map(|Iso(due)| Iso(due + paused_ms)),
                 _ => {}
             }
         }
@@ -245,7 +245,7 @@ impl Timeline {
     fn step(&mut self, call: CallId) -> Option<&mut Do> {
         let place = self.open.get(&call)?.place;
         match self.steps.get_mut(place)? {
-            Step::Step(step) => Some(step),
+            Step::Do(step) => Some(step),
             _ => None,
         }
     }
