@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use stepwell_engine::scheduler::Pool;
 use stepwell_engine::{DeploymentId, SessionId, StepConfig};
-use stepwell_runtime::{Outbound, SpawnError, Workerd};
+use stepwell_runtime::{Outbound, Workerd};
 use stepwell_store::Store;
 use tokio::net::UnixStream;
 use tokio::sync::{OnceCell, mpsc};
@@ -23,6 +23,7 @@ use crate::api_error::ApiError;
 use crate::driver::{SessionEvent, WorkerPool};
 use crate::ingress::WorkerGate;
 use crate::script::{Extra, Script};
+use crate::secrets::Secrets;
 
 /// First wait after a worker that did not start; it doubles up to [`RETRY_MAX`].
 const RETRY_FIRST: Duration = Duration::from_millis(100);
@@ -65,6 +66,7 @@ pub struct Workers {
 struct Shared {
     config: WorkersConfig,
     store: Store,
+    secrets: Secrets,
     events: mpsc::Sender<SessionEvent>,
     workers: Mutex<HashMap<Place, Arc<OnceCell<Arc<Worker>>>>>,
     /// Places for which a session is being opened.
@@ -77,11 +79,12 @@ struct Shared {
 impl Workers {
     /// A pool without workers.
     #[must_use]
-    pub fn new(config: WorkersConfig, store: Store, events: mpsc::Sender<SessionEvent>) -> Self {
+    pub fn new(config: WorkersConfig, store: Store, secrets: Secrets, events: mpsc::Sender<SessionEvent>) -> Self {
         let workers = Self {
             shared: Arc::new(Shared {
                 config,
                 store,
+                secrets,
                 events,
                 workers: Mutex::default(),
                 opening: Mutex::default(),
@@ -103,8 +106,8 @@ impl Workers {
     ///
     /// # Errors
     /// What is wrong with the code.
-    pub async fn try_out(&self, upload: &Script) -> Result<(), SpawnError> {
-        let worker = self.shared.spawn(upload).await?;
+    pub async fn try_out(&self, script: &Script) -> Result<(), ApiError> {
+        let worker = self.shared.spawn(script).await?;
         worker.stop();
         Ok(())
     }
@@ -214,10 +217,12 @@ impl Shared {
         Ok(Arc::new(worker))
     }
 
-    async fn spawn(&self, upload: &Script) -> Result<Worker, SpawnError> {
-        let extra = lock(&self.extras).get(&upload.settings.script).cloned().unwrap_or_default();
-        let spec = upload.to_spec(&self.config.host_socket, self.config.outbound.clone(), extra);
-        Worker::spawn(&self.config.workerd, &spec, &upload.settings).await
+    async fn spawn(&self, script: &Script) -> Result<Worker, ApiError> {
+        let name = &script.settings.script;
+        let mut extra = lock(&self.extras).get(name).cloned().unwrap_or_default();
+        extra.secrets.extend(self.secrets.all(name).await?);
+        let spec = script.to_spec(&self.config.host_socket, self.config.outbound.clone(), extra);
+        Ok(Worker::spawn(&self.config.workerd, &spec, &script.settings).await?)
     }
 
     /// Stops workers that nobody needs.

@@ -16,6 +16,7 @@ mod sweep;
 pub mod timeline;
 mod times;
 pub mod upload;
+mod upload_script;
 mod user;
 mod workflow_options;
 mod workflows;
@@ -36,6 +37,7 @@ pub(crate) use body::read as read_body;
 use envelope::{Failure, Reply};
 use sweep::Sweeps;
 pub use upload::{Deploy, ModuleKind, ScriptUpload, UploadBinding, UploadedModule};
+pub use upload_script::DeployableScript;
 pub use workflow_options::WorkflowOptions;
 
 /// What this face works with. Cheap to clone.

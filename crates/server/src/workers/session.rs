@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::value::RawValue;
 use stepwell_engine::engine::Fault;
 use stepwell_engine::{RunId, SessionId};
 use stepwell_runtime::Exit;
@@ -14,6 +15,7 @@ use stepwell_runtime::translate::{Frame, Message, read_frame};
 use super::worker::Worker;
 use super::{Place, Shared};
 use crate::driver::{SessionCatalog, SessionEvent, SessionLoad, StartInfo, now_ms};
+use crate::script::ScriptWorkflow;
 
 /// How long a worker may take to say hello.
 const HELLO: Duration = Duration::from_secs(10);
@@ -51,22 +53,19 @@ pub(super) async fn open(
     Ok(())
 }
 
-/// The workflows that the worker's code implements.
+/// The workflows that the worker's code implements. The class is the code's own; the limits are those of today.
 async fn catalog(shared: &Shared, worker: &Worker) -> Result<SessionCatalog, String> {
     let settings = worker.settings();
+    let rows = shared.store.workflows().await.map_err(|error| error.to_string())?;
     let mut workflows = HashMap::new();
-    for workflow in &settings.workflows {
-        let row = shared.store.workflow(&workflow.name).await.map_err(|error| error.to_string())?;
-        let Some(row) = row else { continue };
-        let info = StartInfo {
-            workflow: workflow.name.clone(),
-            class: workflow.class_name.clone(),
-            settings: serde_json::value::RawValue::from_string(
-                settings.start_settings(workflow, &shared.config.defaults),
-            )
-            .map_err(|error| error.to_string())?,
-        };
-        workflows.insert(row.id, info);
+    for row in rows.into_iter().filter(|row| row.script == settings.script) {
+        let own = settings.workflows.iter().find(|workflow| workflow.name == row.name);
+        let class = own.map_or(row.class_name, |workflow| workflow.class_name.clone());
+        let limits: Option<ScriptWorkflow> = serde_json::from_str(&row.settings).ok();
+        let steps_max = limits.and_then(|limits| limits.steps_max);
+        let start = settings.start_settings(steps_max, &shared.config.defaults);
+        let settings = RawValue::from_string(start).map_err(|error| error.to_string())?;
+        workflows.insert(row.id, StartInfo { workflow: row.name, class, settings });
     }
     Ok(SessionCatalog { workflows })
 }
