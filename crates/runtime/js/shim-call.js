@@ -43,6 +43,8 @@ export class Call {
     this.told = false;
     /** @type {WireText | null} the result that the server is asked to record */
     this.result = null;
+    /** @type {RecordedError | null} the error of the last attempt */
+    this.error = null;
     const { promise, resolve, reject } = deferred();
     /** @type {Promise<any>} */
     this.promise = promise;
@@ -75,8 +77,8 @@ export class Call {
 
   /** @param {Settlement} settlement */
   settle(settlement) {
-    const { error } = settlement;
-    if (error !== undefined) return this.reject(namedError(error.name, error.message, error.stack));
+    const error = settlement.held === true ? this.error : settlement.error;
+    if (error !== undefined && error !== null) return this.reject(namedError(error.name, error.message, error.stack));
     let value;
     try {
       value = this.valueOf(settlement);

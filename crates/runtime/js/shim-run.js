@@ -211,6 +211,7 @@ export class Run {
   startAttempt(call, attempt) {
     call.attempt = attempt;
     call.result = null;
+    call.error = null;
     this.running += 1;
     PromiseThen(STARTED, () => {
       if (this.dead) return;
@@ -228,6 +229,7 @@ export class Run {
     if (this.dead) return;
     if (call.attempt === attempt && this.open.has(call.id)) {
       if (result !== undefined) call.result = result;
+      else call.error = error ?? null;
       if (call.told || result === undefined) this.sendEnded(call, attempt, result, error);
       else this.session.wake();
     }

@@ -301,7 +301,11 @@ function viewObject(value, depth) {
   /** @type {Record<string, unknown>} */
   const shown = {};
   const keys = ObjectKeys(value);
-  for (let i = 0; i < keys.length && i < VIEW_MEMBERS_MAX; i += 1) shown[StringToWellFormed(keys[i])] = view(value[keys[i]], depth + 1);
+  for (let i = 0; i < keys.length && i < VIEW_MEMBERS_MAX; i += 1) {
+    const member = value[keys[i]];
+    // As JSON has it: an undefined member is not there.
+    if (member !== undefined) shown[StringToWellFormed(keys[i])] = view(member, depth + 1);
+  }
   return shown;
 }
 

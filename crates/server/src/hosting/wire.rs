@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use stepwell_engine::engine::Command;
@@ -33,10 +33,15 @@ pub(super) enum Call {
 /// A user value: JSON text, and a JSON string literal where that is not exact.
 #[derive(Deserialize, Serialize)]
 struct Travelling<'a> {
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "raw_or_null", skip_serializing_if = "Option::is_none")]
     json: Option<&'a RawValue>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     exact: Option<&'a RawValue>,
+}
+
+/// A `null` that is there is a value; serde would read it as absent.
+fn raw_or_null<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 impl From<Travelling<'_>> for Payload {
@@ -230,6 +235,8 @@ mod tests {
         };
         assert_eq!(parse("create", &body), Call::Create(new(Some("a"), Some(payload))));
         assert_eq!(parse("create", "{}"), Call::Create(new(None, None)));
+        let null = parse("create", r#"{"params":{"json":null}}"#);
+        assert_eq!(null, Call::Create(new(None, Some(Payload::from_json("null")))));
     }
 
     #[test]

@@ -1,0 +1,5 @@
+//! End-to-end tests of behaviour: the real binary, real workerd, real SQLite. What a crash does is tried elsewhere.
+
+mod examples;
+mod steps;
+mod support;
