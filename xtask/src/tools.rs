@@ -29,7 +29,15 @@ impl Tools {
 /// # Errors
 /// The build or the installation fails.
 pub fn install() -> Result<Tools> {
-    let answer = project::read(project::command(build()?).args(["setup", "--json"]))?;
+    install_with(&build()?)
+}
+
+/// Lets `stepwell setup` of this binary install what is missing.
+///
+/// # Errors
+/// The installation fails.
+pub fn install_with(stepwell: &Path) -> Result<Tools> {
+    let answer = project::read(project::command(stepwell).args(["setup", "--json"]))?;
     let answer: serde_json::Value =
         serde_json::from_str(&answer).with_context(|| format!("`stepwell setup --json` answered {answer:?}"))?;
     let path = |tool: &str| {
@@ -37,7 +45,7 @@ pub fn install() -> Result<Tools> {
         anyhow::Ok(PathBuf::from(path))
     };
     let tools = Tools { workerd: path("workerd")?, esbuild: path("esbuild")? };
-    println!("workerd {}\nesbuild {}", tools.workerd.display(), tools.esbuild.display());
+    eprintln!("workerd {}\nesbuild {}", tools.workerd.display(), tools.esbuild.display());
     Ok(tools)
 }
 
@@ -46,8 +54,19 @@ pub fn install() -> Result<Tools> {
 /// # Errors
 /// The build fails.
 pub fn build() -> Result<PathBuf> {
-    project::succeed(project::cargo().args(["build", "--package", "stepwell", "--bin", "stepwell"]))?;
-    let directory = project::metadata()?["target_directory"].as_str().map(PathBuf::from);
-    let directory = directory.context("cargo metadata names no target directory")?;
-    Ok(directory.join("debug").join(Path::new("stepwell").with_extension(std::env::consts::EXE_EXTENSION)))
+    build_as(&[], "debug")
+}
+
+/// Builds `stepwell` with optimisation and answers the binary's path.
+///
+/// # Errors
+/// The build fails.
+pub fn build_release() -> Result<PathBuf> {
+    build_as(&["--release"], "release")
+}
+
+fn build_as(profile: &[&str], directory: &str) -> Result<PathBuf> {
+    project::succeed(project::cargo().args(["build", "--package", "stepwell", "--bin", "stepwell"]).args(profile))?;
+    let binary = Path::new("stepwell").with_extension(std::env::consts::EXE_EXTENSION);
+    Ok(project::target_directory()?.join(directory).join(binary))
 }
