@@ -69,10 +69,9 @@ enum Group {
 /// The build fails, or the server does not do what it should.
 pub fn run(options: &Options) -> Result<()> {
     let stepwell = tools::build_release()?;
-    let tools = tools::install_with(&stepwell)?;
     let directory = project::target_directory()?.join("bench");
     std::fs::create_dir_all(&directory)?;
-    let setup = Setup { stepwell, tools, directory };
+    let setup = Setup { stepwell, directory };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut figures = Vec::new();
     for group in Group::value_variants().iter().filter(|group| options.wants(**group)) {

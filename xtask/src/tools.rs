@@ -29,15 +29,7 @@ impl Tools {
 /// # Errors
 /// The build or the installation fails.
 pub fn install() -> Result<Tools> {
-    install_with(&build()?)
-}
-
-/// Lets `stepwell setup` of this binary install what is missing.
-///
-/// # Errors
-/// The installation fails.
-pub fn install_with(stepwell: &Path) -> Result<Tools> {
-    let answer = project::read(project::command(stepwell).args(["setup", "--json"]))?;
+    let answer = project::read(project::command(build()?).args(["setup", "--json"]))?;
     let answer: serde_json::Value =
         serde_json::from_str(&answer).with_context(|| format!("`stepwell setup --json` answered {answer:?}"))?;
     let path = |tool: &str| {
@@ -45,7 +37,7 @@ pub fn install_with(stepwell: &Path) -> Result<Tools> {
         anyhow::Ok(PathBuf::from(path))
     };
     let tools = Tools { workerd: path("workerd")?, esbuild: path("esbuild")? };
-    eprintln!("workerd {}\nesbuild {}", tools.workerd.display(), tools.esbuild.display());
+    println!("workerd {}\nesbuild {}", tools.workerd.display(), tools.esbuild.display());
     Ok(tools)
 }
 

@@ -13,20 +13,17 @@ use tokio::process::{Child, Command};
 
 use super::client::Client;
 use crate::project;
-use crate::tools::Tools;
 
 const EXAMPLE: &str = "examples/bench";
 const DATABASE: &str = "stepwell.db";
-/// How long a start or an end may take before something is wrong.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a start or an end may take before something is wrong. The first start of all installs workerd and esbuild.
+const PATIENCE: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(5);
 
 /// What is needed to start servers.
 pub struct Setup {
     /// The release binary.
     pub stepwell: PathBuf,
-    /// workerd and esbuild.
-    pub tools: Tools,
     /// Where data directories are made: on the disk that the project is on, not on a file system in memory.
     pub directory: PathBuf,
 }
@@ -52,7 +49,6 @@ impl Server {
         let mut command = std::process::Command::new(&setup.stepwell);
         command.current_dir(project::root()).args(["dev", EXAMPLE, "--port", "0", "--api-port", "0", "--persist-to"]);
         command.arg(data.path()).stdout(Stdio::piped());
-        setup.tools.set(&mut command);
         let mut child = Command::from(command).kill_on_drop(true).spawn().context("starting the server")?;
         let output = child.stdout.take().context("the server's output")?;
         let address =
