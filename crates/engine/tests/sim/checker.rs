@@ -13,6 +13,7 @@ use super::store::{Row, Store};
 pub struct Checker {
     pub broken: Option<String>,
     results: BTreeMap<(InstanceKey, CallId), String>,
+    /// Callbacks of calls without retries: only their numbers are durable before user code runs.
     callbacks: BTreeMap<(InstanceKey, CallId), u32>,
     /// Order in which the calls that no other call made were settled, as the longest run saw it.
     orders: BTreeMap<InstanceKey, Vec<CallId>>,
@@ -56,11 +57,11 @@ impl Checker {
                 self.require(!settled, || {
                     format!("attempt {attempt} of call {call} of {key} starts although its result is recorded")
                 });
-                let times = self.callbacks.entry((key, *call)).or_insert(0);
-                *times += 1;
-                let twice = *at_most_once && *times > 1;
-                self.require(!twice, || format!("call {call} of {key} has no retries and runs twice"));
                 if *at_most_once {
+                    let times = self.callbacks.entry((key, *call)).or_insert(0);
+                    *times += 1;
+                    let twice = *times > 1;
+                    self.require(!twice, || format!("call {call} of {key} has no retries and runs twice"));
                     let durable = row.is_none_or(|row| row.attempts_started(*call));
                     self.require(durable, || format!("call {call} of {key} runs before its beginning is durable"));
                 }

@@ -177,6 +177,14 @@ impl World {
         self.client.answered(reply, answer, &self.store, &mut self.checker);
     }
 
+    /// An event while the run is on its way out.
+    pub fn poke(&mut self, key: InstanceKey) {
+        let payload = format!("\"e{}\"", self.client.next);
+        if self.now <= FAULTS_MS {
+            self.ask(Ask::Event(key, payload));
+        }
+    }
+
     /// Users act at random while there are faults; afterwards they only see to it that everything can end.
     pub fn client_acts(&mut self) {
         if self.now <= FAULTS_MS {

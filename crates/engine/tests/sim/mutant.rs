@@ -18,15 +18,3 @@ pub enum Mutant {
     /// The end of sessions that were closed in order is not reported.
     PlaceLeak,
 }
-
-impl Mutant {
-    pub const ALL: [Self; 7] = [
-        Self::LostWakeUp,
-        Self::AckBeforeCommit,
-        Self::DoubleRun,
-        Self::EarlyTimer,
-        Self::LostEvent,
-        Self::ForgottenRetry,
-        Self::PlaceLeak,
-    ];
-}

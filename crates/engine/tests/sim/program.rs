@@ -41,6 +41,18 @@ pub enum Node {
     },
 }
 
+impl Node {
+    /// It never does two things at once.
+    pub fn is_sequential(&self) -> bool {
+        match self {
+            Self::All(_) | Self::Race(_) => false,
+            Self::Seq(parts) => parts.iter().all(Self::is_sequential),
+            Self::Do(step) => !matches!(step.body, Body::Nested(_)),
+            _ => true,
+        }
+    }
+}
+
 /// A `step.do`.
 #[derive(Debug)]
 pub struct Step {

@@ -59,6 +59,7 @@ struct Attempt {
     call: CallId,
     number: u32,
     step: Rc<Step>,
+    started_at: i64,
     ends_at: Option<i64>,
     nested: Task,
 }
@@ -165,9 +166,16 @@ impl Run {
         Self { key, program, root: Task::Idle, code, attempts: Vec::new() }
     }
 
-    /// Runs that execute user code in callbacks now.
-    pub fn is_executing(&self) -> bool {
-        !self.attempts.is_empty()
+    /// It never does two things at once.
+    pub fn is_sequential(&self) -> bool {
+        self.program.root.is_sequential()
+    }
+
+    /// It executes a callback whose attempt cannot have timed out.
+    pub fn is_executing(&self, now: i64) -> bool {
+        self.attempts
+            .iter()
+            .any(|attempt| attempt.started_at.saturating_add_unsigned(attempt.step.config.timeout_ms) > now)
     }
 
     /// Takes a message; `true` where the run is gone, which has been said.
@@ -267,7 +275,7 @@ impl Run {
                     None
                 }
             };
-            self.attempts.push(Attempt { call, number, step, ends_at, nested: Task::Idle });
+            self.attempts.push(Attempt { call, number, step, started_at: self.code.now, ends_at, nested: Task::Idle });
         }
         any
     }

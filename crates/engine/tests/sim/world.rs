@@ -42,7 +42,11 @@ pub enum Event {
     Committed(CommitId),
     Loaded(InstanceKey, Option<Box<Instance>>),
     Load(InstanceKey),
-    DueRead { until: Millis, due: Vec<(Millis, InstanceKey)>, complete: bool },
+    DueRead {
+        until: Millis,
+        due: Vec<(Millis, InstanceKey)>,
+        complete: bool,
+    },
     SessionUp(Pool),
     ToWorker(SessionId),
     ToServer(SessionId),
@@ -50,6 +54,8 @@ pub enum Event {
     Client,
     Nature,
     SessionLost(SessionId),
+    /// A user sends an event at an awkward moment.
+    Poke(InstanceKey),
     Stale(SessionId, RunId, Report),
     Restart,
     Tick,
@@ -86,11 +92,10 @@ pub struct World {
     session_next: u32,
     deployment: u32,
     pub mutant: Option<Mutant>,
+    pub jumped: bool,
     tracing: bool,
     trace: VecDeque<String>,
     pub steps: u64,
-    /// By how many the runs that executed callbacks at once were more than a workflow allows.
-    pub most_over: usize,
 }
 
 impl World {
@@ -119,10 +124,10 @@ impl World {
             session_next: 1,
             deployment: 1,
             mutant,
+            jumped: false,
             tracing,
             trace: VecDeque::new(),
             steps: 0,
-            most_over: 0,
         };
         world.start_server();
         world.at(5, Event::Client);
@@ -202,6 +207,7 @@ impl World {
             Event::RunTurn(session, run) => self.run_turn(session, run),
             Event::SessionLost(session) => self.session_lost(session),
             Event::Stale(session, run, report) => self.input(Input::Report(session, run, report)),
+            Event::Poke(key) => self.poke(key),
             Event::Client => self.client_acts(),
             Event::Nature => self.nature(),
             Event::Restart => self.start_server(),
@@ -328,7 +334,7 @@ impl World {
         if self.mutant == Some(Mutant::LostWakeUp) && self.rng.chance(30) {
             due.pop();
         }
-        let ms = self.rng.between(0, 10);
+        let ms = if self.rng.chance(20) { self.rng.between(0, 6_000) } else { self.rng.between(0, 10) };
         self.after(ms, Event::DueRead { until, due, complete });
     }
 
@@ -368,6 +374,10 @@ impl World {
             other => other,
         };
         let forgets = matches!(tell, Tell::Forget { .. });
+        if forgets && self.rng.chance(30) {
+            let ms = self.rng.between(0, 5);
+            self.after(ms, Event::Poke(key));
+        }
         self.send(session, super::worker::Word::Tell(run, tell));
         if forgets && self.mutant == Some(Mutant::DoubleRun) {
             self.input(Input::Report(session, run, Report::Forgotten));
@@ -443,6 +453,7 @@ impl World {
         let ms = self.rng.between(-40_000, 40_000);
         self.note(|| format!("the clock jumps by {ms} ms"));
         self.offset += ms;
+        self.jumped = true;
     }
 
     fn session_up(&mut self, pool: Pool) {
