@@ -22,7 +22,7 @@ use super::{Api, body, public_ids};
 use crate::api_error::ApiError;
 use crate::platform::Platform;
 
-type AccountWorkflowInstance = Path<(String, String, String)>;
+pub(super) type AccountWorkflowInstance = Path<(String, String, String)>;
 
 #[derive(Deserialize)]
 pub struct ShowParams {

@@ -9,6 +9,7 @@ mod envelope;
 mod instance;
 mod instances;
 pub mod limits;
+mod logs;
 mod observe;
 mod public_ids;
 mod scripts;
@@ -87,6 +88,7 @@ fn account_routes() -> Router<Api> {
         .route("/workflows/{workflow}/instances/terminate", put(instances::terminate_all))
         .route("/workflows/{workflow}/instances/{instance}", get(instance::show))
         .route("/workflows/{workflow}/instances/{instance}/step", get(instance::step))
+        .route("/workflows/{workflow}/instances/{instance}/logs", get(logs::show))
         .route("/workflows/{workflow}/instances/{instance}/status", patch(instance::change_status))
         .route("/workflows/{workflow}/instances/{instance}/events/{event}", post(instance::send_event))
         .route("/workers/scripts", get(scripts::list))

@@ -49,7 +49,10 @@ async fn a_step_that_fails_is_retried_until_it_succeeds() {
         assert_eq!(server.output("Retries", &id).await, json!({ "attempt": 4 }));
         let detail = server.instance("Retries", &id).await;
         let step = &detail["steps"][0];
-        assert_eq!(attempts(step).iter().map(|attempt| &attempt["success"]).collect::<Vec<_>>(), [false, false, false, true]);
+        assert_eq!(
+            attempts(step).iter().map(|attempt| &attempt["success"]).collect::<Vec<_>>(),
+            [false, false, false, true]
+        );
         assert_eq!(error_text(&attempts(step)[0]["error"]), "RangeError: attempt 1");
         let delays = delays_ms(step);
         assert!(delays.iter().zip(least).all(|(delay, least)| *delay >= least), "{backoff}: {delays:?}");

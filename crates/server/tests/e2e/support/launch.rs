@@ -65,7 +65,10 @@ impl Launch {
 
     fn new() -> Self {
         let found = Tools::locate();
-        assert!(found.is_some(), "no workerd and esbuild: run `stepwell setup`, or set STEPWELL_WORKERD and STEPWELL_ESBUILD");
+        assert!(
+            found.is_some(),
+            "no workerd and esbuild: run `stepwell setup`, or set STEPWELL_WORKERD and STEPWELL_ESBUILD"
+        );
         let mut command = Command::new(env!("CARGO_BIN_EXE_stepwell"));
         command.env("NO_COLOR", "1").env_remove("STEPWELL_LOG");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
