@@ -1,7 +1,8 @@
 //! All automation of the project, so that it is the same on every machine and needs only cargo:
-//! `cargo xtask run`, `cargo xtask test`, `cargo xtask sim`.
+//! `cargo xtask run`, `cargo xtask test`, `cargo xtask sim`, `cargo xtask bench`.
 
 mod architecture;
+mod bench;
 mod javascript;
 mod project;
 mod run;
@@ -24,6 +25,8 @@ enum Command {
     Test,
     /// Drive the engine through seeded faults.
     Sim(sim::Options),
+    /// Measure speed and memory of a release build.
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
         Command::Run(options) => run::run(&options),
         Command::Test => test::run(),
         Command::Sim(options) => sim::run(&options),
+        Command::Bench(options) => bench::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -58,6 +58,15 @@ pub fn metadata() -> Result<serde_json::Value> {
     serde_json::from_str(&text).context("reading cargo metadata")
 }
 
+/// Where cargo puts what it builds.
+///
+/// # Errors
+/// cargo fails.
+pub fn target_directory() -> Result<PathBuf> {
+    let directory = metadata()?["target_directory"].as_str().map(PathBuf::from);
+    directory.context("cargo metadata names no target directory")
+}
+
 /// The project's own files, relative to its root: what git tracks or would track.
 ///
 /// # Errors

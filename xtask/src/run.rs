@@ -13,8 +13,9 @@ use clap::Args;
 use crate::{project, tools};
 
 const EXAMPLE: &str = "examples/onboarding";
-const WORKFLOW: &str = "onboarding";
-const PARAMS: &str = r#"{"userId":"u-1","email":"ada@example.com","name":"Ada"}"#;
+const WORKFLOW: &str = "onboarding-workflow";
+/// `event.payload` of the first instance.
+const PARAMS: &str = r#"{"userId":"user_1","email":"ada@example.com","plan":"pro"}"#;
 /// A cold start installs nothing any more; it bundles a Worker and opens a database.
 const START_MAX: Duration = Duration::from_secs(60);
 const START_POLL: Duration = Duration::from_millis(50);
@@ -74,7 +75,7 @@ fn show_instance(stepwell: &Path, options: &Options) -> Result<()> {
         project::succeed(&mut command)
     };
     workflows(&["trigger", WORKFLOW, "--params", PARAMS])?;
-    workflows(&["instances", "describe", WORKFLOW, "latest", "--follow"])?;
+    workflows(&["instances", "describe", WORKFLOW, "latest", "--watch"])?;
     let stepwell = stepwell.display();
     println!(
         "\nThe server is up: Worker http://127.0.0.1:{}, API {api}. Try, in another terminal:\n\

@@ -46,8 +46,19 @@ pub fn install() -> Result<Tools> {
 /// # Errors
 /// The build fails.
 pub fn build() -> Result<PathBuf> {
-    project::succeed(project::cargo().args(["build", "--package", "stepwell", "--bin", "stepwell"]))?;
-    let directory = project::metadata()?["target_directory"].as_str().map(PathBuf::from);
-    let directory = directory.context("cargo metadata names no target directory")?;
-    Ok(directory.join("debug").join(Path::new("stepwell").with_extension(std::env::consts::EXE_EXTENSION)))
+    build_as(&[], "debug")
+}
+
+/// Builds `stepwell` with optimisation and answers the binary's path.
+///
+/// # Errors
+/// The build fails.
+pub fn build_release() -> Result<PathBuf> {
+    build_as(&["--release"], "release")
+}
+
+fn build_as(profile: &[&str], directory: &str) -> Result<PathBuf> {
+    project::succeed(project::cargo().args(["build", "--package", "stepwell", "--bin", "stepwell"]).args(profile))?;
+    let binary = Path::new("stepwell").with_extension(std::env::consts::EXE_EXTENSION);
+    Ok(project::target_directory()?.join(directory).join(binary))
 }

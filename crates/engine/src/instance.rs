@@ -4,15 +4,17 @@
 //! flight) is kept beside, and lost with it. Decisions are in [`crate::instance::decide`].
 
 mod decide;
+mod io;
 mod open_call;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-pub use decide::{BeginKind, Decision, Input, Rejection, Report, Settlement, Severity, Tell};
+pub use io::{BeginKind, Decision, Input, Rejection, Report, Settlement, Severity, Tell};
 pub use open_call::OpenCall;
 use open_call::{DoState, Waiting};
 
+use crate::limits::QUIESCE_MS;
 use crate::{
     CallId, DeploymentId, Entry, InstanceKey, Millis, Outcome, Recorded, RunId, SessionId, Status, StepConfig,
     StepKind, Summary, WorkflowId,
@@ -38,6 +40,9 @@ pub struct Instance {
     started_at: Option<Millis>,
     ended_at: Option<Millis>,
     run: Option<Run>,
+    /// The last run was forgotten in order, after it had seen all that is recorded: only time or an event can bring
+    /// news. Known to this process only; without it a run is started, which finds out.
+    parked: bool,
 }
 
 /// What an instance is doing, as far as its entries say.
@@ -71,10 +76,26 @@ pub struct Run {
     pub id: RunId,
     /// Where it runs.
     pub session: SessionId,
-    /// Told to be forgotten; nothing new is sent to it.
-    pub forgetting: bool,
+    /// Whether it has been told to go.
+    pub leaving: Leaving,
+    /// It has a place: attempts may start and calls may settle.
+    pub has_place: bool,
     /// When it last said anything.
     pub touched_at: Millis,
+}
+
+/// Whether a run has been told to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leaving {
+    /// It stays.
+    No,
+    /// Asked to go, if it has no timers of its own.
+    Asked {
+        /// Something has been recorded since that its code has not seen.
+        news: bool,
+    },
+    /// Told to go, whatever it is doing.
+    Told,
 }
 
 impl Instance {
@@ -96,6 +117,7 @@ impl Instance {
             started_at: None,
             ended_at: None,
             run: None,
+            parked: false,
         }
     }
 
@@ -132,6 +154,7 @@ impl Instance {
             Entry::Did { call, .. } => {
                 self.calls = call.0 + 1;
                 self.steps += 1;
+                self.note_news();
             }
             Entry::AttemptStarted { call, attempt } => self.apply_attempt_started(*call, *attempt, at),
             Entry::AttemptFailed { call, attempt, retry_at, .. } => self.apply_failure(*call, *attempt, *retry_at),
@@ -180,6 +203,7 @@ impl Instance {
     fn apply_failure(&mut self, call: CallId, number: u32, retry_at: Option<Millis>) {
         let Some(until) = retry_at else {
             self.open.remove(&call);
+            self.note_news();
             return;
         };
         if let Some(OpenCall::Do { attempt, state, .. }) = self.open.get_mut(&call) {
@@ -190,6 +214,7 @@ impl Instance {
 
     fn apply_settled(&mut self, call: CallId, outcome: &Outcome) {
         self.open.remove(&call);
+        self.note_news();
         if let Outcome::Event { seq } = outcome
             && let Some(place) = self.events.iter().position(|event| event.seq == *seq)
             && let Some(event) = self.events.remove(place)
@@ -199,6 +224,7 @@ impl Instance {
     }
 
     fn apply_resumed(&mut self, at: Millis) {
+        self.note_news();
         match self.phase {
             Phase::Paused { since } => {
                 let paused_ms = (at - since).max(0);
@@ -215,6 +241,15 @@ impl Instance {
         self.ended_at = Some(at);
         self.open.clear();
         self.events.clear();
+        self.events_bytes = 0;
+    }
+
+    /// Something is recorded that the code has not seen.
+    fn note_news(&mut self) {
+        self.parked = false;
+        if let Some(Run { leaving: Leaving::Asked { news }, .. }) = &mut self.run {
+            *news = true;
+        }
     }
 
     /// The live run, if any.
@@ -225,13 +260,26 @@ impl Instance {
 
     /// A run starts in a session.
     pub fn attach(&mut self, id: RunId, session: SessionId, now: Millis) {
-        self.run = Some(Run { id, session, forgetting: false, touched_at: now });
+        self.run = Some(Run { id, session, leaving: Leaving::No, has_place: true, touched_at: now });
+        self.parked = false;
     }
 
     /// The run is gone; attempts that were in flight are to be repeated.
     pub fn detach(&mut self) {
         self.run = None;
         self.interrupt_attempts();
+    }
+
+    /// The run that has just gone had seen everything: no other is needed before something happens.
+    pub fn park(&mut self) {
+        self.parked = true;
+    }
+
+    /// The run, which begins with a place, has lost it or got it again.
+    pub fn mark_place(&mut self, has_place: bool) {
+        if let Some(run) = &mut self.run {
+            run.has_place = has_place;
+        }
     }
 
     /// The run said something.
@@ -242,16 +290,18 @@ impl Instance {
     }
 
     /// The run has been told to go.
-    pub fn mark_forgetting(&mut self) {
+    pub fn mark_leaving(&mut self, force: bool) {
         if let Some(run) = &mut self.run {
-            run.forgetting = true;
+            run.leaving = if force { Leaving::Told } else { Leaving::Asked { news: false } };
         }
     }
 
-    /// The run stays after all.
-    pub fn unmark_forgetting(&mut self) {
-        if let Some(run) = &mut self.run {
-            run.forgetting = false;
+    /// The run, which was only asked to go, stays.
+    pub fn mark_staying(&mut self) {
+        if let Some(run) = &mut self.run
+            && run.leaving != Leaving::Told
+        {
+            run.leaving = Leaving::No;
         }
     }
 
@@ -259,6 +309,7 @@ impl Instance {
     pub fn mark_ready(&mut self, call: CallId) {
         if let Some(OpenCall::Do { state, .. }) = self.open.get_mut(&call) {
             *state = DoState::Ready;
+            self.note_news();
         }
     }
 
@@ -312,9 +363,8 @@ impl Instance {
     #[must_use]
     pub fn wake_at(&self) -> Option<Millis> {
         match self.phase {
-            Phase::Queued { since } if self.open.is_empty() || !self.only_waits() => Some(since),
-            Phase::Running { since } | Phase::Pausing { since } if !self.only_waits() => Some(since),
-            Phase::Queued { .. } | Phase::Running { .. } | Phase::Pausing { .. } => self.nearest_wait(),
+            Phase::Queued { .. } | Phase::Running { .. } if self.is_parked() => self.nearest_wait(),
+            Phase::Queued { since } | Phase::Running { since } | Phase::Pausing { since } => Some(since),
             Phase::Paused { .. } | Phase::Ended(_) => None,
         }
     }
@@ -328,7 +378,11 @@ impl Instance {
     pub fn next_due(&self) -> Option<Millis> {
         match self.phase {
             Phase::Paused { .. } | Phase::Ended(_) => None,
-            Phase::Pausing { .. } => self.open.values().filter_map(OpenCall::attempt_deadline).min(),
+            Phase::Pausing { since } if self.run.is_none() => Some(since),
+            Phase::Pausing { since } => {
+                let deadlines = self.open.values().filter_map(OpenCall::attempt_deadline);
+                deadlines.min().or(Some(since + QUIESCE_MS))
+            }
             _ => self.open.values().filter_map(OpenCall::due).min(),
         }
     }
@@ -336,7 +390,19 @@ impl Instance {
     /// It has work to do and no run to do it in.
     #[must_use]
     pub fn wants_run(&self) -> bool {
-        self.run.is_none() && matches!(self.phase, Phase::Queued { .. } | Phase::Running { .. }) && !self.only_waits()
+        self.run.is_none() && matches!(self.phase, Phase::Queued { .. } | Phase::Running { .. }) && !self.is_parked()
+    }
+
+    /// Nothing is to be done before a due time or an event, and no run is needed to know that.
+    #[must_use]
+    pub fn is_parked(&self) -> bool {
+        self.parked && self.only_waits()
+    }
+
+    /// Some run of it has started.
+    #[must_use]
+    pub fn has_started(&self) -> bool {
+        self.started_at.is_some()
     }
 
     /// Nothing moves any more.
@@ -363,7 +429,7 @@ impl Instance {
         self.kills
     }
 
-    /// Attempts that a new run may start as soon as it makes their calls: (call, attempt).
+    /// Attempts that a run which has just been attached may start as soon as it makes their calls: (call, attempt).
     #[must_use]
     pub fn grants(&self) -> Vec<(CallId, u32)> {
         self.open.iter().filter_map(|(id, call)| call.grant().map(|attempt| (*id, attempt))).collect()

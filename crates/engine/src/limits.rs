@@ -18,10 +18,14 @@ pub const EVENTS_BUFFERED_MAX: usize = 10_000;
 pub const EVENTS_BUFFERED_BYTES_MAX: u64 = 64 << 20;
 /// How long a run that only waits stays in its worker before it is forgotten.
 pub const SUSPEND_GRACE_MS: i64 = 5_000;
+/// How long a pause waits for a run without attempts in flight to say that it has stopped.
+pub const QUIESCE_MS: i64 = 5_000;
 /// Runs of one session: they share one request context with a cap of 10,000 timers.
 pub const SESSION_RUNS_MAX: usize = 2_000;
-/// From so many runs on, those that only wait are forgotten without grace.
+/// From so many runs on, those that only wait have a shorter grace.
 pub const SESSION_RUNS_CROWDED: usize = 1_000;
+/// That grace: what a run was just told must have reached its code before it is asked to go.
+pub const CROWDED_GRACE_MS: i64 = 200;
 /// Worker processes that one instance may kill before it is errored.
 pub const WORKER_KILLS_MAX: u32 = 3;
 /// Timers further away than this stay in the store.
@@ -32,5 +36,6 @@ pub const DUE_PAGE: usize = 5_000;
 pub const BATCH_ENTRIES_MAX: usize = 8_192;
 
 const _: () = assert!(SESSION_RUNS_CROWDED < SESSION_RUNS_MAX);
+const _: () = assert!(CROWDED_GRACE_MS < SUSPEND_GRACE_MS);
 const _: () = assert!(SUSPEND_GRACE_MS < TIMER_HORIZON_MS);
 const _: () = assert!(STEPS_MAX <= CALLS_MAX);

@@ -2,7 +2,8 @@
 //!
 //! Ready instances stand in one queue for each (workflow, deployment); the queues take turns, so that a workflow with a
 //! million ready instances does not keep another waiting. A run needs a place (concurrency limits of the workflow and
-//! of the server) and room in a session of its deployment. Suspects of having killed a worker stand in queues of their
+//! of the server) and room in a session of its deployment; a live run that waited, and has been woken, needs a place only
+//! and stands in a queue for that. Suspects of having killed a worker stand in queues of their
 //! own and run one at a time.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -24,8 +25,8 @@ pub struct Pool {
 pub struct Line {
     /// Its workflow.
     pub workflow: WorkflowId,
-    /// Its pool.
-    pub pool: Pool,
+    /// The pool in which its run is to start; `None` where its run is live and only needs a place.
+    pub pool: Option<Pool>,
 }
 
 /// The next instance to run.
@@ -35,8 +36,8 @@ pub struct Placement {
     pub key: InstanceKey,
     /// Its workflow, a place of which it has taken.
     pub workflow: WorkflowId,
-    /// Where.
-    pub session: SessionId,
+    /// Where its run is to start; `None` where it is live.
+    pub session: Option<SessionId>,
 }
 
 #[derive(Debug, Default)]
@@ -143,7 +144,7 @@ impl Scheduler {
     }
 
     fn place_from(&mut self, line: Line) -> Option<Placement> {
-        let Some(queue) = self.lines.get_mut(&line) else { return None };
+        let queue = self.lines.get_mut(&line)?;
         if queue.is_empty() {
             self.lines.remove(&line);
             return None;
@@ -152,13 +153,19 @@ impl Scheduler {
         if !self.places.entry(line.workflow).or_default().has_room() {
             return None;
         }
-        let Some(session) = roomiest(&self.sessions, line.pool) else {
-            self.want(line.pool);
-            return None;
+        let session = match line.pool.map(|pool| (pool, roomiest(&self.sessions, pool))) {
+            Some((pool, None)) => {
+                self.want(pool);
+                return None;
+            }
+            Some((_, session)) => session,
+            None => None,
         };
         let key = queue.pop_front()?;
         self.take_place(line.workflow);
-        self.sessions.get_mut(&session)?.runs += 1;
+        if let Some(load) = session.and_then(|session| self.sessions.get_mut(&session)) {
+            load.runs += 1;
+        }
         Some(Placement { key, workflow: line.workflow, session })
     }
 
@@ -178,6 +185,18 @@ impl Scheduler {
                 *pool
             })
             .collect()
+    }
+
+    /// Places that runs of this workflow have taken.
+    #[must_use]
+    pub fn taken(&self, workflow: WorkflowId) -> usize {
+        self.places.get(&workflow).map_or(0, |places| places.taken)
+    }
+
+    /// Places taken on the whole server.
+    #[must_use]
+    pub fn taken_in_all(&self) -> usize {
+        self.server.taken
     }
 
     /// Whether an instance of this workflow could take a place now.
@@ -225,7 +244,7 @@ mod tests {
     const POOL: Pool = Pool { deployment: DeploymentId(1), quarantine: false };
 
     fn line(workflow: u32) -> Line {
-        Line { workflow: WorkflowId(workflow), pool: POOL }
+        Line { workflow: WorkflowId(workflow), pool: Some(POOL) }
     }
 
     fn placed(scheduler: &mut Scheduler) -> Vec<u64> {
@@ -290,9 +309,21 @@ mod tests {
         let mut scheduler = Scheduler::new(100);
         let pool = Pool { quarantine: true, ..POOL };
         scheduler.add_session(SessionId(1), pool);
-        (1..=2).for_each(|key| scheduler.enqueue(InstanceKey(key), Line { pool, ..line(1) }));
+        (1..=2).for_each(|key| scheduler.enqueue(InstanceKey(key), Line { pool: Some(pool), ..line(1) }));
         assert_eq!(placed(&mut scheduler), [1]);
         scheduler.leave(SessionId(1));
         assert_eq!(placed(&mut scheduler), [2]);
+    }
+
+    #[test]
+    fn a_woken_run_needs_a_place_but_no_session() {
+        let mut scheduler = Scheduler::new(1);
+        scheduler.enqueue(InstanceKey(1), line(1));
+        scheduler.enqueue(InstanceKey(2), Line { pool: None, ..line(1) });
+        assert_eq!(placed(&mut scheduler), [2]);
+        scheduler.release_place(WorkflowId(1));
+        scheduler.add_session(SessionId(1), POOL);
+        assert_eq!(placed(&mut scheduler), [1]);
+        assert_eq!((scheduler.taken(WorkflowId(1)), scheduler.taken_in_all()), (1, 1));
     }
 }

@@ -1,6 +1,7 @@
 //! The one error of all faces: what a user is told, with Cloudflare's codes.
 
 use stepwell_engine::instance::Rejection;
+use stepwell_runtime::SpawnError;
 use stepwell_store::{ChangeError, CommitError, ReadError};
 
 /// An error for a user: what is wrong, where, and what to do. Details for operators go to the log where it arises.
@@ -104,6 +105,21 @@ impl From<ChangeError> for ApiError {
             }
             ChangeError::Commit(other) => Self::internal(other),
             refused => Self::new(409, 20_409, refused.to_string()),
+        }
+    }
+}
+
+/// Code that does not load is the user's; a process that does not start is ours.
+impl From<SpawnError> for ApiError {
+    fn from(error: SpawnError) -> Self {
+        match &error {
+            SpawnError::WorkerdMissing { .. } | SpawnError::WorkerdVersion { .. } | SpawnError::System { .. } => {
+                Self::new(500, 20_502, error.to_string())
+            }
+            SpawnError::Refused(_)
+            | SpawnError::Load { .. }
+            | SpawnError::ClassNotExported { .. }
+            | SpawnError::NotReady { .. } => Self::new(400, 10_021, error.to_string()),
         }
     }
 }

@@ -40,6 +40,9 @@ pub struct ServeOptions {
     /// Address of the API
     #[arg(long, default_value = "127.0.0.1:8788")]
     pub api: SocketAddr,
+    /// Worker processes for each deployment
+    #[arg(long, default_value_t = 1)]
+    pub replicas: u32,
 }
 
 #[derive(Debug, Parser)]

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use crate::deploy::Deployer;
 use crate::driver::{Driver, DriverPorts};
 use crate::platform::Platform;
+use crate::secrets::Secrets;
 use crate::workers::{Workers, WorkersConfig};
 
 /// Instances that run at once on one server, waiting ones apart.
@@ -49,8 +50,9 @@ impl Core {
         let store = tokio::task::spawn_blocking(move || Store::open(&data_dir, Options::default())).await??;
         let ports = DriverPorts::new();
         let driver = ports.handle.clone();
-        let workers = Workers::new(config.workers, store.clone(), ports.sessions.clone());
-        let deployer = Deployer::new(store.clone(), workers.clone(), driver.clone(), config.follows_newest);
+        let secrets = Secrets::open(&config.data_dir, store.clone())?;
+        let workers = Workers::new(config.workers, store.clone(), secrets.clone(), ports.sessions.clone());
+        let deployer = Deployer::new(store.clone(), workers.clone(), driver.clone(), secrets, config.follows_newest);
         let workflows = deployer.workflows().await?;
         let next_key = InstanceKey(store.max_key().await?.0 + 1);
         let engine = Engine::new(next_key, RUNS_MAX);

@@ -1,15 +1,15 @@
 //! Deploying: code is tried out, made durable, and becomes what new instances start on.
 
-mod from_upload;
-
+use futures_util::future::BoxFuture;
 use stepwell_engine::engine::WorkflowSettings;
 use stepwell_engine::{DeploymentId, WorkflowId};
-use stepwell_runtime::SpawnError;
 use stepwell_store::{DeploymentRow, NewWorkflow, Store, WorkflowRow};
 
 use crate::api_error::ApiError;
 use crate::driver::{DriverHandle, now_ms};
-use crate::script::{Script, ScriptWorkflow};
+use crate::rest::{Deploy, DeployableScript, ScriptUpload};
+use crate::script::{Script, ScriptSettings, ScriptWorkflow};
+use crate::secrets::Secrets;
 use crate::workers::Workers;
 
 /// What makes an upload the newest deployment of its script. Cheap to clone.
@@ -18,14 +18,15 @@ pub struct Deployer {
     store: Store,
     workers: Workers,
     driver: DriverHandle,
+    secrets: Secrets,
     follows_newest: bool,
 }
 
 impl Deployer {
     /// `follows_newest`: instances move to the newest deployment whenever a run of theirs starts.
     #[must_use]
-    pub fn new(store: Store, workers: Workers, driver: DriverHandle, follows_newest: bool) -> Self {
-        Self { store, workers, driver, follows_newest }
+    pub fn new(store: Store, workers: Workers, driver: DriverHandle, secrets: Secrets, follows_newest: bool) -> Self {
+        Self { store, workers, driver, secrets, follows_newest }
     }
 
     /// Deploys a script with its workflows. Durable when it returns; where it fails, the old deployment goes on serving.
@@ -36,7 +37,7 @@ impl Deployer {
         if self.store.is_full() {
             return Err(ApiError::disk_full());
         }
-        self.workers.try_out(upload).await.map_err(explain)?;
+        self.workers.try_out(upload).await?;
         let row = self.store.put_deployment(upload.to_deployment(now_ms())).await?;
         for workflow in &upload.settings.workflows {
             self.put_workflow(&upload.settings.script, workflow).await?;
@@ -56,11 +57,12 @@ impl Deployer {
     /// Where it cannot be made durable, or the script does not exist.
     pub async fn put_workflow(&self, script: &str, workflow: &ScriptWorkflow) -> Result<WorkflowRow, ApiError> {
         let current = self.store.current_deployment(script).await?.ok_or_else(|| ApiError::no_script(script))?;
+        let before = self.store.workflow(&workflow.name).await?;
         let new = NewWorkflow {
             name: workflow.name.clone(),
             script: script.to_owned(),
             class_name: workflow.class_name.clone(),
-            settings: serde_json::to_string(workflow).expect("settings are plain data"),
+            settings: merged(before.as_ref().map(|row| row.settings.as_str()), workflow),
             at: now_ms(),
         };
         let row = self.store.put_workflow(new).await?;
@@ -93,15 +95,26 @@ impl Deployer {
     }
 }
 
-/// Code that does not load is the user's; a process that does not start is ours.
-fn explain(error: SpawnError) -> ApiError {
-    match error {
-        SpawnError::WorkerdMissing { .. } | SpawnError::WorkerdVersion { .. } | SpawnError::System { .. } => {
-            ApiError::new(500, 20_502, error.to_string())
-        }
-        SpawnError::Refused(_)
-        | SpawnError::Load { .. }
-        | SpawnError::ClassNotExported { .. }
-        | SpawnError::NotReady { .. } => ApiError::new(400, 10_021, error.to_string()),
+impl Deploy for Deployer {
+    fn deploy(&self, upload: ScriptUpload) -> BoxFuture<'_, Result<DeploymentRow, ApiError>> {
+        Box::pin(async move {
+            let current = self.store.current_deployment(&upload.name).await?;
+            let before = current.and_then(|row| serde_json::from_str::<ScriptSettings>(&row.settings).ok());
+            let kept: Vec<_> = self.store.secrets(&upload.name).await?.into_iter().map(|secret| secret.name).collect();
+            let DeployableScript { script, secrets } = upload.into_script(before.as_ref(), &kept)?;
+            for (name, text) in secrets {
+                self.secrets.put(&script.settings.script, name, &text).await?;
+            }
+            Self::deploy(self, &script).await
+        })
     }
+}
+
+/// Settings of a workflow as the store keeps them: what an upload does not speak of stays as it was set.
+fn merged(before: Option<&str>, workflow: &ScriptWorkflow) -> String {
+    let object = |text: &str| serde_json::from_str::<serde_json::Map<_, _>>(text).unwrap_or_default();
+    let mut settings = before.map(object).unwrap_or_default();
+    let new = serde_json::to_string(workflow).expect("settings are plain data");
+    settings.extend(object(&new).into_iter().filter(|(_, value)| !value.is_null()));
+    serde_json::Value::Object(settings).to_string()
 }

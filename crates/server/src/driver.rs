@@ -18,6 +18,7 @@ pub use session_io::{SessionCatalog, SessionLoad};
 pub use start::StartInfo;
 use stepwell_engine::engine::{Answer, Fault, Start, WorkflowSettings};
 use stepwell_engine::instance::{Rejection, Report, Settlement, Tell};
+use stepwell_engine::limits::BATCH_ENTRIES_MAX;
 use stepwell_engine::scheduler::Pool;
 use stepwell_engine::{
     CallId, CommitId, Engine, Entry, ErrorRecord, Input, Instance, InstanceKey, Millis, Outcome, Output, Payload,
@@ -171,17 +172,20 @@ impl<P: WorkerPool> Driver<P> {
         tokio::pin!(stop);
         while driver.failed.is_none() {
             let tick = driver.until_tick();
+            let has_room = driver.has_room();
             tokio::select! {
                 biased;
                 () = &mut stop => return Ok(()),
                 Some(event) = done.recv() => driver.take_done(event),
-                Some(event) = events.recv() => driver.take_event(event),
-                Some(request) = requests.recv() => driver.take_request(request),
-                () = tokio::time::sleep(tick) => driver.input(Input::Tick),
+                Some(event) = events.recv(), if has_room => driver.take_event(event),
+                Some(request) = requests.recv(), if has_room => driver.take_request(request),
+                () = tokio::time::sleep(tick), if has_room => driver.input(Input::Tick),
             }
             for _ in 0..INPUTS_AT_ONCE {
                 if let Ok(event) = done.try_recv() {
                     driver.take_done(event);
+                } else if !driver.has_room() {
+                    break;
                 } else if let Ok(event) = events.try_recv() {
                     driver.take_event(event);
                 } else if let Ok(request) = requests.try_recv() {
@@ -200,6 +204,11 @@ impl<P: WorkerPool> Driver<P> {
         Duration::from_millis(wait_ms.unsigned_abs())
     }
 
+    /// Whether more may be decided: while the store is slow or full, whoever wants something waits.
+    fn has_room(&self) -> bool {
+        self.engine.commits_under_way() < COMMITS_UNDER_WAY_MAX || self.engine.gathered_count() < BATCH_ENTRIES_MAX
+    }
+
     fn input(&mut self, input: Input) {
         self.engine.handle(input, now_ms(), &mut self.outputs);
     }
@@ -214,7 +223,13 @@ impl<P: WorkerPool> Driver<P> {
                 let reply = self.expect_reply(reply);
                 self.input(Input::Command { reply, key, command });
             }
-            Request::Watch { key, reply } => self.watchers.entry(key).or_default().push(reply),
+            Request::Watch { key, watched, reply } => {
+                let watchers = self.watchers.entry(key).or_default();
+                watchers.retain(|watcher| !watcher.is_closed());
+                watchers.push(reply);
+                // One that has lost patience needs no word.
+                let _ = watched.send(());
+            }
             Request::Workflow(workflow, settings) => self.input(Input::Workflow(workflow, settings)),
         }
     }

@@ -15,5 +15,6 @@ pub mod platform_batch;
 pub mod project;
 pub mod rest;
 pub mod script;
+pub mod secrets;
 pub mod tools;
 pub mod workers;

@@ -107,12 +107,24 @@ impl Platform {
         Ok(view)
     }
 
-    /// Returns when the instance has ended or `patience` has passed.
-    pub async fn wait_ended(&self, row: &InstanceRow, patience: Duration) {
-        if !row.summary.status.is_final() {
-            // Out of patience is an answer as good as any.
-            let _ = tokio::time::timeout(patience, self.driver.ended(row.key)).await;
+    /// Returns when the instance has ended, is gone, or `patience` has passed.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub async fn wait_ended(&self, row: &InstanceRow, patience: Duration) -> Result<(), ApiError> {
+        if row.summary.status.is_final() {
+            return Ok(());
         }
+        let wait = async {
+            let ended = self.driver.watch(row.key).await;
+            let is_live = |now: &InstanceRow| !now.summary.status.is_final();
+            if self.store.instance(row.key).await?.as_ref().is_some_and(is_live) {
+                ended.await;
+            }
+            Ok(())
+        };
+        // Out of patience is an answer as good as any.
+        tokio::time::timeout(patience, wait).await.unwrap_or(Ok(()))
     }
 }
 

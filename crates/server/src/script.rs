@@ -254,15 +254,15 @@ impl ScriptBinding {
 }
 
 impl ScriptSettings {
-    /// The `settings` member of a start message, for a workflow of this script; absent where it has no such workflow.
+    /// The `settings` member of a start message.
     #[must_use]
-    pub fn start_settings(&self, workflow: &ScriptWorkflow, defaults: &StepConfig) -> String {
+    pub fn start_settings(&self, steps_max: Option<u32>, defaults: &StepConfig) -> String {
         let limit = match defaults.limit {
             stepwell_engine::RetryLimit::Times(times) => f64::from(times),
             stepwell_engine::RetryLimit::Unlimited => 1e308,
         };
         serde_json::json!({
-            "steps_max": workflow.steps_max.unwrap_or(stepwell_engine::limits::STEPS_DEFAULT),
+            "steps_max": steps_max.unwrap_or(stepwell_engine::limits::STEPS_DEFAULT),
             "defaults": {
                 "limit": limit,
                 "delay_ms": defaults.delay_ms,

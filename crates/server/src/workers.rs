@@ -4,7 +4,7 @@
 mod session;
 mod worker;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use stepwell_engine::scheduler::Pool;
 use stepwell_engine::{DeploymentId, SessionId, StepConfig};
-use stepwell_runtime::{Outbound, SpawnError, Workerd};
+use stepwell_runtime::{Outbound, Workerd};
 use stepwell_store::Store;
 use tokio::net::UnixStream;
 use tokio::sync::{OnceCell, mpsc};
@@ -23,6 +23,7 @@ use crate::api_error::ApiError;
 use crate::driver::{SessionEvent, WorkerPool};
 use crate::ingress::WorkerGate;
 use crate::script::{Extra, Script};
+use crate::secrets::Secrets;
 
 /// First wait after a worker that did not start; it doubles up to [`RETRY_MAX`].
 const RETRY_FIRST: Duration = Duration::from_millis(100);
@@ -45,6 +46,15 @@ pub struct WorkersConfig {
     pub outbound: Outbound,
     /// What a step's configuration leaves out.
     pub defaults: StepConfig,
+    /// Processes for each deployment, over which its runs are spread; at least 1.
+    pub replicas: u32,
+}
+
+/// Where a worker process belongs: one of the replicas of a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Place {
+    pool: Pool,
+    replica: u32,
 }
 
 /// The pool of worker processes. Cheap to clone.
@@ -56,9 +66,11 @@ pub struct Workers {
 struct Shared {
     config: WorkersConfig,
     store: Store,
+    secrets: Secrets,
     events: mpsc::Sender<SessionEvent>,
-    workers: Mutex<HashMap<Pool, Arc<OnceCell<Arc<Worker>>>>>,
-    wanted: Mutex<HashMap<Pool, ()>>,
+    workers: Mutex<HashMap<Place, Arc<OnceCell<Arc<Worker>>>>>,
+    /// Places for which a session is being opened.
+    opening: Mutex<HashSet<Place>>,
     extras: Mutex<HashMap<String, Extra>>,
     generations: Mutex<HashMap<String, u64>>,
     next_session: AtomicU32,
@@ -67,14 +79,15 @@ struct Shared {
 impl Workers {
     /// A pool without workers.
     #[must_use]
-    pub fn new(config: WorkersConfig, store: Store, events: mpsc::Sender<SessionEvent>) -> Self {
+    pub fn new(config: WorkersConfig, store: Store, secrets: Secrets, events: mpsc::Sender<SessionEvent>) -> Self {
         let workers = Self {
             shared: Arc::new(Shared {
                 config,
                 store,
+                secrets,
                 events,
                 workers: Mutex::default(),
-                wanted: Mutex::default(),
+                opening: Mutex::default(),
                 extras: Mutex::default(),
                 generations: Mutex::default(),
                 next_session: AtomicU32::new(1),
@@ -93,8 +106,8 @@ impl Workers {
     ///
     /// # Errors
     /// What is wrong with the code.
-    pub async fn try_out(&self, upload: &Script) -> Result<(), SpawnError> {
-        let worker = self.shared.spawn(upload).await?;
+    pub async fn try_out(&self, script: &Script) -> Result<(), ApiError> {
+        let worker = self.shared.spawn(script).await?;
         worker.stop();
         Ok(())
     }
@@ -106,7 +119,8 @@ impl Workers {
     async fn connect_to(&self, script: &str) -> Result<UnixStream, ApiError> {
         let row = self.shared.store.current_deployment(script).await?.ok_or_else(|| ApiError::no_script(script))?;
         let pool = Pool { deployment: row.id, quarantine: false };
-        let worker = self.shared.worker(pool).await.map_err(|message| ApiError::new(503, 20_502, message))?;
+        let place = Place { pool, replica: 0 };
+        let worker = self.shared.worker(place).await.map_err(|message| ApiError::new(503, 20_502, message))?;
         worker.touch();
         worker.connect().await.map_err(|error| {
             ApiError::new(502, 20_502, format!("the worker process of {script:?} does not answer: {error}"))
@@ -140,8 +154,9 @@ impl WorkerGate for Workers {
 
 impl WorkerPool for Workers {
     fn want(&self, pool: Pool) {
-        if lock(&self.shared.wanted).insert(pool, ()).is_none() {
-            tokio::spawn(Arc::clone(&self.shared).open_session(pool));
+        let replicas = if pool.quarantine { 1 } else { self.shared.config.replicas.max(1) };
+        for replica in 0..replicas {
+            self.shared.want_session(Place { pool, replica });
         }
     }
 
@@ -156,37 +171,41 @@ impl WorkerPool for Workers {
 }
 
 impl Shared {
-    /// Opens a session in a worker of the pool, however long it takes.
-    async fn open_session(self: Arc<Self>, pool: Pool) {
+    /// Has a session opened in the worker of a place, unless that is under way.
+    fn want_session(self: &Arc<Self>, place: Place) {
+        if lock(&self.opening).insert(place) {
+            tokio::spawn(Arc::clone(self).open_session(place));
+        }
+    }
+
+    /// Opens a session, however long it takes.
+    async fn open_session(self: Arc<Self>, place: Place) {
         let mut retry = RETRY_FIRST;
-        loop {
-            match self.try_open_session(pool).await {
-                Ok(()) => break,
-                Err(message) => tracing::error!(deployment = %pool.deployment, %message, "a worker does not start"),
-            }
+        while let Err(message) = self.try_open_session(place).await {
+            tracing::error!(deployment = %place.pool.deployment, %message, "a worker does not start");
             tokio::time::sleep(retry).await;
             retry = (retry * 2).min(RETRY_MAX);
         }
-        lock(&self.wanted).remove(&pool);
+        lock(&self.opening).remove(&place);
     }
 
-    async fn try_open_session(self: &Arc<Self>, pool: Pool) -> Result<(), String> {
-        let worker = self.worker(pool).await?;
+    async fn try_open_session(self: &Arc<Self>, place: Place) -> Result<(), String> {
+        let worker = self.worker(place).await?;
         let session = SessionId(self.next_session.fetch_add(1, Ordering::Relaxed));
-        session::open(self, &worker, session, pool).await
+        session::open(self, &worker, session, place).await
     }
 
-    /// The live worker of a pool, started where there is none.
-    async fn worker(self: &Arc<Self>, pool: Pool) -> Result<Arc<Worker>, String> {
+    /// The live worker of a place, started where there is none.
+    async fn worker(self: &Arc<Self>, place: Place) -> Result<Arc<Worker>, String> {
         let cell = {
             let mut workers = lock(&self.workers);
-            let cell = workers.entry(pool).or_default();
+            let cell = workers.entry(place).or_default();
             if cell.get().is_some_and(|worker| worker.is_gone()) {
                 *cell = Arc::default();
             }
             Arc::clone(cell)
         };
-        let worker = cell.get_or_try_init(|| self.start(pool.deployment)).await?;
+        let worker = cell.get_or_try_init(|| self.start(place.pool.deployment)).await?;
         Ok(Arc::clone(worker))
     }
 
@@ -198,23 +217,25 @@ impl Shared {
         Ok(Arc::new(worker))
     }
 
-    async fn spawn(&self, upload: &Script) -> Result<Worker, SpawnError> {
-        let extra = lock(&self.extras).get(&upload.settings.script).cloned().unwrap_or_default();
-        let spec = upload.to_spec(&self.config.host_socket, self.config.outbound.clone(), extra);
-        Worker::spawn(&self.config.workerd, &spec, &upload.settings).await
+    async fn spawn(&self, script: &Script) -> Result<Worker, ApiError> {
+        let name = &script.settings.script;
+        let mut extra = lock(&self.extras).get(name).cloned().unwrap_or_default();
+        extra.secrets.extend(self.secrets.all(name).await?);
+        let spec = script.to_spec(&self.config.host_socket, self.config.outbound.clone(), extra);
+        Ok(Worker::spawn(&self.config.workerd, &spec, &script.settings).await?)
     }
 
     /// Stops workers that nobody needs.
     async fn sweep(&self) {
         let workers: Vec<_> = lock(&self.workers)
             .iter()
-            .filter_map(|(pool, cell)| cell.get().map(|worker| (*pool, Arc::clone(worker))))
+            .filter_map(|(place, cell)| cell.get().map(|worker| (*place, Arc::clone(worker))))
             .collect();
-        for (pool, worker) in workers {
+        for (place, worker) in workers {
             let current = self.store.current_deployment(worker.script()).await.ok().flatten();
-            let kept = !pool.quarantine && current.is_some_and(|row| row.id == pool.deployment);
+            let kept = !place.pool.quarantine && current.is_some_and(|row| row.id == place.pool.deployment);
             if worker.is_idle_for(if kept { IDLE } else { IDLE_RETIRED }) {
-                lock(&self.workers).remove(&pool);
+                lock(&self.workers).remove(&place);
                 worker.shut_down().await;
             }
         }

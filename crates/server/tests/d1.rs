@@ -203,6 +203,7 @@ async fn what_d1_allows_is_allowed() {
         "INSERT INTO t (a) VALUES (2)",
         "CREATE VIEW v AS SELECT * FROM t",
         "CREATE VIRTUAL TABLE f USING fts5(a)",
+        "SELECT sqrt(4), pow(2, 3)",
         "INSERT INTO f VALUES ('hello world')",
         "SELECT * FROM f WHERE f MATCH 'hello'",
         "PRAGMA table_info(t)",

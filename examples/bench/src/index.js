@@ -1,4 +1,5 @@
-// What `cargo xtask bench` measures: instances of no-op steps, and instances that only sleep.
+// What `cargo xtask bench` measures: instances of no-op steps, which may wait for an event behind them, and instances
+// that only sleep.
 import { WorkflowEntrypoint } from 'cloudflare:workers';
 
 const STEPS_DEFAULT = 10;
@@ -8,6 +9,9 @@ export class Bench extends WorkflowEntrypoint {
 		const steps = event.payload?.steps ?? STEPS_DEFAULT;
 		for (let i = 0; i < steps; i++) {
 			await step.do(`step ${i}`, async () => i);
+		}
+		if (event.payload?.event) {
+			await step.waitForEvent('event', { type: event.payload.event, timeout: '1 day' });
 		}
 		return { steps };
 	}

@@ -79,6 +79,15 @@ impl Gather {
         self.write(key).summary = Some(summary);
     }
 
+    /// Drops what is gathered for an instance whose data go in the same batch: the store would have nowhere to put it.
+    pub fn withdraw(&mut self, key: InstanceKey) {
+        let Some(place) = self.places.remove(&key) else { return };
+        self.batch.writes.swap_remove(place);
+        if let Some(moved) = self.batch.writes.get(place) {
+            self.places.insert(moved.key, place);
+        }
+    }
+
     /// The batch concerns this instance, by a creation, a restart or a deletion.
     pub fn concern(&mut self, key: InstanceKey) {
         self.keys.push(key);

@@ -40,20 +40,17 @@ impl Horizon {
         }
     }
 
-    /// The next instance whose time has come.
-    pub fn pop_due(&mut self, now: Millis) -> Option<InstanceKey> {
-        let first = self.near.first().copied()?;
-        if first.0 > now {
-            return None;
-        }
+    /// The next instance whose time has come, with that time.
+    pub fn pop_due(&mut self, now: Millis) -> Option<(Millis, InstanceKey)> {
+        let first = self.near.first().copied().filter(|first| first.0 <= now)?;
         self.near.remove(&first);
-        Some(first.1)
+        Some(first)
     }
 
-    /// When something has to be done next.
-    pub fn next(&self) -> Option<Millis> {
+    /// When something has to be done next. `may_read`: a read is among it.
+    pub fn next(&self, may_read: bool) -> Option<Millis> {
         let read_at = self.read_to.0.saturating_sub(TIMER_HORIZON_MS / 2);
-        let next_read = self.reading.is_none().then_some(read_at);
+        let next_read = (may_read && self.reading.is_none()).then_some(read_at);
         self.near.first().map(|(at, _)| *at).into_iter().chain(next_read).min()
     }
 
@@ -67,9 +64,15 @@ impl Horizon {
         Some((self.read_to, until))
     }
 
-    /// A range has been read.
-    pub fn read(&mut self, until: Millis, due: &[(Millis, InstanceKey)], complete: bool) {
-        self.near.extend(due.iter().copied());
+    /// A range has been read. Instances for which `has_timer` is true have their timer already.
+    pub fn read(
+        &mut self,
+        until: Millis,
+        due: &[(Millis, InstanceKey)],
+        complete: bool,
+        has_timer: impl Fn(InstanceKey) -> bool,
+    ) {
+        self.near.extend(due.iter().copied().filter(|(_, key)| !has_timer(*key)));
         self.reading = None;
         self.read_to = match due.last() {
             Some(last) if !complete => *last,

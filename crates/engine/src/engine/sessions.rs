@@ -1,5 +1,6 @@
 //! What sessions say, and what follows when one is gone.
 
+use super::slot::Slot;
 use super::{Engine, Fault, LiveRun, Output};
 use crate::instance::{Input, Rejection, Report};
 use crate::{InstanceKey, Millis, RunId, SessionId};
@@ -21,7 +22,7 @@ impl Engine {
             self.slots.get(&key).is_some_and(|slot| slot.instance.run().is_some_and(|own| own.id == run))
         };
         if !owns(live.key) {
-            if matches!(report, Report::Forgotten) {
+            if matches!(report, Report::Forgotten | Report::Completed(_) | Report::Threw(_)) {
                 self.end_run(run);
                 self.lay_ghost(live.key, run, now);
             }
@@ -30,9 +31,10 @@ impl Engine {
         self.due(live.key, now);
         if let Some(slot) = self.slots.get_mut(&live.key) {
             slot.instance.touch(now);
+            slot.awake = false;
             slot.busy = matches!(report, Report::Busy);
             if slot.busy {
-                slot.instance.unmark_forgetting();
+                slot.instance.mark_staying();
             }
             if matches!(report, Report::Forgotten | Report::Completed(_) | Report::Threw(_)) {
                 slot.clear_suspicion();
@@ -44,7 +46,7 @@ impl Engine {
     }
 
     /// The run of an earlier incarnation is gone: the present one may start.
-    fn lay_ghost(&mut self, key: InstanceKey, run: RunId, now: Millis) {
+    pub(super) fn lay_ghost(&mut self, key: InstanceKey, run: RunId, now: Millis) {
         if let Some(slot) = self.slots.get_mut(&key)
             && slot.ghost == Some(run)
         {
@@ -61,31 +63,39 @@ impl Engine {
         let suspects = self.suspects(&lost, fault);
         for (run, live) in lost {
             let suspected = suspects.contains(&live.key);
-            self.lose(run, live, suspected && quarantine, now);
             if let Some(slot) = self.slots.get_mut(&live.key)
                 && suspected
             {
+                // Before the loss, which puts it in line: among the suspects.
                 slot.note_death(matches!(fault, Fault::Hung { .. }));
             }
+            self.lose(run, live, suspected && quarantine, now);
             self.follow_up(live.key, now);
         }
         self.scheduler.remove_session(session);
     }
 
     /// The runs that may have brought their worker down: those active since its last sign of life; if none, all that
-    /// did not only wait.
+    /// did not only wait; if it hung and none of them did more, all.
     fn suspects(&self, lost: &[(RunId, LiveRun)], fault: Fault) -> Vec<InstanceKey> {
         let (Fault::Crashed { alive_at } | Fault::Hung { alive_at }) = fault else { return Vec::new() };
-        let active: Vec<_> = lost
+        let own: Vec<(&LiveRun, &Slot)> = lost
             .iter()
             .filter_map(|(run, live)| {
                 let slot = self.slots.get(&live.key)?;
-                let own = slot.instance.run().filter(|own| own.id == *run)?;
-                (!slot.instance.only_waits()).then_some((live.key, own.touched_at))
+                slot.instance.run().is_some_and(|own| own.id == *run).then_some((live, slot))
             })
             .collect();
-        let recent: Vec<_> = active.iter().filter(|(_, at)| *at >= alive_at).map(|(key, _)| *key).collect();
-        if recent.is_empty() { active.into_iter().map(|(key, _)| key).collect() } else { recent }
+        let touched_at = |live: &LiveRun, slot: &Slot| slot.instance.run().map(|run| run.touched_at.max(live.told_at));
+        let keys = |chosen: &dyn Fn(&LiveRun, &Slot) -> bool| -> Vec<InstanceKey> {
+            own.iter().filter(|(live, slot)| chosen(live, slot)).map(|(live, _)| live.key).collect()
+        };
+        let recent = keys(&|live, slot| slot.is_active() && touched_at(live, slot) >= Some(alive_at));
+        if !recent.is_empty() {
+            return recent;
+        }
+        let active = keys(&|_, slot| slot.is_active());
+        if active.is_empty() && matches!(fault, Fault::Hung { .. }) { keys(&|_, _| true) } else { active }
     }
 
     fn lose(&mut self, run: RunId, live: LiveRun, charged: bool, now: Millis) {

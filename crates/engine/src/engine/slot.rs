@@ -1,6 +1,7 @@
 //! An instance in memory, with what only this process knows about it.
 
 use super::io::Fresh;
+use crate::instance::{Leaving, Tell};
 use crate::scheduler::{Line, Pool};
 use crate::{CommitId, DeploymentId, Instance, Millis, RunId, Summary};
 
@@ -11,8 +12,8 @@ const DEATHS_BEFORE_SUSPICION: u8 = 2;
 #[derive(Debug)]
 pub(super) struct Slot {
     pub instance: Instance,
-    /// The row as last written.
-    pub summary: Summary,
+    /// The row as last written; `None` where it was written before the instance was loaded.
+    pub summary: Option<Summary>,
     /// The timer that stands for it.
     pub timer: Option<Millis>,
     /// When its run, which only waits, has had its grace.
@@ -25,6 +26,12 @@ pub(super) struct Slot {
     pub queued: bool,
     /// Its run has a place.
     pub has_place: bool,
+    /// Its run has been told something that lets its code go on, and has said nothing since.
+    pub awake: bool,
+    /// What its run will be told once it has a place.
+    pub held: Vec<Tell>,
+    /// It stands in line for a place.
+    pub awaits_place: bool,
     /// A run of an earlier incarnation that must be gone first.
     pub ghost: Option<RunId>,
     /// May have killed a worker.
@@ -36,7 +43,7 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub fn new(instance: Instance, summary: Summary, commit: CommitId) -> Self {
+    pub fn new(instance: Instance, summary: Option<Summary>, commit: CommitId) -> Self {
         Self {
             instance,
             summary,
@@ -46,6 +53,9 @@ impl Slot {
             commit,
             queued: false,
             has_place: false,
+            awake: false,
+            held: Vec::new(),
+            awaits_place: false,
             ghost: None,
             suspect: false,
             deaths: 0,
@@ -55,7 +65,18 @@ impl Slot {
 
     /// Where it stands in line when it runs `deployment`.
     pub fn line(&self, deployment: DeploymentId) -> Line {
-        Line { workflow: self.instance.workflow, pool: Pool { deployment, quarantine: self.suspect } }
+        Line { workflow: self.instance.workflow, pool: Some(Pool { deployment, quarantine: self.suspect }) }
+    }
+
+    /// The code of its run may be executing.
+    pub fn is_active(&self) -> bool {
+        self.instance.run().is_some() && (self.awake || !self.instance.only_waits())
+    }
+
+    /// Its run must have a place before it goes on. One that is to go needs none any more.
+    pub fn wants_place(&self) -> bool {
+        let lasting = self.instance.run().is_some_and(|run| run.leaving != Leaving::Told) && !self.instance.is_final();
+        !self.has_place && lasting && (self.is_active() || !self.held.is_empty())
     }
 
     /// It should stand in line and does not.

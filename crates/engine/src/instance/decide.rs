@@ -3,260 +3,14 @@
 use std::sync::Arc;
 
 use super::open_call::{DoState, OpenCall};
-use super::{Instance, Phase};
+use super::{BeginKind, Decision, Input, Instance, Leaving, Phase, Rejection, Report, Settlement, Severity, Tell};
 use crate::limits::{
-    CALLS_MAX, DELAY_MS_MAX, EVENTS_BUFFERED_BYTES_MAX, EVENTS_BUFFERED_MAX, STEPS_MAX, VALUE_BYTES_MAX,
+    CALLS_MAX, DELAY_MS_MAX, EVENTS_BUFFERED_BYTES_MAX, EVENTS_BUFFERED_MAX, QUIESCE_MS, STEPS_MAX, VALUE_BYTES_MAX,
     WORKER_KILLS_MAX,
 };
 use crate::{
     CallId, DeploymentId, Entry, ErrorRecord, Millis, Outcome, Payload, StepConfig, StepKind, error_text, names,
 };
-
-/// What can happen to one instance.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Input {
-    /// Time has passed.
-    Due,
-    /// A run of `deployment` is about to start.
-    Attach(DeploymentId),
-    /// The live run's worker is gone. `charged`: this instance's own code is to blame.
-    Lost {
-        /// Counts towards [`WORKER_KILLS_MAX`].
-        charged: bool,
-    },
-    /// The live run said something.
-    Report(Report),
-    /// The live run only waits and has had its grace.
-    Suspend,
-    /// A user sends an event.
-    SendEvent {
-        /// Event type.
-        event_type: String,
-        /// Payload.
-        payload: Payload,
-    },
-    /// A user pauses.
-    Pause,
-    /// A user resumes.
-    Resume,
-    /// A user terminates.
-    Terminate,
-}
-
-/// What a live run says.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Report {
-    /// A call begins.
-    Begin {
-        /// Its number.
-        call: CallId,
-        /// The call whose callback made it.
-        parent: Option<CallId>,
-        /// Step name.
-        name: String,
-        /// Use of this kind and name.
-        count: u32,
-        /// What it is.
-        kind: BeginKind,
-        /// Its first attempt runs already.
-        started: bool,
-    },
-    /// A `do` began and succeeded in one turn.
-    Did {
-        /// Its number.
-        call: CallId,
-        /// The call whose callback made it.
-        parent: Option<CallId>,
-        /// Step name.
-        name: String,
-        /// Use of this name.
-        count: u32,
-        /// Configuration where it is not the default.
-        config: Option<Box<StepConfig>>,
-        /// Result.
-        value: Payload,
-    },
-    /// A granted attempt was started.
-    Started {
-        /// The call.
-        call: CallId,
-        /// Attempt.
-        attempt: u32,
-    },
-    /// An attempt succeeded.
-    Succeeded {
-        /// The call.
-        call: CallId,
-        /// Attempt.
-        attempt: u32,
-        /// Result.
-        value: Payload,
-    },
-    /// An attempt failed.
-    Failed {
-        /// The call.
-        call: CallId,
-        /// Attempt.
-        attempt: u32,
-        /// With what.
-        error: ErrorRecord,
-        /// What follows from it.
-        severity: Severity,
-        /// What the user's delay function gave.
-        delay_ms: Option<u64>,
-    },
-    /// `run()` returned.
-    Completed(Payload),
-    /// `run()` threw.
-    Threw(ErrorRecord),
-    /// After [`Tell::Stop`]: no attempt is in flight.
-    Quiesced,
-    /// After [`Tell::Forget`]: the run is gone.
-    Forgotten,
-    /// After a gentle [`Tell::Forget`]: the run has timers of its own and stays.
-    Busy,
-    /// The code no longer makes a recorded call.
-    Diverged(String),
-}
-
-/// A call that begins, as the run describes it: durations, not due times.
-#[derive(Debug, Clone, PartialEq)]
-pub enum BeginKind {
-    /// `step.do`.
-    Do(StepConfig),
-    /// `step.sleep`.
-    Sleep {
-        /// Duration.
-        ms: u64,
-    },
-    /// `step.sleepUntil`.
-    SleepUntil {
-        /// Due time.
-        at: Millis,
-    },
-    /// `step.waitForEvent`.
-    Wait {
-        /// Event type.
-        event_type: String,
-        /// Until it rejects.
-        timeout_ms: u64,
-    },
-}
-
-/// What a failure means for the step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Severity {
-    /// Retried as configured.
-    Ordinary,
-    /// Not retried.
-    NonRetryable,
-    /// Ends the instance.
-    Fatal,
-}
-
-/// Words for the live run, to be said once the entries are durable.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Tell {
-    /// The result that the run holds for this call is durable.
-    Held(CallId),
-    /// A call settles.
-    Settle(CallId, Settlement),
-    /// An attempt may start.
-    Attempt(CallId, u32),
-    /// Start no attempts.
-    Stop,
-    /// Attempts may start again.
-    Go,
-    /// Forget the run; without `force` it may refuse.
-    Forget {
-        /// Whatever it is doing.
-        force: bool,
-    },
-}
-
-/// How a call settles that the run holds no result for.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Settlement {
-    /// A sleep ended.
-    Slept,
-    /// An event.
-    Event {
-        /// Its entry.
-        seq: u64,
-        /// When it was received.
-        at: Millis,
-        /// Event type.
-        event_type: Arc<str>,
-        /// Payload, where it is at hand.
-        payload: Option<Payload>,
-    },
-    /// It rejects.
-    Error(ErrorRecord),
-}
-
-/// What follows from an input.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Decision {
-    /// To record, in order.
-    pub entries: Vec<Entry>,
-    /// To say afterwards, in order.
-    pub tells: Vec<Tell>,
-    /// Calls whose retry delay has passed: not recorded, because the clock says it again after a crash.
-    pub ready: Vec<CallId>,
-    /// The live run is over.
-    pub detach: bool,
-}
-
-impl Decision {
-    /// Empties it for the next use.
-    pub fn clear(&mut self) {
-        self.entries.clear();
-        self.tells.clear();
-        self.ready.clear();
-        self.detach = false;
-    }
-
-    fn settle(&mut self, call: CallId, outcome: Outcome, settlement: Settlement) {
-        self.entries.push(Entry::Settled { call, outcome });
-        self.tells.push(Tell::Settle(call, settlement));
-    }
-}
-
-/// Why an input is refused. Nothing is recorded then.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Rejection {
-    /// No such instance.
-    #[error("(instance.not_found) Instance does not exist")]
-    NotFound,
-    /// The id is taken.
-    #[error("(instance.already_exists) Instance already exists")]
-    AlreadyExists,
-    /// The instance has ended and takes no events.
-    #[error("(instance.in_finite_state) Instance reached a finite state, cannot send events to it")]
-    InFiniteState,
-    /// The instance has ended and cannot be terminated.
-    #[error("(instance.cannot_terminate) Cannot terminate instance since its on a finite state")]
-    CannotTerminate,
-    /// Too many events wait for delivery.
-    #[error(
-        "(instance.too_many_events) {EVENTS_BUFFERED_MAX} events or {EVENTS_BUFFERED_BYTES_MAX} bytes wait for delivery to this instance; wait until it takes some"
-    )]
-    TooManyEvents,
-    /// Longer than [`VALUE_BYTES_MAX`].
-    #[error("the value has {bytes} bytes; the maximum is {VALUE_BYTES_MAX} (1 MiB)")]
-    ValueTooLarge {
-        /// Its size.
-        bytes: u64,
-    },
-    /// The type of an event is not valid.
-    #[error(
-        "(instance.invalid_event_type) Event type is invalid: letters, digits, '_' and '-', at most 100, not starting with '-'"
-    )]
-    InvalidEventType,
-    /// A worker says what it may not say: its session must end.
-    #[error("the worker broke the protocol: {0}")]
-    Protocol(&'static str),
-}
 
 impl Instance {
     /// What follows from `input` at `now`; fills `decision`, which must be empty.
@@ -268,9 +22,11 @@ impl Instance {
             Input::Due => self.decide_due(now, decision),
             Input::Attach(deployment) => self.decide_attach(deployment, decision),
             Input::Lost { charged } => self.decide_lost(charged, decision),
+            Input::Placed if matches!(self.phase, Phase::Running { .. }) => self.grant_ready(decision),
+            Input::Placed => {}
             Input::Report(report) => return self.decide_report(report, now, decision),
             Input::Suspend => {
-                if self.run.is_some_and(|run| !run.forgetting) && self.only_waits() {
+                if self.run.is_some_and(|run| run.leaving == Leaving::No) && self.only_waits() {
                     decision.tells.push(Tell::Forget { force: false });
                 }
             }
@@ -289,6 +45,9 @@ impl Instance {
             return;
         }
         let pausing = matches!(self.phase, Phase::Pausing { .. });
+        if pausing && self.run.is_none() {
+            return decision.entries.push(Entry::Paused);
+        }
         let mut due: Vec<_> = self
             .open
             .iter()
@@ -299,6 +58,18 @@ impl Instance {
         for (_, id, call) in due {
             self.decide_due_call(id, call, now, decision);
         }
+        if let Phase::Pausing { since } = self.phase
+            && since + QUIESCE_MS <= now
+            && !self.has_attempt_within(now)
+        {
+            // A callback that has outlived its attempt may never end: such a run does not quiesce.
+            decision.entries.push(Entry::Paused);
+            decision.tells.push(Tell::Forget { force: true });
+        }
+    }
+
+    fn has_attempt_within(&self, now: Millis) -> bool {
+        self.open.values().any(|call| call.attempt_deadline().is_some_and(|at| at > now))
     }
 
     fn decide_due_call(&self, id: CallId, call: &OpenCall, now: Millis, decision: &mut Decision) {
@@ -310,7 +81,9 @@ impl Instance {
             }
             OpenCall::Do { attempt, state: DoState::Delayed { .. }, .. } => {
                 decision.ready.push(id);
-                decision.tells.push(Tell::Attempt(id, *attempt));
+                if self.has_place() {
+                    decision.tells.push(Tell::Attempt(id, *attempt));
+                }
             }
             OpenCall::Do { config, attempt, state: DoState::InFlight { .. } } => {
                 let error = error_text::timed_out(config.timeout_ms);
@@ -377,19 +150,26 @@ impl Instance {
 
     fn decide_report(&self, report: Report, now: Millis, decision: &mut Decision) -> Result<(), Rejection> {
         match report {
-            Report::Forgotten => decision.detach = true,
+            Report::Forgotten => self.decide_forgotten(decision),
+            Report::Completed(_) | Report::Threw(_) if self.is_final() => decision.detach = true,
             _ if self.is_final() => {}
             Report::Begin { call, parent, name, count, kind, started } => {
                 self.check_new_call(call, &name, matches!(kind, BeginKind::Do(_)))?;
+                if started && matches!(&kind, BeginKind::Do(config) if config.is_at_most_once()) {
+                    return Err(Rejection::Protocol("an attempt without retries that was not granted"));
+                }
                 self.decide_begin(call, parent, name, count, kind, started, now, decision);
             }
             Report::Did { call, parent, name, count, config, value } => {
                 self.check_new_call(call, &name, true)?;
+                if config.as_ref().is_some_and(|config| config.is_at_most_once()) {
+                    return Err(Rejection::Protocol("an attempt without retries that was not granted"));
+                }
                 check_size(&value).map_err(|_| Rejection::Protocol("a result above 1 MiB"))?;
                 decision.entries.push(Entry::Did { call, parent, name, count, config, value });
                 decision.tells.push(Tell::Held(call));
             }
-            Report::Started { call, attempt } => self.decide_started(call, attempt, decision),
+            Report::Started { call, attempt } => return self.decide_started(call, attempt, decision),
             Report::Succeeded { call, attempt, value } => {
                 check_size(&value).map_err(|_| Rejection::Protocol("a result above 1 MiB"))?;
                 if self.in_flight(call, attempt).is_some() {
@@ -452,7 +232,7 @@ impl Instance {
         let mut after = None;
         let kind = match kind {
             BeginKind::Do(config) => {
-                if !started && matches!(self.phase, Phase::Running { .. }) {
+                if !started && matches!(self.phase, Phase::Running { .. }) && self.has_place() {
                     after = Some(config.is_at_most_once());
                 }
                 StepKind::Do(config)
@@ -480,13 +260,26 @@ impl Instance {
         }
     }
 
-    fn decide_started(&self, call: CallId, attempt: u32, decision: &mut Decision) {
-        if let Some(OpenCall::Do { attempt: next, state, .. }) = self.open.get(&call)
-            && *next == attempt
-            && !matches!(state, DoState::InFlight { .. })
-        {
-            decision.entries.push(Entry::AttemptStarted { call, attempt });
+    fn decide_started(&self, call: CallId, number: u32, decision: &mut Decision) -> Result<(), Rejection> {
+        let Some(OpenCall::Do { attempt, state, .. }) = self.open.get(&call) else { return Ok(()) };
+        match state {
+            _ if *attempt != number => {}
+            DoState::InFlight { .. } => {}
+            DoState::Granted => decision.entries.push(Entry::AttemptStarted { call, attempt: number }),
+            DoState::Ready | DoState::Delayed { .. } | DoState::Interrupted => {
+                return Err(Rejection::Protocol("an attempt that was not granted"));
+            }
         }
+        Ok(())
+    }
+
+    fn decide_forgotten(&self, decision: &mut Decision) {
+        decision.detach = true;
+        if matches!(self.phase, Phase::Pausing { .. }) {
+            decision.entries.push(Entry::Paused);
+        }
+        let unaware = self.run.is_none_or(|run| run.leaving != Leaving::Asked { news: false });
+        decision.park = !unaware && self.only_waits();
     }
 
     /// The configuration of a call whose attempt `number` is in flight; a report about any other comes too late.
@@ -583,16 +376,27 @@ impl Instance {
             Phase::Pausing { .. } => {
                 decision.entries.push(Entry::Resumed);
                 decision.tells.push(Tell::Go);
-                for (id, call) in &self.open {
-                    if let OpenCall::Do { config, attempt, state: DoState::Ready } = call {
-                        if config.is_at_most_once() {
-                            decision.entries.push(Entry::AttemptStarted { call: *id, attempt: *attempt });
-                        }
-                        decision.tells.push(Tell::Attempt(*id, *attempt));
-                    }
+                if self.has_place() {
+                    self.grant_ready(decision);
                 }
             }
             _ => {}
+        }
+    }
+
+    fn has_place(&self) -> bool {
+        self.run.is_some_and(|run| run.has_place)
+    }
+
+    /// Attempts that had to wait for a place or for the end of a pause may start.
+    fn grant_ready(&self, decision: &mut Decision) {
+        for (id, call) in &self.open {
+            if let OpenCall::Do { config, attempt, state: DoState::Ready } = call {
+                if config.is_at_most_once() {
+                    decision.entries.push(Entry::AttemptStarted { call: *id, attempt: *attempt });
+                }
+                decision.tells.push(Tell::Attempt(*id, *attempt));
+            }
         }
     }
 

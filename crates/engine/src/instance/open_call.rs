@@ -85,10 +85,12 @@ impl OpenCall {
         self.wait_until().or(self.attempt_deadline())
     }
 
-    /// The attempt that a run may start when it makes this call.
+    /// The attempt that a new run may start when it makes this call. One in flight was recorded for this run a moment
+    /// ago, because it must not happen twice.
     pub fn grant(&self) -> Option<u32> {
         match self {
-            Self::Do { attempt, state: DoState::Ready | DoState::Granted | DoState::Interrupted, .. } => Some(*attempt),
+            Self::Do { state: DoState::Delayed { .. }, .. } => None,
+            Self::Do { attempt, .. } => Some(*attempt),
             _ => None,
         }
     }

@@ -44,6 +44,7 @@ pub async fn dev(options: DevOptions) -> anyhow::Result<ExitCode> {
         host_socket: host_socket.clone(),
         outbound: Outbound::Any,
         defaults: StepConfig::DEFAULT,
+        replicas: 1,
     };
     let core = Core::start(CoreConfig { data_dir: state.clone(), workers, follows_newest: !options.pin }).await?;
     let d1 = D1::open(state.join("d1"));

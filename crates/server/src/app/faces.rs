@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
@@ -14,6 +15,9 @@ use crate::d1::D1;
 use crate::hosting::{self, Hosting};
 use crate::ingress::{self, Ingress, Proxy};
 use crate::rest::{self, Api};
+
+/// How often idle databases are looked for.
+const D1_SWEEP_EVERY: Duration = Duration::from_secs(30);
 
 /// Listeners that are bound, before there is anything to serve: a port in use is known before anything is started.
 pub struct Listeners {
@@ -59,6 +63,7 @@ impl Listeners {
     /// # Errors
     /// Where the host socket cannot be made.
     pub fn serve(self, core: &Core, settings: FaceSettings) -> anyhow::Result<()> {
+        tokio::spawn(close_idle(settings.d1.clone()));
         let proxy = Arc::new(Proxy::new(Arc::new(core.workers.clone())));
         let hosting = Hosting { platform: core.platform.clone(), proxy: Arc::clone(&proxy), d1: settings.d1 };
         let host_socket = host_listener(&settings.host_socket)?;
@@ -73,6 +78,14 @@ impl Listeners {
         let deployer = Arc::new(core.deployer.clone());
         spawn(self.api, rest::router(Api::new(core.platform.clone(), settings.auth, deployer, settings.is_dev)));
         Ok(())
+    }
+}
+
+/// Closes databases that nobody uses, for ever.
+async fn close_idle(d1: D1) {
+    loop {
+        tokio::time::sleep(D1_SWEEP_EVERY).await;
+        d1.close_idle().await;
     }
 }
 

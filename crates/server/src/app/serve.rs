@@ -32,6 +32,7 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<ExitCode> {
         host_socket: host_socket.clone(),
         outbound: Outbound::PublicOnly { allow: Vec::new() },
         defaults: StepConfig::DEFAULT,
+        replicas: options.replicas,
     };
     let core = Core::start(CoreConfig { data_dir: options.data.clone(), workers, follows_newest: false }).await?;
     let (auth, new_token) = Auth::open(&options.data, &core.platform.store).await?;

@@ -3,13 +3,14 @@
 
 use std::net::IpAddr;
 
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Uri, header};
 
 use crate::api_error::ApiError;
 
 /// Refuses requests that did not come from a program on this machine.
 pub(super) fn check(uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
-    let host = text(headers, header::HOST).or_else(|| uri.authority().map(|authority| authority.as_str()));
+    let host = text(headers, header::HOST).or_else(|| uri.authority().map(Authority::as_str));
     let host = host.unwrap_or_default();
     if !is_loopback(host_name(host)) {
         return Err(refused(format!(

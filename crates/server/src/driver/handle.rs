@@ -24,9 +24,10 @@ pub(super) enum Request {
         command: Command,
         reply: oneshot::Sender<Result<Answer, Rejection>>,
     },
-    /// Says when an instance has ended; at once where it is not in memory, so look again at the store afterwards.
+    /// Says that it watches, and then when an instance ends or is removed.
     Watch {
         key: InstanceKey,
+        watched: oneshot::Sender<()>,
         reply: oneshot::Sender<Status>,
     },
     Workflow(WorkflowId, WorkflowSettings),
@@ -62,11 +63,16 @@ impl DriverHandle {
         self.ask(|reply| Request::Command { key, command, reply }).await
     }
 
-    /// Returns when the instance ends or is removed. Cancel-safe.
-    pub async fn ended(&self, key: InstanceKey) {
+    /// Watches an instance. Whoever ends after this returned ends what it returns: look at the store in between, as an
+    /// instance that has ended before is not told of. Cancel-safe.
+    pub async fn watch(&self, key: InstanceKey) -> impl Future<Output = ()> + Send + use<> {
+        let (watched, is_watched) = oneshot::channel();
         let (reply, answer) = oneshot::channel();
-        if self.requests.send(Request::Watch { key, reply }).await.is_ok() {
+        if self.requests.send(Request::Watch { key, watched, reply }).await.is_ok() {
             // Without an answer the server stops: that ends the wait as well.
+            let _ = is_watched.await;
+        }
+        async {
             let _ = answer.await;
         }
     }

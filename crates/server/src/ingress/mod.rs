@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
+use axum::http::uri::Authority;
 use axum::http::{StatusCode, header};
 use axum::response::Response;
 use stepwell_store::Store;
@@ -41,7 +42,7 @@ pub fn router(ingress: Ingress) -> Router {
 
 async fn route(State(ingress): State<Ingress>, request: Request) -> Response {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = host.or_else(|| request.uri().authority().map(|authority| authority.as_str())).unwrap_or_default();
+    let host = host.or_else(|| request.uri().authority().map(Authority::as_str)).unwrap_or_default();
     let host = host.to_owned();
     match ingress.script_of(&host).await {
         Ok(Some(script)) => {

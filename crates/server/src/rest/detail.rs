@@ -85,7 +85,8 @@ impl From<ErrorRecord> for ErrorView {
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum Step {
     /// `step.do`.
-    Step(Do),
+    #[serde(rename = "step")]
+    Do(Do),
     /// `step.sleep` and `step.sleepUntil`.
     Sleep(Wait),
     /// `step.waitForEvent`.
@@ -98,7 +99,7 @@ impl Step {
     /// `<name>-<count>`; none for a termination.
     pub fn name(&self) -> Option<&str> {
         match self {
-            Self::Step(step) => Some(&step.name),
+            Self::Do(step) => Some(&step.name),
             Self::Sleep(wait) | Self::WaitForEvent(wait) => Some(&wait.name),
             Self::Termination { .. } => None,
         }

@@ -22,7 +22,7 @@ use super::{Api, body, public_ids};
 use crate::api_error::ApiError;
 use crate::platform::Platform;
 
-type AccountWorkflowInstance = Path<(String, String, String)>;
+pub(super) type AccountWorkflowInstance = Path<(String, String, String)>;
 
 #[derive(Deserialize)]
 pub struct ShowParams {
@@ -75,8 +75,7 @@ async fn wait(platform: &Platform, workflow: &WorkflowRow, id: &str, wait_ms: Op
         return Err(ApiError::bad_request(format!("wait_ms: {wait_ms} is more than {WAIT_MS_MAX}; ask again instead")));
     }
     let row = platform.instance(workflow, id).await?;
-    platform.wait_ended(&row, Duration::from_millis(wait_ms)).await;
-    Ok(())
+    platform.wait_ended(&row, Duration::from_millis(wait_ms)).await
 }
 
 /// Reads an instance and its history as of one moment: as many entries as its row says.
@@ -168,12 +167,12 @@ pub async fn step(
 
 fn step_view(step: &Step, attempt: Option<usize>) -> Option<Value> {
     match (step, attempt) {
-        (Step::Step(step), None) => {
+        (Step::Do(step), None) => {
             let error = step.attempts.last().and_then(|attempt| attempt.error.as_ref());
             let error = error.filter(|_| step.success == Some(false));
             Some(json!({ "status": ended_word(step.success), "output": step.output, "error": error }))
         }
-        (Step::Step(step), Some(number)) => {
+        (Step::Do(step), Some(number)) => {
             let attempt = step.attempts.get(number.checked_sub(1)?)?;
             let output = step.output.as_ref().filter(|_| attempt.success == Some(true));
             Some(json!({ "status": ended_word(attempt.success), "output": output, "error": attempt.error }))

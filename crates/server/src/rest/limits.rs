@@ -34,3 +34,8 @@ pub const READ_TRIES_MAX: usize = 3;
 pub const SWEEP_INSTANCES: usize = 500;
 /// Sweeps over a workflow to be deleted while others still create instances of it.
 pub const SWEEPS_MAX: usize = 100;
+
+/// Lines of console output in one answer.
+pub const LOG_LINES_MAX: usize = 1_000;
+/// Lines where a request names no number.
+pub const LOG_LINES_DEFAULT: usize = 200;

@@ -9,6 +9,7 @@ mod envelope;
 mod instance;
 mod instances;
 pub mod limits;
+mod logs;
 mod observe;
 mod public_ids;
 mod scripts;
@@ -16,6 +17,7 @@ mod sweep;
 pub mod timeline;
 mod times;
 pub mod upload;
+mod upload_script;
 mod user;
 mod workflow_options;
 mod workflows;
@@ -36,6 +38,7 @@ pub(crate) use body::read as read_body;
 use envelope::{Failure, Reply};
 use sweep::Sweeps;
 pub use upload::{Deploy, ModuleKind, ScriptUpload, UploadBinding, UploadedModule};
+pub use upload_script::DeployableScript;
 pub use workflow_options::WorkflowOptions;
 
 /// What this face works with. Cheap to clone.
@@ -85,6 +88,7 @@ fn account_routes() -> Router<Api> {
         .route("/workflows/{workflow}/instances/terminate", put(instances::terminate_all))
         .route("/workflows/{workflow}/instances/{instance}", get(instance::show))
         .route("/workflows/{workflow}/instances/{instance}/step", get(instance::step))
+        .route("/workflows/{workflow}/instances/{instance}/logs", get(logs::show))
         .route("/workflows/{workflow}/instances/{instance}/status", patch(instance::change_status))
         .route("/workflows/{workflow}/instances/{instance}/events/{event}", post(instance::send_event))
         .route("/workers/scripts", get(scripts::list))

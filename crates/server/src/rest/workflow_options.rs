@@ -1,4 +1,5 @@
-//! Settings of a workflow as `PUT /workflows/{name}` brings them and the store keeps them: one JSON text for both.
+//! Settings of a workflow: as `PUT /workflows/{name}` brings them, and as the store keeps them, where their first members
+//! are those of [`ScriptWorkflow`](crate::script::ScriptWorkflow).
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,6 +28,18 @@ pub struct WorkflowOptions {
     pub default_retention: Option<Value>,
 }
 
+/// The text in the store.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Kept {
+    name: String,
+    class_name: String,
+    steps_max: Option<u32>,
+    concurrency_max: Option<u32>,
+    schedules: Option<Vec<Schedule>>,
+    default_retention: Option<Value>,
+}
+
 /// Bounds of an instance.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
@@ -49,16 +62,30 @@ pub struct Schedule {
 
 impl WorkflowOptions {
     /// Options as the store keeps them. What another version wrote and this one cannot read counts as not set.
-    pub fn from_json(text: &str) -> Self {
-        serde_json::from_str(text).unwrap_or_else(|error| {
+    pub fn from_settings(text: &str) -> Self {
+        let kept: Kept = serde_json::from_str(text).unwrap_or_else(|error| {
             tracing::warn!(%error, "settings of a workflow cannot be read");
-            Self::default()
-        })
+            Kept::default()
+        });
+        Self {
+            limits: kept.steps_max.map(|steps| Limits { steps: Some(steps) }),
+            concurrency: kept.concurrency_max.map(|limit| Concurrency { limit: Some(limit) }),
+            schedules: kept.schedules,
+            default_retention: kept.default_retention,
+        }
     }
 
-    /// Options for the store.
-    pub fn to_json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_else(|_| "{}".to_owned())
+    /// Options for the store, with the workflow they belong to.
+    pub fn to_settings(&self, name: &str, class_name: &str) -> String {
+        let kept = Kept {
+            name: name.to_owned(),
+            class_name: class_name.to_owned(),
+            steps_max: self.limits.as_ref().and_then(|limits| limits.steps),
+            concurrency_max: self.concurrency.as_ref().and_then(|concurrency| concurrency.limit),
+            schedules: self.schedules.clone(),
+            default_retention: self.default_retention.clone(),
+        };
+        serde_json::to_string(&kept).unwrap_or_else(|_| "{}".to_owned())
     }
 
     /// What the engine must know of the workflow.
@@ -104,9 +131,17 @@ mod tests {
     #[test]
     fn options_come_back_from_the_store_as_they_were() {
         let text = r#"{"limits":{"steps":7},"concurrency":{"limit":2},"schedules":[{"cron":"* * * * *"}],"default_retention":{"success_retention":"3 days"}}"#;
-        assert_eq!(options(text).to_json(), text);
-        assert_eq!(WorkflowOptions::from_json(text), options(text));
-        assert_eq!(WorkflowOptions::from_json("?"), WorkflowOptions::default());
+        let kept = options(text).to_settings("w", "C");
+        assert_eq!(WorkflowOptions::from_settings(&kept), options(text));
+        assert_eq!(WorkflowOptions::from_settings("?"), WorkflowOptions::default());
+    }
+
+    #[test]
+    fn what_the_store_keeps_is_a_workflow_of_its_script() {
+        let kept = options(r#"{"limits":{"steps":7},"concurrency":{"limit":2}}"#).to_settings("w", "C");
+        let read: crate::script::ScriptWorkflow = serde_json::from_str(&kept).expect("settings");
+        assert_eq!((read.name.as_str(), read.class_name.as_str()), ("w", "C"));
+        assert_eq!((read.steps_max, read.concurrency_max), (Some(7), Some(2)));
     }
 
     #[test]

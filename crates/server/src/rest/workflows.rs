@@ -80,7 +80,8 @@ pub async fn put(State(api): State<Api>, Path((_, name)): AccountAndWorkflow, re
     let store = &api.platform.store;
     let deployment = store.current_deployment(&script_name).await?;
     let deployment = deployment.ok_or_else(|| ApiError::no_script(&script_name))?;
-    let new = NewWorkflow { name, script: script_name, class_name, settings: options.to_json(), at: now() };
+    let settings = options.to_settings(&name, &class_name);
+    let new = NewWorkflow { name, script: script_name, class_name, settings, at: now() };
     let row = store.put_workflow(new).await?;
     api.platform.driver.set_workflow(row.id, options.engine(deployment.id, api.follows_newest)).await;
     Ok(success(json!({
@@ -126,7 +127,7 @@ pub async fn version(State(api): State<Api>, Path((_, name, id)): Path<(String, 
 }
 
 fn version_view(workflow: &WorkflowRow, row: &DeploymentRow) -> Value {
-    let options = WorkflowOptions::from_json(&workflow.settings);
+    let options = WorkflowOptions::from_settings(&workflow.settings);
     json!({
         "id": public_ids::version(row.id),
         "class_name": workflow.class_name,
@@ -148,7 +149,7 @@ async fn view(api: &Api, row: WorkflowRow) -> Result<WorkflowView, ApiError> {
     let newest = api.platform.store.list_instances(stepwell_store::ListQuery::newest(row.id, 1)).await?;
     Ok(WorkflowView {
         id: public_ids::workflow(row.id),
-        options: WorkflowOptions::from_json(&row.settings),
+        options: WorkflowOptions::from_settings(&row.settings),
         name: row.name,
         class_name: row.class_name,
         script_name: row.script,

@@ -4,17 +4,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::value::RawValue;
 use stepwell_engine::engine::Fault;
-use stepwell_engine::scheduler::Pool;
 use stepwell_engine::{RunId, SessionId};
 use stepwell_runtime::Exit;
 use stepwell_runtime::protocol::{PROTOCOL, ToShim};
 use stepwell_runtime::session::{SessionReceiver, SessionSender};
 use stepwell_runtime::translate::{Frame, Message, read_frame};
 
-use super::Shared;
 use super::worker::Worker;
+use super::{Place, Shared};
 use crate::driver::{SessionCatalog, SessionEvent, SessionLoad, StartInfo, now_ms};
+use crate::script::ScriptWorkflow;
 
 /// How long a worker may take to say hello.
 const HELLO: Duration = Duration::from_secs(10);
@@ -29,7 +30,12 @@ const RUNS_MAX: usize = 200_000;
 const SIGKILL: i32 = 9;
 
 /// Opens a session and leaves it to a task of its own.
-pub(super) async fn open(shared: &Arc<Shared>, worker: &Arc<Worker>, id: SessionId, pool: Pool) -> Result<(), String> {
+pub(super) async fn open(
+    shared: &Arc<Shared>,
+    worker: &Arc<Worker>,
+    id: SessionId,
+    place: Place,
+) -> Result<(), String> {
     let (sender, mut receiver) = worker.connect_session().await.map_err(|error| error.to_string())?;
     let hello = tokio::time::timeout(HELLO, receiver.recv()).await.ok().flatten();
     let hello = hello.ok_or_else(|| format!("the worker of {:?} does not say hello", worker.script()))?;
@@ -40,29 +46,26 @@ pub(super) async fn open(shared: &Arc<Shared>, worker: &Arc<Worker>, id: Session
     let (sender, load) = (Arc::new(sender), Arc::new(SessionLoad::default()));
     worker.add_session(id, Arc::clone(&sender), Arc::clone(&load));
     let catalog = Arc::new(catalog(shared, worker).await?);
-    let up = SessionEvent::Up(id, pool, Arc::clone(&sender), catalog, Arc::clone(&load));
+    let up = SessionEvent::Up(id, place.pool, Arc::clone(&sender), catalog, Arc::clone(&load));
     shared.events.send(up).await.map_err(|_| "the server stops".to_owned())?;
-    let session = Session { shared: Arc::clone(shared), worker: Arc::clone(worker), id, sender, load };
+    let session = Session { shared: Arc::clone(shared), worker: Arc::clone(worker), id, place, sender, load };
     tokio::spawn(session.run(receiver));
     Ok(())
 }
 
-/// The workflows that the worker's code implements.
+/// The workflows that the worker's code implements. The class is the code's own; the limits are those of today.
 async fn catalog(shared: &Shared, worker: &Worker) -> Result<SessionCatalog, String> {
     let settings = worker.settings();
+    let rows = shared.store.workflows().await.map_err(|error| error.to_string())?;
     let mut workflows = HashMap::new();
-    for workflow in &settings.workflows {
-        let row = shared.store.workflow(&workflow.name).await.map_err(|error| error.to_string())?;
-        let Some(row) = row else { continue };
-        let info = StartInfo {
-            workflow: workflow.name.clone(),
-            class: workflow.class_name.clone(),
-            settings: serde_json::value::RawValue::from_string(
-                settings.start_settings(workflow, &shared.config.defaults),
-            )
-            .map_err(|error| error.to_string())?,
-        };
-        workflows.insert(row.id, info);
+    for row in rows.into_iter().filter(|row| row.script == settings.script) {
+        let own = settings.workflows.iter().find(|workflow| workflow.name == row.name);
+        let class = own.map_or(row.class_name, |workflow| workflow.class_name.clone());
+        let limits: Option<ScriptWorkflow> = serde_json::from_str(&row.settings).ok();
+        let steps_max = limits.and_then(|limits| limits.steps_max);
+        let start = settings.start_settings(steps_max, &shared.config.defaults);
+        let settings = RawValue::from_string(start).map_err(|error| error.to_string())?;
+        workflows.insert(row.id, StartInfo { workflow: row.name, class, settings });
     }
     Ok(SessionCatalog { workflows })
 }
@@ -71,6 +74,7 @@ struct Session {
     shared: Arc<Shared>,
     worker: Arc<Worker>,
     id: SessionId,
+    place: Place,
     sender: Arc<SessionSender>,
     load: Arc<SessionLoad>,
 }
@@ -90,6 +94,10 @@ impl Session {
             End::Hung => Fault::Hung { alive_at },
             End::Closed => self.explain(alive_at).await,
         };
+        if self.shared.config.replicas > 1 && !self.place.pool.quarantine && fault != Fault::None {
+            // The driver wants a session only where it has none left.
+            self.shared.want_session(self.place);
+        }
         // A driver that is gone needs no explanation.
         let _ = self.shared.events.send(SessionEvent::Down(self.id, fault)).await;
     }

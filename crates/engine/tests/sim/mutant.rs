@@ -1,0 +1,20 @@
+//! Bugs planted into the layer around the engine, one of each kind, to see that the simulator catches them.
+
+/// A planted bug.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mutant {
+    /// Some due instances are not reported by the store.
+    LostWakeUp,
+    /// The engine hears that a batch is durable when it is only on its way.
+    AckBeforeCommit,
+    /// A run counts as gone as soon as it is told to go.
+    DoubleRun,
+    /// Timers are looked at with a clock that is ahead.
+    EarlyTimer,
+    /// Some events are acknowledged and not recorded.
+    LostEvent,
+    /// Attempts after the first are never started.
+    ForgottenRetry,
+    /// The end of sessions that were closed in order is not reported.
+    PlaceLeak,
+}

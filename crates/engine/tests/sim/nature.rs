@@ -1,0 +1,230 @@
+//! How messages travel, workers live and die, and what goes wrong by itself.
+
+use stepwell_engine::engine::Fault;
+use stepwell_engine::instance::Report;
+use stepwell_engine::scheduler::Pool;
+use stepwell_engine::{Input, RunId, SessionId};
+
+use super::run::{Poison, Run};
+use super::worker::{Health, Word};
+use super::world::{Event, FAULTS_MS, World};
+
+/// Silence after which the host kills a worker.
+const SILENCE_MS: i64 = 4_000;
+/// How long a draining session may keep its runs.
+const DRAIN_MS: i64 = 15_000;
+
+impl World {
+    pub fn send(&mut self, id: SessionId, word: Word) {
+        let ms = self.latency();
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.inbox.push_back(word);
+        session.inbox_until = session.inbox_until.max(self.now + ms);
+        let at = session.inbox_until;
+        self.at(at, Event::ToWorker(id));
+    }
+
+    fn latency(&mut self) -> i64 {
+        if self.now < FAULTS_MS && self.rng.chance(3) { self.rng.between(50, 1_500) } else { self.rng.between(0, 3) }
+    }
+
+    pub fn to_worker(&mut self, id: SessionId) {
+        let now = self.now;
+        let Some(session) = self.sessions.get_mut(&id).filter(|session| session.health == Health::Well) else { return };
+        let Some(word) = session.inbox.pop_front() else { return };
+        let run = match word {
+            Word::Start(beginning) => {
+                let (run, key) = (beginning.run, beginning.key);
+                session.runs.insert(run, Run::new(*beginning, now));
+                self.check_alone(key, run);
+                run
+            }
+            Word::Tell(run, tell) => {
+                let Some(live) = session.runs.get_mut(&run) else {
+                    if matches!(tell, stepwell_engine::instance::Tell::Forget { .. }) {
+                        self.say(id, run, Report::Forgotten);
+                    }
+                    return;
+                };
+                if live.hear(tell) {
+                    session.runs.remove(&run);
+                    return self.say(id, run, Report::Forgotten);
+                }
+                run
+            }
+        };
+        self.run_turn(id, run);
+    }
+
+    /// No other run of the incarnation, or of the one before it, is live.
+    fn check_alone(&mut self, key: stepwell_engine::InstanceKey, run: RunId) {
+        let wells = self.sessions.values().filter(|session| session.health != Health::Dead);
+        let others: Vec<RunId> = wells
+            .flat_map(|session| &session.runs)
+            .filter(|(id, live)| **id != run && live.key == key)
+            .map(|(id, _)| *id)
+            .collect();
+        self.checker.require(others.is_empty(), || format!("run {run} of {key} starts while {others:?} are live"));
+        if let Some(old) = self.client.predecessor(key) {
+            let ghost = self
+                .sessions
+                .values()
+                .filter(|session| session.health != Health::Dead)
+                .any(|session| session.runs.values().any(|live| live.key == old));
+            self.checker.require(!ghost, || format!("{key} runs while a run of {old}, which it replaced, is live"));
+        }
+    }
+
+    pub fn run_turn(&mut self, id: SessionId, run: RunId) {
+        let now = self.now;
+        let Some(session) = self.sessions.get_mut(&id).filter(|session| session.health == Health::Well) else { return };
+        let Some(live) = session.runs.get_mut(&run) else { return };
+        let key = live.key;
+        let turn = live.turn(now);
+        if turn.ended {
+            session.runs.remove(&run);
+        }
+        self.note(|| format!("run {run} of {key}: {turn:?}"));
+        self.saw(run, key, &turn.seen);
+        for report in turn.reports {
+            self.say(id, run, report);
+        }
+        match turn.poison {
+            Some(Poison::Kill) => self.die(id),
+            Some(Poison::Hang) => {
+                if let Some(session) = self.sessions.get_mut(&id) {
+                    session.health = Health::Hung { since: now };
+                }
+                self.after(SILENCE_MS, Event::SessionLost(id));
+            }
+            None => {}
+        }
+        self.check_executing();
+        if let Some(at) = turn.wake_at.filter(|_| turn.poison.is_none()) {
+            self.at(at.max(now), Event::RunTurn(id, run));
+        }
+    }
+
+    /// Runs that execute callbacks are no more than allowed. One with parallel branches may start a step on one branch
+    /// just after it has given up its place on another; it is not counted. After a jump of the clock attempts may have timed out early.
+    fn check_executing(&mut self) {
+        let now = self.now;
+        if self.jumped {
+            return;
+        }
+        for (index, limit) in super::world::LIMITS.iter().enumerate() {
+            let Some(limit) = limit else { continue };
+            let lasting = |live: &&Run| {
+                let row = self.store.rows.get(&live.key);
+                live.is_sequential()
+                    && live.is_executing(now)
+                    && row.is_some_and(|row| row.workflow.0 == index as u32 && !row.summary.status.is_final())
+            };
+            let wells = self.sessions.values().filter(|session| session.health == Health::Well);
+            let executing = wells.flat_map(|session| session.runs.values()).filter(lasting).count();
+            self.checker.require(executing <= *limit, || {
+                format!("{executing} runs of workflow {index} execute callbacks; its limit is {limit}")
+            });
+        }
+    }
+
+    fn say(&mut self, id: SessionId, run: RunId, report: Report) {
+        let ms = self.latency();
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.outbox.push_back((run, report));
+        session.outbox_until = session.outbox_until.max(self.now + ms);
+        let at = session.outbox_until;
+        self.at(at, Event::ToServer(id));
+    }
+
+    pub fn to_server(&mut self, id: SessionId) {
+        let wall = self.wall();
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let Some((run, report)) = session.outbox.pop_front() else { return };
+        session.alive_at = wall;
+        self.input(Input::Report(id, run, report));
+    }
+
+    /// The process is gone; what it has sent last may still arrive.
+    fn die(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(&id).filter(|session| session.health == Health::Well) else { return };
+        session.health = Health::Dead;
+        let keep = self.rng.below(session.outbox.len() as u64 + 1) as usize;
+        session.outbox.truncate(keep);
+        let at = session.outbox_until.max(self.now) + self.rng.between(0, 50);
+        self.note(|| format!("the worker of session {id} dies"));
+        self.at(at, Event::SessionLost(id));
+    }
+
+    pub fn session_lost(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.remove(&id) else { return };
+        let alive_at = session.alive_at;
+        let fault = match session.health {
+            Health::Hung { since } => {
+                // The last answered ping lies up to a second before it hung.
+                let pong_at = self.wall() - (self.now - since) - self.rng.between(0, 1_000);
+                Fault::Hung { alive_at: alive_at.max(pong_at) }
+            }
+            Health::Dead => Fault::Crashed { alive_at },
+            Health::Well => Fault::None,
+        };
+        self.down(id, fault);
+        for (run, report) in session.outbox {
+            let ms = self.rng.between(0, 200);
+            self.after(ms, Event::Stale(id, run, report));
+        }
+    }
+
+    /// Something may go wrong.
+    pub fn nature(&mut self) {
+        let ms = self.rng.between(50, 4_000);
+        self.after(ms, Event::Nature);
+        self.close_drained();
+        if self.now > FAULTS_MS || self.engine.is_none() {
+            return;
+        }
+        match self.rng.below(20) {
+            0 | 1 => self.crash(),
+            2 | 3 => {
+                if let Some(id) = self.any_session() {
+                    self.die(id);
+                }
+            }
+            4 => {
+                if let Some(id) = self.any_session() {
+                    self.drain(id);
+                }
+            }
+            5 => self.jump_clock(),
+            6 => self.deploy(),
+            _ => {}
+        }
+    }
+
+    /// A session that does not look for a culprit: there, only the culprit may do harm.
+    fn any_session(&mut self) -> Option<SessionId> {
+        let fit = |pool: Pool| !pool.quarantine;
+        let ids: Vec<SessionId> =
+            self.sessions.iter().filter(|(_, session)| fit(session.pool)).map(|(id, _)| *id).collect();
+        (!ids.is_empty()).then(|| *self.rng.pick(&ids))
+    }
+
+    fn drain(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.get_mut(&id).filter(|session| !session.draining) {
+            session.draining = true;
+            self.input(Input::SessionDraining(id));
+            self.after(DRAIN_MS, Event::SessionLost(id));
+        }
+    }
+
+    fn close_drained(&mut self) {
+        let over = |session: &&super::worker::Session| {
+            session.draining && session.runs.is_empty() && session.inbox.is_empty() && session.outbox.is_empty()
+        };
+        let ids: Vec<SessionId> =
+            self.sessions.iter().filter(|(_, session)| over(session)).map(|(id, _)| *id).collect();
+        for id in ids {
+            self.session_lost(id);
+        }
+    }
+}

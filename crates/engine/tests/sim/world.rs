@@ -1,0 +1,538 @@
+//! The simulated machine: a clock that may jump, what happens next, the host around the real engine, and its crashes.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use stepwell_engine::engine::{Fault, Start, WorkflowSettings};
+use stepwell_engine::instance::{Report, Settlement, Tell};
+use stepwell_engine::scheduler::Pool;
+use stepwell_engine::{
+    Batch, CommitId, DeploymentId, Engine, Input, Instance, InstanceKey, Millis, Output, Payload, RunId, SessionId,
+    WorkflowId,
+};
+
+use super::checker::Checker;
+use super::client::{Ask, Client};
+use super::mutant::Mutant;
+use super::program::Program;
+use super::rng::Rng;
+use super::run::{Beginning, Seen};
+use super::store::Store;
+use super::worker::Session;
+
+/// Workflows with the number of instances that may run at once.
+pub const LIMITS: [Option<usize>; 3] = [None, Some(1), Some(2)];
+/// Runs on the whole server.
+const RUNS_MAX: usize = 6;
+/// Batches on their way to the store.
+const COMMITS_MAX: usize = 3;
+/// When faults stop.
+pub const FAULTS_MS: i64 = 60_000;
+/// By when everything has to be complete.
+pub const END_MS: i64 = 3_600_000;
+/// Lines of the trace that a failure shows.
+const TRACE_LINES: usize = 120;
+
+/// What happens next.
+#[derive(Debug)]
+pub enum Event {
+    Flush,
+    Durable(CommitId),
+    Committed(CommitId),
+    Loaded(InstanceKey, Option<Box<Instance>>),
+    Load(InstanceKey),
+    DueRead {
+        until: Millis,
+        due: Vec<(Millis, InstanceKey)>,
+        complete: bool,
+    },
+    SessionUp(Pool),
+    ToWorker(SessionId),
+    ToServer(SessionId),
+    RunTurn(SessionId, RunId),
+    Client,
+    Nature,
+    SessionLost(SessionId),
+    /// A user sends an event at an awkward moment.
+    Poke(InstanceKey),
+    Stale(SessionId, RunId, Report),
+    Restart,
+    Tick,
+}
+
+/// A batch between the engine and the store's answer.
+#[derive(Debug)]
+pub struct Commit {
+    id: CommitId,
+    batch: Batch,
+    refused: Option<Vec<InstanceKey>>,
+}
+
+/// Everything.
+pub struct World {
+    pub rng: Rng,
+    pub now: i64,
+    offset: i64,
+    wall_max: Millis,
+    order: u64,
+    queue: BTreeMap<(i64, u64), (u32, Event)>,
+    /// Incarnation of the server process: what was on its way in an earlier one is lost.
+    life: u32,
+    pub engine: Option<Engine>,
+    pub store: Store,
+    pub checker: Checker,
+    pub client: Client,
+    pub sessions: BTreeMap<SessionId, Session>,
+    commits: VecDeque<Commit>,
+    flushing: bool,
+    wanted: Vec<Pool>,
+    run_keys: BTreeMap<RunId, InstanceKey>,
+    positions: BTreeMap<RunId, usize>,
+    session_next: u32,
+    deployment: u32,
+    pub mutant: Option<Mutant>,
+    pub jumped: bool,
+    tracing: bool,
+    trace: VecDeque<String>,
+    pub steps: u64,
+}
+
+impl World {
+    pub fn new(seed: u64, mutant: Option<Mutant>, tracing: bool) -> Self {
+        let mut rng = Rng::new(seed);
+        let offset = 1_700_000_000_000 + rng.between(0, 1_000_000);
+        let client = Client::new(&mut rng);
+        let mut world = Self {
+            rng,
+            now: 0,
+            offset,
+            wall_max: 0,
+            order: 0,
+            queue: BTreeMap::new(),
+            life: 0,
+            engine: None,
+            store: Store::default(),
+            checker: Checker::default(),
+            client,
+            sessions: BTreeMap::new(),
+            commits: VecDeque::new(),
+            flushing: false,
+            wanted: Vec::new(),
+            run_keys: BTreeMap::new(),
+            positions: BTreeMap::new(),
+            session_next: 1,
+            deployment: 1,
+            mutant,
+            jumped: false,
+            tracing,
+            trace: VecDeque::new(),
+            steps: 0,
+        };
+        world.start_server();
+        world.at(5, Event::Client);
+        world.at(1_000, Event::Nature);
+        world
+    }
+
+    pub fn wall(&self) -> Millis {
+        self.now + self.offset
+    }
+
+    pub fn note(&mut self, line: impl FnOnce() -> String) {
+        if self.tracing {
+            if self.trace.len() == TRACE_LINES {
+                self.trace.pop_front();
+            }
+            self.trace.push_back(format!("{:>9} {}", self.now, line()));
+        }
+    }
+
+    pub fn trace(&self) -> String {
+        self.trace.iter().map(|line| format!("{line}\n")).collect()
+    }
+
+    pub fn after(&mut self, ms: i64, event: Event) {
+        self.at(self.now + ms, event);
+    }
+
+    pub fn at(&mut self, at: i64, event: Event) {
+        self.order += 1;
+        self.queue.insert((at, self.order), (self.life, event));
+    }
+
+    /// Runs until a promise is broken, all is complete, or time is up.
+    pub fn run(&mut self) {
+        while self.checker.broken.is_none() {
+            let tick_at =
+                self.engine.as_ref().and_then(Engine::next_tick).map(|wall| (wall - self.offset).max(self.now));
+            let next_at = self.queue.keys().next().map(|(at, _)| *at);
+            let next = tick_at.filter(|tick| next_at.is_none_or(|at| *tick <= at)).or(next_at);
+            let Some(next) = next else { break };
+            if next > END_MS {
+                return self.stuck();
+            }
+            self.now = self.now.max(next);
+            self.wall_max = self.wall_max.max(self.wall());
+            self.steps += 1;
+            if tick_at == Some(next) {
+                self.happen(Event::Tick);
+            } else if let Some((_, (life, event))) = self.queue.pop_first()
+                && (life == self.life || matches!(event, Event::Client | Event::Nature | Event::Restart))
+            {
+                self.happen(event);
+            }
+            self.check_limits();
+            if self.now > FAULTS_MS && self.is_complete() {
+                return self.check_end();
+            }
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Tick => self.tick(),
+            Event::Flush => self.flush(),
+            Event::Durable(commit) => self.durable(commit),
+            Event::Committed(commit) => self.committed(commit),
+            Event::Loaded(key, instance) => self.input(Input::Loaded(key, instance)),
+            Event::Load(key) => {
+                let instance = self.store.load(key).map(Box::new);
+                self.input(Input::Loaded(key, instance));
+            }
+            Event::DueRead { until, due, complete } => self.input(Input::DueRead { until, due, complete }),
+            Event::SessionUp(pool) => self.session_up(pool),
+            Event::ToWorker(session) => self.to_worker(session),
+            Event::ToServer(session) => self.to_server(session),
+            Event::RunTurn(session, run) => self.run_turn(session, run),
+            Event::SessionLost(session) => self.session_lost(session),
+            Event::Stale(session, run, report) => self.input(Input::Report(session, run, report)),
+            Event::Poke(key) => self.poke(key),
+            Event::Client => self.client_acts(),
+            Event::Nature => self.nature(),
+            Event::Restart => self.start_server(),
+        }
+    }
+
+    fn tick(&mut self) {
+        if self.mutant == Some(Mutant::EarlyTimer) {
+            let early = self.wall() + 700;
+            let mut out = Vec::new();
+            if let Some(engine) = &mut self.engine {
+                engine.handle(Input::Tick, early, &mut out);
+            }
+            return self.perform(out);
+        }
+        self.input(Input::Tick);
+    }
+
+    /// Feeds the engine.
+    pub fn input(&mut self, input: Input) {
+        let wall = self.wall();
+        if !matches!(input, Input::Tick | Input::Committed(..) | Input::DueRead { .. }) {
+            self.note(|| format!("in  {input:?}"));
+        }
+        let Some(engine) = &mut self.engine else { return };
+        let mut out = Vec::new();
+        engine.handle(input, wall, &mut out);
+        self.perform(out);
+    }
+
+    fn schedule_flush(&mut self) {
+        if !self.flushing && self.commits.len() < COMMITS_MAX {
+            self.flushing = true;
+            let ms = self.rng.between(0, 2);
+            self.after(ms, Event::Flush);
+        }
+    }
+
+    fn flush(&mut self) {
+        self.flushing = false;
+        let wall = self.wall();
+        let Some(engine) = &mut self.engine else { return };
+        let mut out = Vec::new();
+        let closed = engine.flush(wall, &mut out);
+        self.perform_now(out);
+        let Some((id, batch)) = closed else { return };
+        self.note(|| format!("batch {id}: {batch:?}"));
+        self.commits.push_back(Commit { id, batch, refused: None });
+        let slow = self.now < FAULTS_MS && self.rng.chance(5);
+        let ms = if slow { self.rng.between(100, 8_000) } else { self.rng.between(0, 4) };
+        // A batch that follows a slow one is not durable before it.
+        let last = self.client.durable_until.max(self.now + ms);
+        self.client.durable_until = last;
+        self.at(last, Event::Durable(id));
+        if self.mutant == Some(Mutant::AckBeforeCommit) {
+            self.input(Input::Committed(id, Vec::new()));
+        }
+    }
+
+    fn durable(&mut self, id: CommitId) {
+        let Some(commit) = self.commits.iter_mut().find(|commit| commit.id == id) else { return };
+        match self.store.apply(&commit.batch) {
+            Ok(refused) => commit.refused = Some(refused),
+            Err(fence) => return self.checker.fail(format!("the store refuses batch {id}: {fence}")),
+        }
+        let ms = self.rng.between(0, 3);
+        let last = self.client.replied_until.max(self.now + ms);
+        self.client.replied_until = last;
+        self.at(last, Event::Committed(id));
+    }
+
+    fn committed(&mut self, id: CommitId) {
+        let Some(commit) = self.commits.pop_front() else { return };
+        assert_eq!(commit.id, id, "answers come in order");
+        if self.mutant != Some(Mutant::AckBeforeCommit) {
+            self.input(Input::Committed(id, commit.refused.unwrap_or_default()));
+        }
+        self.schedule_flush();
+    }
+
+    fn perform(&mut self, out: Vec<Output>) {
+        self.perform_now(out);
+        self.schedule_flush();
+    }
+
+    fn perform_now(&mut self, out: Vec<Output>) {
+        for output in out {
+            if !matches!(output, Output::ReadDue { .. }) {
+                self.note(|| format!("out {output:?}"));
+            }
+            self.perform_one(output);
+        }
+    }
+
+    fn perform_one(&mut self, output: Output) {
+        match output {
+            Output::Load(key) => {
+                let ms = self.rng.between(0, 20);
+                let early = self.rng.chance(50);
+                let event =
+                    if early { Event::Loaded(key, self.store.load(key).map(Box::new)) } else { Event::Load(key) };
+                self.after(ms, event);
+            }
+            Output::ReadDue { after, until } => self.read_due(after, until),
+            Output::WantSession(pool) => {
+                if !self.wanted.contains(&pool) {
+                    self.wanted.push(pool);
+                    let ms = self.rng.between(5, 200);
+                    self.after(ms, Event::SessionUp(pool));
+                }
+            }
+            Output::Fault(session, reason) => {
+                self.checker.fail(format!("session {session}, which keeps to the protocol, is blamed: {reason}"));
+            }
+            Output::Start(start) => self.start_run(*start),
+            Output::Tell(session, run, tell) => self.tell(session, run, tell),
+            Output::Reply(reply, answer) => self.answered(reply, answer),
+            Output::Ended(..) => {}
+        }
+    }
+
+    fn read_due(&mut self, after: (Millis, InstanceKey), until: Millis) {
+        let (mut due, complete) = self.store.due(after, until, 4);
+        if self.mutant == Some(Mutant::LostWakeUp) && self.rng.chance(30) {
+            due.pop();
+        }
+        let ms = if self.rng.chance(20) { self.rng.between(0, 6_000) } else { self.rng.between(0, 10) };
+        self.after(ms, Event::DueRead { until, due, complete });
+    }
+
+    fn start_run(&mut self, start: Start) {
+        let Some(row) = self.store.rows.get(&start.key) else {
+            return self.checker.fail(format!("{} is started and does not exist", start.key));
+        };
+        let end = usize::try_from(start.history_end_seq).unwrap_or(usize::MAX);
+        if row.entries.len() < end {
+            return self.checker.fail(format!("{} is started with a history that is not durable", start.key));
+        }
+        let program = self.client.program(row.workflow, &row.id);
+        let beginning = Beginning {
+            run: start.run,
+            key: start.key,
+            created_at: row.created_at(),
+            program,
+            calls: start.calls,
+            grants: start.grants,
+            careful: start.careful,
+            history: row.entries[..end].to_vec(),
+        };
+        self.run_keys.insert(start.run, start.key);
+        self.send(start.session, super::worker::Word::Start(Box::new(beginning)));
+    }
+
+    fn tell(&mut self, session: SessionId, run: RunId, tell: Tell) {
+        let Some(key) = self.run_keys.get(&run).copied() else { return };
+        self.checker.told(&self.store, key, &tell, self.wall_max);
+        let tell = match tell {
+            Tell::Settle(call, Settlement::Event { seq, at, event_type, .. }) => {
+                let json = self.store.rows.get(&key).and_then(|row| row.event(seq));
+                let payload = Some(Payload { json, ..Payload::UNDEFINED });
+                Tell::Settle(call, Settlement::Event { seq, at, event_type, payload })
+            }
+            Tell::Attempt(_, attempt) if self.mutant == Some(Mutant::ForgottenRetry) && attempt > 1 => return,
+            other => other,
+        };
+        let forgets = matches!(tell, Tell::Forget { .. });
+        if forgets && self.rng.chance(30) {
+            let ms = self.rng.between(0, 5);
+            self.after(ms, Event::Poke(key));
+        }
+        self.send(session, super::worker::Word::Tell(run, tell));
+        if forgets && self.mutant == Some(Mutant::DoubleRun) {
+            self.input(Input::Report(session, run, Report::Forgotten));
+        }
+    }
+
+    /// Notes what user code did.
+    pub fn saw(&mut self, run: RunId, key: InstanceKey, seen: &[Seen]) {
+        for one in seen {
+            let position = matches!(one, Seen::Resolved { nested: false, .. }).then(|| {
+                let position = self.positions.entry(run).or_insert(0);
+                *position += 1;
+                *position - 1
+            });
+            self.checker.saw(&self.store, key, one, position);
+        }
+    }
+
+    /// Gives a new server process the store.
+    fn start_server(&mut self) {
+        self.note(|| "the server starts".to_owned());
+        let mut engine = Engine::new(InstanceKey(self.store.key_max + 1), RUNS_MAX);
+        let wall = self.wall();
+        let mut out = Vec::new();
+        for workflow in 0..LIMITS.len() {
+            engine.handle(self.workflow(workflow), wall, &mut out);
+        }
+        self.engine = Some(engine);
+        self.perform(out);
+    }
+
+    fn workflow(&self, index: usize) -> Input {
+        let settings = WorkflowSettings {
+            deployment: DeploymentId(self.deployment),
+            follows_newest: index == 2,
+            concurrency: LIMITS[index],
+        };
+        Input::Workflow(WorkflowId(index as u32), settings)
+    }
+
+    /// A new upload.
+    pub fn deploy(&mut self) {
+        self.deployment += 1;
+        for index in 0..LIMITS.len() {
+            let input = self.workflow(index);
+            self.input(input);
+        }
+    }
+
+    /// `kill -9`: some of the batches on their way are durable, as whole batches and in order; nobody hears of it.
+    pub fn crash(&mut self) {
+        let pending: Vec<Commit> = self.commits.drain(..).filter(|commit| commit.refused.is_none()).collect();
+        let survive = self.rng.below(pending.len() as u64 + 1) as usize;
+        self.note(|| format!("the server crashes; {survive} of {} batches survive", pending.len()));
+        for commit in &pending[..survive] {
+            if let Err(fence) = self.store.apply(&commit.batch) {
+                self.checker.fail(format!("the store refuses batch {}: {fence}", commit.id));
+            }
+        }
+        self.life += 1;
+        self.engine = None;
+        self.sessions.clear();
+        self.run_keys.clear();
+        self.positions.clear();
+        self.wanted.clear();
+        self.flushing = false;
+        self.client.forget_asked();
+        let ms = self.rng.between(1, 15_000);
+        self.after(ms, Event::Restart);
+    }
+
+    pub fn jump_clock(&mut self) {
+        let ms = self.rng.between(-40_000, 40_000);
+        self.note(|| format!("the clock jumps by {ms} ms"));
+        self.offset += ms;
+        self.jumped = true;
+    }
+
+    fn session_up(&mut self, pool: Pool) {
+        self.wanted.retain(|other| *other != pool);
+        let session = SessionId(self.session_next);
+        self.session_next += 1;
+        self.sessions.insert(session, Session::new(pool, self.wall()));
+        self.input(Input::SessionUp(session, pool));
+    }
+
+    /// Gives the engine what the client wants.
+    pub fn ask(&mut self, ask: Ask) {
+        if self.engine.is_none() {
+            return;
+        }
+        let Some(input) = self.client.send(ask, self.mutant, &mut self.rng) else { return };
+        self.input(input);
+    }
+
+    fn check_limits(&mut self) {
+        let Some(engine) = &self.engine else { return };
+        for (index, limit) in LIMITS.iter().enumerate() {
+            let taken = engine.places_taken(WorkflowId(index as u32));
+            if limit.is_some_and(|limit| taken > limit) {
+                self.checker.fail(format!("workflow {index} has taken {taken} places of {limit:?}"));
+            }
+        }
+    }
+
+    fn is_complete(&self) -> bool {
+        let Some(engine) = &self.engine else { return false };
+        self.store.rows.values().all(|row| row.summary.status.is_final())
+            && engine.commits_under_way() == 0
+            && engine.loaded_count() == 0
+            && engine.run_count() == 0
+            && self.client.is_done(self.now)
+    }
+
+    fn stuck(&mut self) {
+        let open: Vec<String> = self
+            .store
+            .rows
+            .iter()
+            .filter(|(_, row)| !row.summary.status.is_final())
+            .map(|(key, row)| format!("{key} ({}, wakes at {:?})", row.summary.status, row.summary.wake_at))
+            .collect();
+        let loaded = self.engine.as_ref().map_or(0, Engine::loaded_count);
+        let runs = self.engine.as_ref().map_or(0, Engine::run_count);
+        self.checker.fail(format!("not complete in time: {open:?}; {loaded} instances in memory, {runs} runs"));
+    }
+
+    fn check_end(&mut self) {
+        let engine = self.engine.as_ref().expect("a server that is up");
+        let taken: Vec<usize> = (0..LIMITS.len()).map(|index| engine.places_taken(WorkflowId(index as u32))).collect();
+        let runs = engine.run_count();
+        self.checker.require(taken.iter().all(|taken| *taken == 0) && runs == 0, || {
+            format!("at the end {taken:?} places are taken and {runs} runs are counted")
+        });
+        for (key, row) in &self.store.rows {
+            let program: Rc<Program> = self.client.program(row.workflow, &row.id);
+            self.checker.history(*key, row, program.is_rogue);
+            let replayed = self.store.load(*key).expect("a stored instance");
+            let (told, row_status) = (replayed.status(), row.summary.status);
+            self.checker
+                .require(told == row_status, || format!("{key} is {told} by its history, {row_status} by its row"));
+        }
+        self.client.check_end(&self.store, &mut self.checker);
+    }
+
+    /// A fault that the server sees as the end of a session.
+    pub fn down(&mut self, session: SessionId, fault: Fault) {
+        if self.mutant == Some(Mutant::PlaceLeak) && fault == Fault::None {
+            return;
+        }
+        self.input(Input::SessionDown(session, fault));
+    }
+
+    /// An id as text.
+    pub fn id(index: u64) -> Arc<str> {
+        Arc::from(format!("i{index}"))
+    }
+}

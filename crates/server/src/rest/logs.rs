@@ -1,0 +1,62 @@
+//! What an instance's code wrote to its console. Beyond Cloudflare's API.
+
+use std::collections::HashMap;
+
+use axum::extract::{Path, Query, State};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use stepwell_engine::{Entry, Recorded};
+
+use super::envelope::{Reply, success};
+use super::limits::{LOG_LINES_DEFAULT, LOG_LINES_MAX};
+use super::times::Iso;
+use super::{Api, instance::AccountWorkflowInstance};
+
+#[derive(Deserialize)]
+pub struct LogParams {
+    /// Number of the last line that is known.
+    #[serde(default)]
+    after: u64,
+    limit: Option<usize>,
+}
+
+/// Lines behind a number, oldest first; `cursor` continues.
+pub async fn show(
+    State(api): State<Api>,
+    Path((_, name, id)): AccountWorkflowInstance,
+    Query(params): Query<LogParams>,
+) -> Reply {
+    let workflow = api.platform.workflow(&name).await?;
+    let row = api.platform.instance(&workflow, &id).await?;
+    let limit = params.limit.unwrap_or(LOG_LINES_DEFAULT).min(LOG_LINES_MAX);
+    let lines = api.platform.store.logs(row.key, params.after, limit).await?;
+    let history = api.platform.store.load(row.key).await?.map_or_else(Vec::new, |(_, history)| history);
+    let steps = step_names(&history);
+    let cursor = lines.last().map_or(params.after, |last| last.number);
+    let lines: Vec<Value> = lines
+        .into_iter()
+        .map(|row| {
+            json!({
+                "number": row.number,
+                "timestamp": Iso(row.line.at),
+                "step": row.line.call.and_then(|call| steps.get(&call)),
+                "level": row.line.level,
+                "text": row.line.text,
+            })
+        })
+        .collect();
+    Ok(success(json!({ "lines": lines, "cursor": cursor })))
+}
+
+/// `<name>-<count>` of each call.
+fn step_names(history: &[Recorded]) -> HashMap<u32, String> {
+    history
+        .iter()
+        .filter_map(|recorded| match &recorded.entry {
+            Entry::Begun { call, name, count, .. } | Entry::Did { call, name, count, .. } => {
+                Some((call.0, format!("{name}-{count}")))
+            }
+            _ => None,
+        })
+        .collect()
+}

@@ -1,0 +1,5 @@
+//! What survives: the real binary with the real workerd, killed at bad moments, filled up, and left without its tools.
+
+mod durability;
+mod replay;
+mod support;

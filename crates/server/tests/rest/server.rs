@@ -1,0 +1,239 @@
+//! The faces over a store in memory and a driver without workers.
+
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::Request;
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+use stepwell::api_error::ApiError;
+use stepwell::auth::{ACCOUNT_ID, Auth};
+use stepwell::d1::D1;
+use stepwell::driver::{Driver, DriverPorts, WorkerPool};
+use stepwell::hosting::{self, Hosting};
+use stepwell::ingress::{Proxy, WorkerGate};
+use stepwell::platform::Platform;
+use stepwell::rest::{self, Api, Deploy, ScriptUpload};
+use stepwell_engine::engine::WorkflowSettings;
+use stepwell_engine::scheduler::Pool;
+use stepwell_engine::{
+    Batch, Creation, Engine, Entry, InstanceKey, InstanceWrite, Payload, Recorded, SessionId, Status, Summary,
+};
+use stepwell_store::{DeploymentRow, NewDeployment, NewWorkflow, Store, WorkflowRow};
+use tempfile::TempDir;
+use tokio::net::UnixStream;
+use tokio::sync::oneshot;
+use tower::ServiceExt as _;
+
+const DAY_MS: i64 = 86_400_000;
+/// Keys above all that the driver gives out.
+const FINISHED_KEYS: u64 = 1_000_000;
+
+pub struct Server {
+    api: Router,
+    host: Router,
+    store: Store,
+    workflow: WorkflowRow,
+    deploy: Arc<Deployments>,
+    stop: Option<oneshot::Sender<()>>,
+    driver: Option<JoinHandle<()>>,
+    _d1: TempDir,
+}
+
+pub struct Answer {
+    pub status: u16,
+    pub request_id: String,
+    pub body: Value,
+}
+
+impl Answer {
+    pub fn code(&self) -> u64 {
+        self.body["errors"][0]["code"].as_u64().unwrap_or(0)
+    }
+}
+
+/// Keeps uploads and makes rows of them, without looking at the code.
+struct Deployments {
+    store: Store,
+    uploads: Mutex<Vec<ScriptUpload>>,
+}
+
+impl Deploy for Deployments {
+    fn deploy(&self, upload: ScriptUpload) -> BoxFuture<'_, Result<DeploymentRow, ApiError>> {
+        Box::pin(async move {
+            let row = self.store.put_deployment(deployment(&upload.name)).await?;
+            self.uploads.lock().expect("uploads").push(upload);
+            Ok(row)
+        })
+    }
+}
+
+fn deployment(script: &str) -> NewDeployment {
+    NewDeployment {
+        script: script.to_owned(),
+        content_id: "1".to_owned(),
+        settings: "{}".to_owned(),
+        modules: Vec::new(),
+        created_at: 5,
+    }
+}
+
+struct NoWorkers;
+
+impl WorkerPool for NoWorkers {
+    fn want(&self, _: Pool) {}
+    fn fault(&self, _: SessionId, _: &'static str) {}
+}
+
+impl WorkerGate for NoWorkers {
+    fn connect<'a>(&'a self, script: &'a str) -> BoxFuture<'a, Result<UnixStream, ApiError>> {
+        Box::pin(async move { Err(ApiError::no_script(script)) })
+    }
+
+    fn generation(&self, _: &str) -> u64 {
+        0
+    }
+}
+
+impl Server {
+    /// With script `script` and workflow `flow`.
+    pub async fn start() -> Self {
+        let store = Store::in_memory();
+        let current = store.put_deployment(deployment("script")).await.expect("a deployment");
+        let new = NewWorkflow {
+            name: "flow".to_owned(),
+            script: "script".to_owned(),
+            class_name: "Flow".to_owned(),
+            settings: "{}".to_owned(),
+            at: 5,
+        };
+        let workflow = store.put_workflow(new).await.expect("a workflow");
+        let settings = WorkflowSettings { deployment: current.id, follows_newest: false, concurrency: None };
+        let ports = DriverPorts::new();
+        let platform = Platform { store: store.clone(), driver: ports.handle.clone() };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (runtime, memory, workflows) =
+            (tokio::runtime::Handle::current(), store.clone(), vec![(workflow.id, settings)]);
+        let driver = std::thread::spawn(move || {
+            let local = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let engine = Engine::new(InstanceKey(1), 100);
+            let stop = async {
+                let _ = stopped.await;
+            };
+            local.block_on(Driver::run(engine, workflows, memory, NoWorkers, runtime, ports, stop)).expect("no fault");
+        });
+        let deploy = Arc::new(Deployments { store: store.clone(), uploads: Mutex::default() });
+        let d1 = tempfile::tempdir().expect("a directory");
+        let proxy = Arc::new(Proxy::new(Arc::new(NoWorkers)));
+        let hosting = Hosting { platform: platform.clone(), proxy, d1: D1::open(d1.path()) };
+        let api = rest::router(Api::new(platform, Auth::Open, Arc::clone(&deploy) as Arc<dyn Deploy>, false));
+        let (stop, driver) = (Some(stop), Some(driver));
+        Self { api, host: hosting::router(hosting), store, workflow, deploy, stop, driver, _d1: d1 }
+    }
+
+    /// Puts complete instances into the store, created a day apart from 1970-01-02 on.
+    pub async fn finished(&self, instances: &[(&str, Vec<Entry>)]) {
+        let mut batch = Batch::default();
+        for (place, (id, entries)) in (1..).zip(instances) {
+            let (key, at) = (InstanceKey(FINISHED_KEYS + place), DAY_MS * place as i64);
+            let deployment = self.store.current_deployment("script").await.expect("a read").expect("a deployment").id;
+            let summary = Summary {
+                status: Status::Complete,
+                wake_at: None,
+                deployment,
+                modified_at: at,
+                started_at: Some(at),
+                ended_at: Some(at),
+            };
+            let created = Entry::Created { params: Payload::from_json("{}"), trigger: "api".to_owned() };
+            let created = Recorded { seq: 0, at, entry: created };
+            let (workflow, id) = (self.workflow.id, Arc::from(*id));
+            batch.creations.push(Creation { key, workflow, id, deployment, created, summary });
+            let entries = (1..).zip(entries).map(|(seq, entry)| Recorded { seq, at, entry: entry.clone() }).collect();
+            batch.writes.push(InstanceWrite { key, entries, summary: None });
+        }
+        batch.writes.retain(|write| !write.entries.is_empty());
+        self.store.commit(batch).await.expect("a commit");
+    }
+
+    /// A request below the account that must succeed; answers its result.
+    pub async fn ok(&self, method: &str, path: &str, body: Value) -> Value {
+        let answer = self.call(method, path, body).await;
+        assert_eq!(answer.status, 200, "{method} {path}: {}", answer.body);
+        assert_eq!(answer.body["success"], true);
+        answer.body["result"].clone()
+    }
+
+    /// A request below the account; `null` is no body.
+    pub async fn call(&self, method: &str, path: &str, body: Value) -> Answer {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        self.send(method, path, &body).await
+    }
+
+    /// A request below the account with any body.
+    pub async fn send(&self, method: &str, path: &str, body: &str) -> Answer {
+        self.at(method, &format!("/client/v4/accounts/{ACCOUNT_ID}{path}"), body).await
+    }
+
+    /// A request anywhere.
+    pub async fn at(&self, method: &str, path: &str, body: &str) -> Answer {
+        let request = Request::builder().method(method).uri(path).header("host", "localhost:8788");
+        self.request(request.body(Body::from(body.to_owned())).expect("a request")).await
+    }
+
+    /// Uploads a script of parts (name, type, text).
+    pub async fn upload(&self, script: &str, parts: &[(&str, &str, &str)]) -> Answer {
+        let mut body = String::new();
+        for (name, kind, text) in parts {
+            body += "--edge\r\n";
+            body +=
+                &format!("Content-Disposition: form-data; name=\"{name}\"\r\nContent-Type: {kind}\r\n\r\n{text}\r\n");
+        }
+        body += "--edge--\r\n";
+        let request = Request::builder()
+            .method("PUT")
+            .uri(format!("/client/v4/accounts/{ACCOUNT_ID}/workers/scripts/{script}?excludeScript=true"))
+            .header("host", "localhost:8788")
+            .header("content-type", "multipart/form-data; boundary=edge");
+        self.request(request.body(Body::from(body)).expect("a request")).await
+    }
+
+    pub fn uploads(&self) -> Vec<ScriptUpload> {
+        self.deploy.uploads.lock().expect("uploads").clone()
+    }
+
+    async fn request(&self, request: Request<Body>) -> Answer {
+        let response = self.api.clone().oneshot(request).await.expect("an answer");
+        let status = response.status().as_u16();
+        assert_eq!(response.headers()["content-type"], "application/json");
+        let request_id = response.headers()["x-request-id"].to_str().expect("text").to_owned();
+        let bytes = to_bytes(response.into_body(), usize::MAX).await.expect("a body");
+        let body = serde_json::from_slice(&bytes).expect("JSON");
+        Answer { status, request_id, body }
+    }
+
+    /// A call of a workflow binding; an empty answer is `null`.
+    pub async fn binding(&self, method: &str, body: &str) -> (u16, Value) {
+        let request = Request::builder().method("POST").uri(format!("/workflows/flow/{method}"));
+        let request = request.body(Body::from(body.to_owned())).expect("a request");
+        let response = self.host.clone().oneshot(request).await.expect("an answer");
+        let status = response.status().as_u16();
+        let bytes = to_bytes(response.into_body(), usize::MAX).await.expect("a body");
+        let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).expect("JSON") };
+        (status, body)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(driver) = self.driver.take()
+            && driver.join().is_err()
+            && !std::thread::panicking()
+        {
+            panic!("the driver panicked");
+        }
+    }
+}
