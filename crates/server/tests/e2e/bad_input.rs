@@ -52,7 +52,10 @@ async fn projects_that_cannot_run_are_refused_with_their_place() {
         ("class not exported", vec![("wrangler.toml", &workflow), ("index.js", plain)]),
         ("syntax error", vec![("wrangler.toml", config), ("index.js", "export default {\n  fetch( {}\n};")]),
         ("import not found", vec![("wrangler.toml", config), ("index.js", "import 'no-such-package';")]),
-        ("throws at load", vec![("wrangler.toml", config), ("index.js", "throw new TypeError('at load');")]),
+        (
+            "throws at load",
+            vec![("wrangler.toml", config), ("index.js", "throw new TypeError('at load');\nexport default {};")],
+        ),
         (
             "unknown flag",
             vec![
@@ -207,4 +210,14 @@ async fn a_data_directory_that_cannot_be_made_is_named() {
     std::fs::write(state.path().join("file"), "").expect("a file");
     let refused = Launch::serve().state(&state.path().join("file/data")).refused().await;
     assert_snapshot!(refused.message(&[(state.path(), "DIR")]));
+}
+
+#[tokio::test]
+async fn a_workerd_that_is_missing_or_another_is_named() {
+    let mut seen = Vec::new();
+    for program in ["/no/such/workerd", "/bin/false"] {
+        let refused = Launch::serve().env("STEPWELL_WORKERD", program).refused().await;
+        seen.push(refused.message(&[]));
+    }
+    assert_snapshot!(seen.join("\n"));
 }

@@ -16,10 +16,20 @@ export class Flow extends WorkflowEntrypoint {
         return { before, after };
     }
 }
+export class Nap extends WorkflowEntrypoint {
+    // Longer than a run that only waits is kept.
+    async run(event, step) {
+        const before = await step.do('before', async () => version);
+        await step.sleep('nap', '7 seconds');
+        return { before, after: await step.do('after', async () => version) };
+    }
+}
 export default { fetch: () => Response.json(version) };";
 
+const CLASSES: [&str; 2] = ["Flow", "Nap"];
+
 fn project() -> Project {
-    let project = Project::worker("app", &["Flow"], SOURCE);
+    let project = Project::worker("app", &CLASSES, SOURCE);
     project.write("version.js", "export const version = 'old';");
     project
 }
@@ -76,6 +86,28 @@ async fn in_dev_instances_go_on_with_the_newest_code() {
 }
 
 #[tokio::test]
+async fn in_dev_a_sleeper_wakes_on_the_newest_code() {
+    let project = project();
+    let server = Server::dev(&[&project]).await;
+    let id = server.create("Nap", json!({})).await;
+    server.until_status("Nap", &id, "waiting").await;
+    project.write("version.js", "export const version = 'new';");
+    server.answers("new").await;
+    assert_eq!(server.output("Nap", &id).await, json!({ "before": "old", "after": "new" }));
+}
+
+#[tokio::test]
+async fn in_serve_a_sleeper_wakes_on_its_own_code() {
+    let server = Server::serve().await;
+    server.deploy("app", &CLASSES, &module("old")).await.ok();
+    let id = server.create("Nap", json!({})).await;
+    server.until_status("Nap", &id, "waiting").await;
+    server.deploy("app", &CLASSES, &module("new")).await.ok();
+    assert_eq!(server.get("app", "/").await, "new");
+    assert_eq!(server.output("Nap", &id).await, json!({ "before": "old", "after": "old" }));
+}
+
+#[tokio::test]
 async fn in_dev_with_pin_instances_keep_their_code() {
     let project = project();
     let server = Launch::dev(&[&project]).arg("--pin").start().await;
@@ -124,10 +156,10 @@ async fn a_change_of_vars_reaches_the_worker() {
 async fn in_serve_instances_keep_their_code_also_over_a_restart_of_the_server() {
     let state = tempfile::tempdir().expect("a temporary directory");
     let mut server = Launch::serve().state(state.path()).start().await;
-    server.deploy("app", &["Flow"], &module("old")).await.ok();
+    server.deploy("app", &CLASSES, &module("old")).await.ok();
     let (first, _) = server.waiting().await;
     let (second, _) = server.waiting().await;
-    server.deploy("app", &["Flow"], &module("new")).await.ok();
+    server.deploy("app", &CLASSES, &module("new")).await.ok();
     assert_eq!(server.get("app", "/").await, "new");
     assert_eq!(server.finish_in_a_new_run(&first).await, json!({ "before": "old", "after": "old" }));
 
@@ -146,13 +178,13 @@ async fn in_serve_instances_keep_their_code_also_over_a_restart_of_the_server() 
 #[tokio::test]
 async fn an_upload_that_does_not_load_changes_nothing() {
     let server = Server::serve().await;
-    server.deploy("app", &["Flow"], &module("old")).await.ok();
+    server.deploy("app", &CLASSES, &module("old")).await.ok();
     for (source, text) in [
         ("export default {", "SyntaxError"),
         ("throw new RangeError('at load');", "at load"),
         ("export default { fetch() {} };", "Flow"),
     ] {
-        let answer = server.deploy("app", &["Flow"], source).await;
+        let answer = server.deploy("app", &CLASSES, source).await;
         assert_eq!(answer.status, 400, "{}", answer.text());
         assert!(answer.refusal().1.contains(text), "{}", answer.text());
     }

@@ -94,6 +94,7 @@ async fn poisoned_values_are_errors_of_their_own_instance() {
         "toJSON",
         "nested",
         "promise",
+        "proto",
         "thrownGetter",
         "thrownProxy",
         "thrownNothing",
@@ -117,7 +118,7 @@ async fn poisoned_values_are_errors_of_their_own_instance() {
 async fn odd_values_that_can_be_stored_are() {
     let scene = Scene::plain().await;
     let seen = scene.server.run("Odd", json!({})).await;
-    assert_eq!(seen, json!([true, true, 500, 0xd800, true, true]));
+    assert_eq!(seen, json!([true, true, 500, 0xd800]));
     scene.is_unharmed().await;
 }
 
@@ -130,16 +131,23 @@ async fn rejections_that_nobody_handles_harm_nobody() {
 
 #[tokio::test]
 async fn an_endless_loop_ends_its_own_instance_and_others_go_on() {
-    let scene = Scene::new(json!({ "limits": { "cpu_ms": 50 } }), false).await;
-    let id = scene.server.create("Loops", json!({})).await;
-    let error = scene.server.error("Loops", &id).await;
-    assert_eq!(
-        error,
-        "WorkflowInternalError: The code of this instance stopped its worker process 3 times (an endless loop, a crash or too much memory)"
-    );
-    scene.server.get("hostile", "/release").await;
-    assert_eq!(scene.server.output("Neighbour", &scene.neighbour).await, json!([1, 2, 3]));
-    assert_eq!(scene.server.run("Odd", json!({})).await[0], true, "new instances run as before");
+    let config = json!({ "limits": { "cpu_ms": 50 }, "define": { "OVERWRITES": "false" } });
+    let server = Server::dev(&[&Project::configured("hostile", &CLASSES, config, SOURCE)]).await;
+    let mut slow = Vec::new();
+    for _ in 0..3 {
+        slow.push(server.create("Slow", json!({ "ms": 1_000 })).await);
+    }
+    for id in &slow {
+        server.until("Slow", id, |detail| detail["step_count"] == 1).await;
+    }
+    let id = server.create("Loops", json!({})).await;
+    let error = server.error("Loops", &id).await;
+    let expected = "WorkflowInternalError: The code of this instance stopped its worker process 3 times (an endless loop, a crash or too much memory)";
+    assert_eq!(error, expected);
+    for id in &slow {
+        assert_eq!(server.output("Slow", id).await, "done");
+    }
+    assert_eq!(server.run("Odd", json!({})).await[0], true, "new instances run as before");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod binding;
 mod bindings;
 mod deploys;
 mod examples;
+mod hostile;
 
 mod lifecycle;
 mod steps;

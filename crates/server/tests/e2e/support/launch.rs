@@ -88,6 +88,13 @@ impl Launch {
         self
     }
 
+    /// With a variable of its environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
     /// With its state in this directory.
     #[must_use]
     pub fn state(mut self, directory: &Path) -> Self {

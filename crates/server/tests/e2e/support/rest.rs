@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use super::{Answer, Server, eventually};
 
 /// Longest wait that one request may ask for.
-const WAIT_MS: u64 = 30_000;
+const WAIT_MS: u64 = 60_000;
 
 impl Server {
     /// A request to the API, below the account.
