@@ -1,0 +1,262 @@
+//! A Workers project on disk: its wrangler configuration for one environment, its local secrets, our own `stepwell.toml`,
+//! and its bundle. Reading it tells everything that is wrong at once, with file, line, key and what to do.
+//!
+//! Facts about wrangler are those of wrangler 4.86.0, with keys of later versions added. What is left out on purpose:
+//! wrangler's search in parent directories (the directory is given), redirected configurations of build tools, and
+//! everything remote.
+
+mod bindings;
+pub mod bundle;
+mod compatibility;
+mod dev;
+mod diagnostics;
+mod document;
+mod dotenv;
+mod environment;
+mod keys;
+mod rules;
+mod section;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::env;
+use std::path::{Path, PathBuf};
+
+pub use bindings::{D1Config, ServiceConfig, WorkflowConfig};
+pub use dev::{D1Seed, DevConfig, OutboundStub, OutboundTarget};
+pub use diagnostics::{ConfigError, Problem};
+pub use rules::{ModuleKind, ModuleRules};
+pub use settings::{BuildConfig, CustomBuild, Var};
+
+use diagnostics::Diagnostics;
+use document::Table;
+use dotenv::LocalSecrets;
+use environment::Environment;
+
+/// In wrangler's order of preference.
+const CONFIG_NAMES: [&str; 3] = ["wrangler.json", "wrangler.jsonc", "wrangler.toml"];
+/// A script's name is a label of a host name.
+const SCRIPT_NAME_CHARS_MAX: usize = 63;
+
+/// Everything a server needs to know about one Worker, for one environment. Paths are absolute.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProjectConfig {
+    /// The configuration file.
+    pub path: PathBuf,
+    /// Its directory, against which relative paths were resolved.
+    pub root: PathBuf,
+    /// The script's name, with `-<environment>` where wrangler adds it.
+    pub name: String,
+    pub environment: Option<String>,
+    pub main: PathBuf,
+    /// `YYYY-MM-DD`, never later than the pinned workerd knows.
+    pub compatibility_date: String,
+    pub compatibility_flags: Vec<String>,
+    /// Without those that a secret of the same name replaces.
+    pub vars: BTreeMap<String, Var>,
+    /// From `.dev.vars` or `.env`; for local use only.
+    pub secrets: BTreeMap<String, String>,
+    pub workflows: Vec<WorkflowConfig>,
+    pub d1: Vec<D1Config>,
+    pub services: Vec<ServiceConfig>,
+    /// `limits.cpu_ms`, the most CPU time of one invocation.
+    pub cpu_ms: Option<u32>,
+    pub build: BuildConfig,
+    /// From `stepwell.toml`.
+    pub dev: DevConfig,
+    /// Files whose change or appearance changes this configuration.
+    pub inputs: Vec<PathBuf>,
+    /// Lines for the user, each with file, line and key.
+    pub warnings: Vec<String>,
+}
+
+impl ProjectConfig {
+    /// Reads the project at `path`, a directory or a configuration file, for the environment `environment`.
+    ///
+    /// # Errors
+    /// When there is no configuration file, when it cannot be read or parsed, or with every problem that is in it. The
+    /// entry point must exist; it is not opened.
+    pub fn load(path: &Path, environment: Option<&str>) -> Result<Self, ConfigError> {
+        Self::load_on(path, environment, &jiff::Zoned::now().strftime("%Y-%m-%d").to_string())
+    }
+
+    /// Files and directories to watch when there is no bundle that could name its inputs: those of the configuration, and
+    /// where the sources are.
+    #[must_use]
+    pub fn watched(&self) -> Vec<PathBuf> {
+        let mut paths = self.inputs.clone();
+        match &self.build.custom {
+            Some(custom) => paths.extend(custom.watch_dirs.iter().cloned()),
+            None => paths.extend(self.main.parent().map(Path::to_owned)),
+        }
+        paths
+    }
+
+    fn load_on(path: &Path, environment: Option<&str>, today: &str) -> Result<Self, ConfigError> {
+        let file = locate(path)?;
+        let root = file.parent().unwrap_or(Path::new("/")).to_owned();
+        let table = document::read(&file)?;
+        let local = LocalSecrets::load(&root, environment)?;
+        let mut diagnostics = Diagnostics::default();
+        let mut config = read(&table, &file, environment, &local, today, &mut diagnostics);
+        let warnings = diagnostics.finish(&file)?;
+        config.dev = dev::load(&root, &config.d1)?;
+        config.inputs = [file, root.join(dev::FILE_NAME)].into_iter().chain(local.candidates).collect();
+        config.inputs.extend(config.dev.d1_seeds.iter().map(|seed| seed.file.clone()));
+        config.warnings.extend(warnings);
+        Ok(config)
+    }
+}
+
+/// The configuration file of a directory (or the file itself), as an absolute path.
+fn locate(path: &Path) -> Result<PathBuf, ConfigError> {
+    let unreadable = |source| ConfigError::Unreadable { file: path.to_owned(), source };
+    let path = path.canonicalize().map_err(unreadable)?;
+    if path.is_file() {
+        return Ok(path);
+    }
+    config_in(&path).ok_or_else(|| {
+        let above = path.ancestors().skip(1).find_map(config_in);
+        let advice = above.map_or_else(
+            || " Name the directory of a Workers project, or create one with `npm create cloudflare`.".to_owned(),
+            |above| format!(" There is {}: did you mean its directory?", above.display()),
+        );
+        ConfigError::Missing { directory: path.clone(), advice }
+    })
+}
+
+fn config_in(directory: &Path) -> Option<PathBuf> {
+    CONFIG_NAMES.iter().map(|name| directory.join(name)).find(|file| file.is_file())
+}
+
+/// Where something is wrong, a placeholder stands in the result; the caller drops it when `diagnostics` has errors.
+fn read(
+    table: &Table,
+    file: &Path,
+    environment_name: Option<&str>,
+    local: &LocalSecrets,
+    today: &str,
+    diagnostics: &mut Diagnostics,
+) -> ProjectConfig {
+    let root = file.parent().unwrap_or(Path::new("/")).to_owned();
+    let environment = Environment::choose(table, environment_name, diagnostics);
+    environment.check_keys(diagnostics);
+    let name = name(&environment, environment_name, diagnostics);
+    let mut vars = settings::vars(&environment, diagnostics);
+    let secrets = secrets(&environment, local, diagnostics);
+    let workflows = bindings::workflows(&environment, &name, diagnostics);
+    let d1 = bindings::d1_databases(&environment, &root, diagnostics);
+    let services = bindings::services(&environment, diagnostics);
+    let names = binding_names(&vars, &workflows, &d1, &services);
+    bindings::refuse_duplicates(&names, diagnostics);
+    refuse_hidden(&secrets, &names, diagnostics);
+    vars.retain(|name, _| !secrets.contains_key(name));
+    let compatibility = compatibility::read(&environment, today, diagnostics);
+    ProjectConfig {
+        path: file.to_owned(),
+        name,
+        environment: environment_name.map(str::to_owned),
+        main: main(&environment, &root, diagnostics),
+        compatibility_date: compatibility.date,
+        compatibility_flags: compatibility.flags,
+        vars,
+        secrets,
+        workflows,
+        d1,
+        services,
+        cpu_ms: cpu_ms(&environment, diagnostics),
+        build: BuildConfig::read(&environment, &root, diagnostics),
+        dev: DevConfig::default(),
+        inputs: Vec::new(),
+        warnings: Vec::new(),
+        root,
+    }
+}
+
+fn name(environment: &Environment<'_>, environment_name: Option<&str>, diagnostics: &mut Diagnostics) -> String {
+    let section = environment.section_with("name");
+    let Some(name) = section.required_text("name", "the script's name, as in name = \"my-worker\"", diagnostics) else {
+        return String::new();
+    };
+    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
+    let full = match environment_name {
+        Some(suffix) if !environment.overrides("name") => format!("{name}-{suffix}"),
+        _ => name,
+    };
+    if full.starts_with('-') || !full.chars().all(legal) || full.len() > SCRIPT_NAME_CHARS_MAX {
+        let message = format!(
+            "\"{full}\" is not a script name; use at most {SCRIPT_NAME_CHARS_MAX} lower-case letters, digits, hyphens and \
+             underscores, the first one no hyphen"
+        );
+        diagnostics.error(section.line_of("name"), section.key("name"), message);
+    }
+    full
+}
+
+fn main(environment: &Environment<'_>, root: &Path, diagnostics: &mut Diagnostics) -> PathBuf {
+    let section = environment.section_with("main");
+    let meaning = "the entry point of the Worker, as in main = \"src/index.ts\"";
+    let Some(main) = section.required_text("main", meaning, diagnostics) else { return PathBuf::new() };
+    let path: PathBuf = root.join(&main).components().collect();
+    let built_later = environment.get("build").is_some();
+    if main.ends_with(".py") {
+        diagnostics.error(section.line_of("main"), section.key("main"), "Stepwell does not run Python Workers yet");
+    } else if !path.is_file() && !built_later {
+        let message = format!("the entry point {} does not exist; correct the path or create the file", path.display());
+        diagnostics.error(section.line_of("main"), section.key("main"), message);
+    }
+    path
+}
+
+fn cpu_ms(environment: &Environment<'_>, diagnostics: &mut Diagnostics) -> Option<u32> {
+    let limits = environment.section("limits", diagnostics)?;
+    limits.warn_of_unknown(&["cpu_ms", "subrequests"], diagnostics);
+    limits.positive_integer("cpu_ms", diagnostics)
+}
+
+/// With `secrets.required`, only those named there are loaded, also from the process's own environment.
+fn secrets(
+    environment: &Environment<'_>,
+    local: &LocalSecrets,
+    diagnostics: &mut Diagnostics,
+) -> BTreeMap<String, String> {
+    let Some(section) = environment.section("secrets", diagnostics) else { return local.values.clone() };
+    section.warn_of_unknown(&["required"], diagnostics);
+    let required = section.texts("required", diagnostics).unwrap_or_default();
+    let mut found = BTreeMap::new();
+    let mut missing = Vec::new();
+    for name in required {
+        match local.values.get(&name).cloned().or_else(|| env::var(&name).ok()) {
+            Some(value) => drop(found.insert(name, value)),
+            None => missing.push(name),
+        }
+    }
+    if !missing.is_empty() {
+        let message = format!("missing: {}; add them to .dev.vars or .env", missing.join(", "));
+        diagnostics.warn(section.line_of("required"), section.key("required"), message);
+    }
+    found
+}
+
+fn binding_names(
+    vars: &BTreeMap<String, Var>,
+    workflows: &[WorkflowConfig],
+    d1: &[D1Config],
+    services: &[ServiceConfig],
+) -> Vec<(String, &'static str)> {
+    let vars = vars.keys().map(|name| (name.clone(), "var"));
+    let workflows = workflows.iter().map(|workflow| (workflow.binding.clone(), "workflow"));
+    let d1 = d1.iter().map(|database| (database.binding.clone(), "D1 database"));
+    let services = services.iter().map(|service| (service.binding.clone(), "service"));
+    vars.chain(workflows).chain(d1).chain(services).collect()
+}
+
+/// A secret of a binding's name would be hidden by the binding.
+fn refuse_hidden(secrets: &BTreeMap<String, String>, names: &[(String, &'static str)], diagnostics: &mut Diagnostics) {
+    for (name, kind) in names.iter().filter(|(name, kind)| *kind != "var" && secrets.contains_key(name)) {
+        let message = format!("the local secret \"{name}\" has the name of a {kind} binding; rename one of them");
+        diagnostics.error(None, "", message);
+    }
+}
