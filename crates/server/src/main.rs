@@ -1,1 +1,5 @@
-fn main() {}
+//! The binary `stepwell`; everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    stepwell::cli::main()
+}
