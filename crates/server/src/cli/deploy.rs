@@ -12,7 +12,7 @@ use super::client::{Ask, Body, Client};
 use super::multipart::Multipart;
 use super::screen::{Screen, Tone};
 use super::setup::ensure_tools;
-use super::{CliError, ExitCode};
+use super::{CliError, ExitCode, error};
 use crate::project::bundle::{Bundle, Purpose, bundle};
 use crate::project::{ModuleKind, ProjectConfig, Var, WorkflowConfig};
 
@@ -37,10 +37,10 @@ pub struct DeployArgs {
 impl DeployArgs {
     pub async fn run(self, screen: &Screen) -> Result<ExitCode, CliError> {
         let client = self.server.client()?;
-        let project = ProjectConfig::load(&self.project, self.env.as_deref()).map_err(anyhow::Error::from)?;
+        let project = ProjectConfig::load(&self.project, self.env.as_deref()).map_err(error::told)?;
         warn(&project.warnings);
         let tools = ensure_tools()?;
-        let bundle = bundle(&project, &tools.esbuild, Purpose::Production).map_err(anyhow::Error::from)?;
+        let bundle = bundle(&project, &tools.esbuild, Purpose::Production).map_err(error::told)?;
         warn(&bundle.warnings);
         let boundary = format!("stepwell-{}", uuid::Uuid::new_v4().simple());
         let ask = Ask::new(Method::PUT, &["workers", "scripts", &project.name]);

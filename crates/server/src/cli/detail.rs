@@ -33,7 +33,7 @@ pub struct Trigger {
     pub source: String,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ErrorView {
     pub name: String,
     pub message: String,
@@ -44,7 +44,8 @@ pub struct ErrorView {
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum Step {
-    Step(Do),
+    #[serde(rename = "step")]
+    Do(Do),
     Sleep(Wait),
     WaitForEvent(Wait),
     Termination {},

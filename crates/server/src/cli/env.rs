@@ -10,7 +10,9 @@ use super::{CliError, ExitCode};
 /// `dev` takes any token, but wrangler wants one.
 const DEV_TOKEN: &str = "dev";
 
-/// Print the variables that make wrangler speak to this server, for `eval "$(stepwell env)"`
+/// Print the variables that make wrangler speak to this server
+///
+/// For a shell: eval "$(stepwell env)"
 #[derive(Debug, Args)]
 pub struct EnvArgs {
     #[command(flatten)]

@@ -4,6 +4,9 @@ use std::io;
 
 use super::ExitCode;
 
+/// Cloudflare's code; its text says no more than `instance.not_found`.
+const INSTANCE_NOT_FOUND: u32 = 10_400;
+
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
@@ -21,7 +24,7 @@ pub enum CliError {
     )]
     Unreachable { url: String, detail: String },
     /// The server answered with an error.
-    #[error("{message}{} [code {code}]", advice(*status))]
+    #[error("{message} [code {code}]{}", advice(*status, *code))]
     Api { status: u16, code: u32, message: String },
     /// Something answers, and not as a Stepwell server does.
     #[error(
@@ -37,9 +40,12 @@ pub enum CliError {
     Other(#[from] anyhow::Error),
 }
 
-fn advice(status: u16) -> &'static str {
-    match status {
-        401 | 403 => "\nGive the server's data directory with --data DIR, or its token with STEPWELL_TOKEN or --token.",
+fn advice(status: u16, code: u32) -> &'static str {
+    match (status, code) {
+        (_, INSTANCE_NOT_FOUND) => "\n`stepwell workflows instances list NAME` shows which instances there are.",
+        (401 | 403, _) => {
+            "\nGive the server's data directory with --data DIR, or its token with STEPWELL_TOKEN or --token."
+        }
         _ => "",
     }
 }
@@ -57,6 +63,11 @@ impl CliError {
             Self::OutputClosed => ExitCode::Ok,
         }
     }
+}
+
+/// An error whose own text already says everything that caused it.
+pub fn told(error: impl std::error::Error) -> CliError {
+    CliError::Other(anyhow::Error::msg(error.to_string()))
 }
 
 impl From<io::Error> for CliError {

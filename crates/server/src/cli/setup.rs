@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::screen::Screen;
-use super::{CliError, ExitCode};
+use super::{CliError, ExitCode, error};
 use crate::tools::{ESBUILD_VERSION, Tools, WORKERD_RELEASE};
 
 /// Install the pinned workerd and esbuild, or check that they are there
@@ -33,5 +33,5 @@ impl SetupArgs {
 /// # Errors
 /// As [`Tools::ensure`].
 pub fn ensure_tools() -> Result<Tools, CliError> {
-    Tools::ensure(&mut |line| eprintln!("{line}")).map_err(|error| CliError::Other(error.into()))
+    Tools::ensure(&mut |line| eprintln!("{line}")).map_err(error::told)
 }

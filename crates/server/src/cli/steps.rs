@@ -39,7 +39,7 @@ pub fn name_width(steps: &[Step], width: Option<usize>) -> usize {
 
 fn name(step: &Step) -> Option<&str> {
     match step {
-        Step::Step(step) => Some(&step.name),
+        Step::Do(step) => Some(&step.name),
         Step::Sleep(wait) | Step::WaitForEvent(wait) => Some(&wait.name),
         Step::Termination {} | Step::Unknown => None,
     }
@@ -72,21 +72,34 @@ impl StepView<'_> {
     /// Lines without their ends.
     pub fn render(&self, step: &Step) -> Vec<String> {
         match step {
-            Step::Step(step) => self.step(step),
+            Step::Do(step) => self.step(step),
             Step::Sleep(wait) => self.wait(wait, "sleep"),
             Step::WaitForEvent(wait) => self.wait(wait, "waitForEvent"),
-            Step::Termination {} => vec![self.line(Stand::Abandoned, "terminated", "", "")],
-            Step::Unknown => vec![self.line(Stand::Abandoned, "(of a kind that this stepwell does not know)", "", "")],
+            Step::Termination {} => self.lines(Stand::Abandoned, "terminated", "", ""),
+            Step::Unknown => self.lines(Stand::Abandoned, "(of a kind that this stepwell does not know)", "", ""),
         }
     }
 
-    fn line(&self, stand: Stand, name: &str, kind: &str, rest: &str) -> String {
+    /// One line, or where the screen is too narrow for it, what follows the kind below.
+    fn lines(&self, stand: Stand, name: &str, kind: &str, rest: &str) -> Vec<String> {
         let (sign, tone) = stand.sign();
         let name = one_line(name);
         let name = if kind.is_empty() { name } else { pad(&cut(&name, self.name_width), self.name_width + GAP) };
-        let kind = self.paint(Tone::Dim, &pad(kind, KIND_WIDTH + GAP));
-        let line = format!("{}{} {name}{kind}{rest}", " ".repeat(STEP_INDENT), self.paint(tone, sign));
-        line.trim_end().to_owned()
+        let kind = pad(kind, KIND_WIDTH + GAP);
+        let taken = STEP_INDENT + 2 + columns(&name) + columns(&kind);
+        let fits = self.timeline.screen.width.is_none_or(|width| taken + columns(rest) <= width);
+        let head =
+            format!("{}{} {name}{}", " ".repeat(STEP_INDENT), self.paint(tone, sign), self.paint(Tone::Dim, &kind));
+        if fits {
+            return vec![(head + rest).trim_end().to_owned()];
+        }
+        let below = wrap(rest, self.room(BELOW_INDENT)).into_iter().map(|line| " ".repeat(BELOW_INDENT) + &line);
+        std::iter::once(head.trim_end().to_owned()).chain(below).collect()
+    }
+
+    /// Columns right of an indentation.
+    fn room(&self, indent: usize) -> Option<usize> {
+        self.timeline.screen.width.map(|width| width.saturating_sub(indent).max(1))
     }
 
     fn step(&self, step: &Do) -> Vec<String> {
@@ -97,7 +110,7 @@ impl StepView<'_> {
             (None, false) if step.retry_at.is_some() => Stand::Waiting,
             (None, false) => Stand::Busy,
         };
-        let mut lines = vec![self.line(stand, &step.name, "step", &self.took(step, stand))];
+        let mut lines = self.lines(stand, &step.name, "step", &self.took(step, stand));
         if tells_attempts(step) {
             lines.extend(self.attempts(step));
         }
@@ -132,8 +145,11 @@ impl StepView<'_> {
         let mut lines = Vec::new();
         for (place, attempt) in step.attempts.iter().enumerate() {
             if is_shown(place) {
-                let before = place.checked_sub(1).and_then(|before| step.attempts[before].end);
-                lines.extend(self.attempt(place + 1, attempt, before));
+                let before = place.checked_sub(1).map(|before| &step.attempts[before]);
+                let was_shown = before.filter(|_| is_shown(place - 1));
+                let is_repeated =
+                    was_shown.is_some_and(|before| attempt.error.is_some() && attempt.error == before.error);
+                lines.extend(self.attempt(place + 1, attempt, before, is_repeated));
             } else if place == FIRST_ATTEMPTS_SHOWN {
                 lines.push(self.paint(Tone::Dim, &format!("{}… {left_out} more attempts", " ".repeat(BELOW_INDENT))));
             }
@@ -141,7 +157,8 @@ impl StepView<'_> {
         lines
     }
 
-    fn attempt(&self, number: usize, attempt: &Attempt, before: Option<Timestamp>) -> Vec<String> {
+    /// `is_repeated`: its error stands a line above already.
+    fn attempt(&self, number: usize, attempt: &Attempt, before: Option<&Attempt>, is_repeated: bool) -> Vec<String> {
         let stand = match (attempt.success, attempt.end) {
             (Some(true), _) => Stand::Done,
             (Some(false), _) => Stand::Failed,
@@ -149,16 +166,30 @@ impl StepView<'_> {
             (None, _) => Stand::Busy,
         };
         let (sign, tone) = stand.sign();
-        let mut facts = vec![self.clock(attempt.start)];
-        facts.extend(before.map(|end| format!("after {}", times::duration(times::millis(end, attempt.start)))));
-        facts.extend(attempt.end.map(|end| format!("took {}", times::duration(times::millis(attempt.start, end)))));
-        if attempt.interruptions > 0 {
-            facts.push(format!("begun again {} times, its worker was lost", attempt.interruptions));
+        let mut facts = self.facts(attempt, before);
+        if is_repeated {
+            facts.push("the same error".to_owned());
         }
-        let head = format!("attempt {number}  ");
-        let line = format!("{}{head}{} {}", " ".repeat(BELOW_INDENT), self.paint(tone, sign), facts.join(", "));
-        let error = attempt.error.iter().flat_map(|error| self.error(error, BELOW_INDENT + head.len() + 2));
-        std::iter::once(line).chain(error).collect()
+        let head = format!("{}attempt {number}  ", " ".repeat(BELOW_INDENT));
+        let indent = columns(&head) + 2;
+        let facts = wrap(&facts.join(", "), self.room(indent));
+        let lines = hanging(&format!("{head}{} ", self.paint(tone, sign)), indent, facts);
+        let error = attempt.error.iter().filter(|_| !is_repeated).flat_map(|error| self.error(error, indent));
+        lines.into_iter().chain(error).collect()
+    }
+
+    fn facts(&self, attempt: &Attempt, before: Option<&Attempt>) -> Vec<String> {
+        let between = |from, to| times::duration(times::millis(from, to));
+        let mut facts = vec![self.clock(attempt.start)];
+        let ended_before = before.and_then(|before| before.end);
+        facts.extend(ended_before.map(|end| format!("after {}", between(end, attempt.start))));
+        facts.extend(attempt.end.map(|end| format!("took {}", between(attempt.start, end))));
+        match attempt.interruptions {
+            0 => {}
+            1 => facts.push("begun again as its worker was lost".to_owned()),
+            times => facts.push(format!("begun again {times} times as its worker was lost")),
+        }
+        facts
     }
 
     fn next_attempt(&self, step: &Do, at: Timestamp) -> String {
@@ -184,7 +215,7 @@ impl StepView<'_> {
         };
         let event =
             wait.event_type.as_ref().map_or_else(String::new, |event| format!("  event \"{}\"", one_line(event)));
-        let mut lines = vec![self.line(stand, &wait.name, kind, &(rest + &event))];
+        let mut lines = self.lines(stand, &wait.name, kind, &(rest + &event));
         lines.extend(wait.error.iter().flat_map(|error| self.error(error, BELOW_INDENT)));
         if self.timeline.shows_step_output
             && let Some(output) = &wait.output
@@ -196,8 +227,7 @@ impl StepView<'_> {
 
     /// What was thrown, and the innermost place in the user's code.
     fn error(&self, error: &ErrorView, indent: usize) -> Vec<String> {
-        let width = self.timeline.screen.width.map(|width| width.saturating_sub(indent).max(1));
-        let told = wrap(&printable(&format!("{}: {}", error.name, error.message)), width);
+        let told = wrap(&printable(&format!("{}: {}", error.name, error.message)), self.room(indent));
         let told = told.into_iter().map(|line| self.paint(Tone::Bad, &line)).collect();
         let margin = " ".repeat(indent);
         let mut lines = hanging(&margin, indent, told);

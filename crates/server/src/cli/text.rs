@@ -66,13 +66,16 @@ pub fn expand_json(text: &str) -> String {
     let mut chars = text.chars().filter(|c| *c != '\n').peekable();
     while let Some(c) = chars.next() {
         expanded.push(c);
+        let ends_string = in_string && !is_escaped && c == '"';
         if in_string {
             in_string = is_escaped || c != '"';
             is_escaped = !is_escaped && c == '\\';
-            continue;
+            if in_string {
+                continue;
+            }
         }
         match c {
-            '"' => in_string = true,
+            '"' => in_string = !ends_string,
             '{' | '[' if matches!(chars.peek(), Some('}' | ']')) => expanded.extend(chars.next()),
             '{' | '[' => {
                 depth += 1;

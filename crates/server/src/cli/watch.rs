@@ -14,6 +14,10 @@ const WAIT_MS: u64 = 30_000;
 /// Lines that stay at the top of a screen that is too low: what the instance is and how it stands.
 const HEAD_LINES: usize = 5;
 
+/// A line that the terminal broke in two would be covered in half; characters may be wider than we count.
+const NO_LINE_BREAKS: &str = "\u{1b}[?7l";
+const LINE_BREAKS: &str = "\u{1b}[?7h";
+
 /// Shows the instance until it has ended.
 ///
 /// # Errors
@@ -33,7 +37,8 @@ pub async fn watch(desk: &Desk<'_>, ask: &Ask, timeline: &Timeline<'_>) -> Resul
             return Ok(if detail.status == "complete" { ExitCode::Ok } else { ExitCode::InstanceFailed });
         }
         if draws {
-            desk.screen.print(&drawing.over(fitted(timeline.render(&detail), desk.screen)))?;
+            let drawn = drawing.over(fitted(timeline.render(&detail), desk.screen));
+            desk.screen.print(&format!("{NO_LINE_BREAKS}{drawn}{LINE_BREAKS}"))?;
             wait_ms = REDRAW_MS;
         }
     }

@@ -97,8 +97,8 @@ fn known(asked: &Asked, earlier: usize) -> (u16, String) {
         ),
         ("DELETE", ["workflows", "orders"]) => ok(&json!({"status": "ok", "success": true})),
         ("GET", ["workflows", "strange"]) => (200, "<html>welcome</html>".to_owned()),
-        ("GET", ["workflows", "idle", "instances"]) => page(&json!([]), Value::Null),
-        ("GET", ["workflows", "orders", "instances"]) => page(&instances::rows(), json!("next")),
+        ("GET", ["workflows", "idle", "instances"]) => page(&json!([]), &Value::Null),
+        ("GET", ["workflows", "orders", "instances"]) => page(&instances::rows(), &json!("next")),
         ("POST", ["workflows", "orders", "instances"]) => {
             ok(&json!({"id": "order-9", "status": "queued", "version_id": "v-2"}))
         }
@@ -124,7 +124,7 @@ fn ok(result: &Value) -> (u16, String) {
     (200, json!({"success": true, "errors": [], "messages": [], "result": result}).to_string())
 }
 
-fn page(result: &Value, cursor: Value) -> (u16, String) {
+fn page(result: &Value, cursor: &Value) -> (u16, String) {
     let info = json!({"page": 1, "per_page": 3, "count": 3, "total_count": 1200, "cursor": cursor});
     (200, json!({"success": true, "errors": [], "messages": [], "result": result, "result_info": info}).to_string())
 }
