@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use proptest::prelude::*;
 use stepwell_engine::engine::{Command, Fault, WorkflowSettings};
-use stepwell_engine::instance::{BeginKind, Rejection, Report, Settlement, Tell};
+use stepwell_engine::instance::{BeginKind, Decision, Rejection, Report, Settlement, Severity, Tell};
 use stepwell_engine::scheduler::Pool;
 use stepwell_engine::{
-    Backoff, CallId, DeploymentId, Engine, ErrorRecord, Input, InstanceKey, Output, Payload, ReplyId, RetryLimit,
-    RunId, SessionId, Status, StepConfig, WorkflowId,
+    Backoff, CallId, DeploymentId, Engine, ErrorRecord, Input, Instance, InstanceKey, Output, Payload, Recorded,
+    ReplyId, RetryLimit, RunId, SessionId, Status, StepConfig, WorkflowId,
 };
 
 const WORKFLOW: WorkflowId = WorkflowId(1);
@@ -21,11 +22,13 @@ struct Host {
     engine: Engine,
     now: i64,
     out: Vec<Output>,
+    /// Of the first instance.
+    history: Vec<Recorded>,
 }
 
 impl Host {
     fn new(concurrency: Option<usize>) -> Self {
-        let mut host = Self { engine: Engine::new(KEY, 100), now: 1_000_000, out: Vec::new() };
+        let mut host = Self { engine: Engine::new(KEY, 100), now: 1_000_000, out: Vec::new(), history: Vec::new() };
         let settings = WorkflowSettings { deployment: POOL.deployment, follows_newest: false, concurrency };
         host.input(Input::Workflow(WORKFLOW, settings));
         host.input(Input::DueRead { until: host.now + 20_000, due: Vec::new(), complete: true });
@@ -42,7 +45,11 @@ impl Host {
 
     fn input(&mut self, input: Input) {
         self.engine.handle(input, self.now, &mut self.out);
-        while let Some((commit, _)) = self.engine.flush(self.now, &mut self.out) {
+        while let Some((commit, batch)) = self.engine.flush(self.now, &mut self.out) {
+            let created = batch.creations.into_iter().filter(|one| one.key == KEY).map(|one| one.created);
+            self.history.extend(created);
+            self.history
+                .extend(batch.writes.into_iter().filter(|write| write.key == KEY).flat_map(|write| write.entries));
             self.engine.handle(Input::Committed(commit, Vec::new()), self.now, &mut self.out);
         }
     }
@@ -113,6 +120,10 @@ impl Host {
             _ => None,
         });
         starts.collect()
+    }
+
+    fn replayed(&self) -> Instance {
+        Instance::replay(KEY, WORKFLOW, POOL.deployment, &self.history).expect("a history")
     }
 
     fn status(&self) -> Status {
@@ -211,6 +222,10 @@ fn an_event_wakes_a_suspended_instance_of_which_another_branch_sleeps_on() {
     let command = Command::SendEvent { event_type: "paid".to_owned(), payload };
     host.input(Input::Command { reply: ReplyId(9), key: KEY, command });
     assert_eq!(host.out.last(), Some(&Output::Load(KEY)));
+    host.out.clear();
+    let instance = host.replayed();
+    host.input(Input::Loaded(KEY, Some(Box::new(instance))));
+    assert_eq!(host.starts(), [(2, vec![])]);
 }
 
 #[test]
@@ -281,7 +296,7 @@ fn an_attempt_that_nobody_granted_ends_the_session() {
     let mut host = Host::started();
     host.begin(1, 0, BeginKind::Do(config(2)), true);
     let error = ErrorRecord::new("Error", "no");
-    let severity = stepwell_engine::instance::Severity::Ordinary;
+    let severity = Severity::Ordinary;
     host.report(1, Report::Failed { call: CallId(0), attempt: 1, error, severity, delay_ms: None });
     host.report(1, Report::Started { call: CallId(0), attempt: 2 });
     assert!(matches!(host.out[..], [Output::Fault(SESSION, _)]), "{:?}", host.out);
@@ -350,4 +365,104 @@ fn a_queued_instance_starts_on_the_newest_deployment() {
         _ => None,
     });
     assert_eq!(session, Some(SessionId(3)));
+}
+
+/// What may happen to an instance in a live run.
+#[derive(Debug, Clone, Copy)]
+enum Deed {
+    Step { limit: u32, started: bool },
+    Sleep(u64),
+    Wait,
+    Succeed(u32, u32),
+    Fail(u32, u32),
+    Event,
+    Pass(i64),
+    Pause,
+    Resume,
+    Quiesced,
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    prop_oneof![
+        (0..3_u32, any::<bool>()).prop_map(|(limit, started)| Deed::Step { limit, started: started && limit > 0 }),
+        (0..9_000_u64).prop_map(Deed::Sleep),
+        Just(Deed::Wait),
+        (0..6_u32, 1..3_u32).prop_map(|(call, attempt)| Deed::Succeed(call, attempt)),
+        (0..6_u32, 1..3_u32).prop_map(|(call, attempt)| Deed::Fail(call, attempt)),
+        Just(Deed::Event),
+        (0..4_000_i64).prop_map(Deed::Pass),
+        Just(Deed::Pause),
+        Just(Deed::Resume),
+        Just(Deed::Quiesced),
+    ]
+}
+
+impl Host {
+    fn act(&mut self, deed: Deed) {
+        let calls = self.engine.instance(KEY).map_or(0, Instance::call_count);
+        match deed {
+            Deed::Step { limit, started } => self.begin(1, calls, BeginKind::Do(config(limit)), started),
+            Deed::Sleep(ms) => self.sleep(1, calls, ms),
+            Deed::Wait => self.wait(1, calls),
+            Deed::Succeed(call, attempt) => {
+                self.report(1, Report::Succeeded { call: CallId(call), attempt, value: Payload::UNDEFINED });
+            }
+            Deed::Fail(call, attempt) => {
+                let (error, severity) = (ErrorRecord::new("Error", "no"), Severity::Ordinary);
+                self.report(1, Report::Failed { call: CallId(call), attempt, error, severity, delay_ms: None });
+            }
+            Deed::Event => drop(self.send()),
+            Deed::Pass(ms) => self.pass(ms),
+            Deed::Pause => drop(self.command(Command::Pause)),
+            Deed::Resume => drop(self.command(Command::Resume)),
+            Deed::Quiesced => self.report(1, Report::Quiesced),
+        }
+    }
+
+    /// What the history says, with the retry delays that have passed, which nobody records.
+    fn folded(&self) -> Instance {
+        let mut instance = self.replayed();
+        let mut decision = Decision::default();
+        if self.status() != Status::WaitingForPause {
+            instance.decide(stepwell_engine::instance::Input::Due, self.now, &mut decision).expect("time passes");
+        }
+        decision.ready.into_iter().for_each(|call| instance.mark_ready(call));
+        instance
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_live_instance_is_the_fold_of_its_history(deeds in prop::collection::vec(deed(), 1..40)) {
+        let mut host = Host::started();
+        // A retry whose delay had passed before a pause has it again if the server dies during the pause.
+        let mut exact = true;
+        for deed in deeds {
+            exact &= !matches!(deed, Deed::Pause);
+            host.act(deed);
+            let Some(live) = host.engine.instance(KEY) else { break };
+            let mut lost = live.clone();
+            lost.detach();
+            let summary = live.summary(host.now);
+            prop_assert_eq!(summary.wake_at.is_none(), summary.status == Status::Paused || summary.status.is_final());
+            prop_assert_eq!(live.next_seq(), host.history.len() as u64);
+            if exact {
+                prop_assert_eq!(lost, host.folded());
+            } else {
+                prop_assert_eq!(lost.call_count(), host.folded().call_count());
+            }
+        }
+    }
+
+    #[test]
+    fn no_place_and_no_run_is_left_when_an_instance_has_ended(deeds in prop::collection::vec(deed(), 1..30)) {
+        let mut host = Host::started();
+        for deed in deeds {
+            host.act(deed);
+        }
+        drop(host.command(Command::Terminate));
+        host.report(1, Report::Forgotten);
+        prop_assert_eq!(host.engine.places_taken(WORKFLOW), 0);
+        prop_assert_eq!((host.engine.run_count(), host.engine.loaded_count()), (0, 0));
+    }
 }
