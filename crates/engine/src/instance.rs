@@ -330,8 +330,9 @@ impl Instance {
     #[must_use]
     pub fn status(&self) -> Status {
         match self.phase {
+            // One that was resumed and only waits gets no run before something is due.
+            Phase::Queued { .. } | Phase::Running { .. } if self.only_waits() => Status::Waiting,
             Phase::Queued { .. } => Status::Queued,
-            Phase::Running { .. } if self.only_waits() => Status::Waiting,
             Phase::Running { .. } => Status::Running,
             Phase::Pausing { .. } => Status::WaitingForPause,
             Phase::Paused { .. } => Status::Paused,

@@ -55,7 +55,7 @@ export class Compensates extends WorkflowEntrypoint {
       });
     } catch (error) {
       const undone = await step.do('cancel', async () => `seat 7 is free again: ${error.name}: ${error.message}`);
-      await step.sleep('until it is replayed', '1 hour');
+      await step.waitForEvent('go on', { type: 'go' });
       return { undone, isError: error instanceof TypeError };
     }
   }
