@@ -1,5 +1,7 @@
 //! What survives: the real binary with the real workerd, killed at bad moments, filled up, and left without its tools.
 
 mod durability;
+mod processes;
+mod quarantine;
 mod replay;
 mod support;

@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
-use super::{Journal, PATIENCE, until};
+use super::{Journal, LOOK_EVERY, PATIENCE, until};
 
 /// A Worker on disk and the directory of its server's state. Its workflow is `w`, its class `W`.
 pub struct Project {
@@ -241,11 +241,17 @@ impl Server {
 
     /// Returns when an instance has that status.
     pub async fn until_status(&self, id: &str, status: &str) -> Json {
-        until(&format!("{id} is {status}"), async || {
-            let detail = self.detail(id).await;
-            (detail["status"] == status).then_some(detail)
-        })
-        .await
+        let mut last = Json::Null;
+        let looked = tokio::time::timeout(PATIENCE, async {
+            while last["status"] != status {
+                last = self.detail(id).await;
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        });
+        if looked.await.is_err() {
+            panic!("{id} is not {status} within {PATIENCE:?} but {last:#}");
+        }
+        last
     }
 
     /// The output of an instance, once it is complete.
