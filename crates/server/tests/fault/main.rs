@@ -4,4 +4,5 @@ mod durability;
 mod processes;
 mod quarantine;
 mod replay;
+mod storm;
 mod support;

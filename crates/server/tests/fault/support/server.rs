@@ -169,6 +169,16 @@ impl Server {
         self.child.wait().expect("the server's end");
     }
 
+    /// SIGKILL, while others hold it.
+    pub fn kill_in_place(&self) {
+        kill(self.child.id());
+    }
+
+    /// Returns when it is gone.
+    pub fn wait_killed(&mut self) {
+        self.child.wait().expect("the server's end");
+    }
+
     /// SIGTERM; the way it ended.
     pub async fn stop(mut self) -> ExitStatus {
         kill_process(pid(self.child.id()), Signal::TERM).expect("signal the server");
@@ -252,6 +262,16 @@ impl Server {
             panic!("{id} is not {status} within {PATIENCE:?} but {last:#}");
         }
         last
+    }
+
+    /// An instance, once it has ended.
+    pub async fn until_final(&self, id: &str) -> Json {
+        loop {
+            let detail = self.request(Method::GET, &format!("instances/{id}?wait_ms=1000"), None).await;
+            if !detail["end"].is_null() {
+                return detail;
+            }
+        }
     }
 
     /// The output of an instance, once it is complete.
