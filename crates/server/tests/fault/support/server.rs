@@ -249,6 +249,13 @@ impl Server {
         self.request(Method::GET, &format!("instances?{query}"), None).await
     }
 
+    /// How many instances have that status.
+    pub async fn count(&self, status: &str) -> u64 {
+        let answer = self.try_request(Method::GET, &format!("instances?per_page=1&status={status}"), None).await;
+        let (_, answer) = answer.expect("an answer");
+        answer["result_info"]["total_count"].as_u64().unwrap_or_else(|| panic!("no count in {answer}"))
+    }
+
     /// Returns when an instance has that status.
     pub async fn until_status(&self, id: &str, status: &str) -> Json {
         let mut last = Json::Null;
