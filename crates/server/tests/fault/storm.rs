@@ -41,6 +41,8 @@ async fn storm(seed: u64, kills: u64, instances: u64) {
     let project = Project::new(WORKER, &journal);
     let load = Load::start(Server::start(&project).await, instances);
     for _ in 0..kills {
+        // Every kill finds instances at all stages.
+        load.release(instances / kills);
         tokio::time::sleep(Duration::from_millis(random.random_range(PEACE_MS))).await;
         strike(&mut random, &load, &project).await;
     }

@@ -67,3 +67,25 @@ fn check_order(id: &str, lines: &[&Line]) {
         assert!(last <= first, "{id}: {earlier} began at {last}, after {later} had begun at {first}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(step: &str, at: i64) -> Line {
+        Line { instance: id(0), step: step.to_owned(), at }
+    }
+
+    #[test]
+    #[should_panic(expected = "was recorded at 1000 and ran again")]
+    fn the_audit_finds_a_callback_behind_its_recorded_result() {
+        let detail = json!({ "steps": [{ "type": "step", "name": "first-1", "end": "1970-01-01T00:00:01Z" }] });
+        check_recorded_once(&id(0), &detail, &[&line("first", 900), &line("first", 1_001)]);
+    }
+
+    #[test]
+    #[should_panic(expected = "first began at 31, after part 1 had begun at 30")]
+    fn the_audit_finds_a_step_that_runs_again_after_one_that_needs_it() {
+        check_order(&id(0), &[&line("first", 10), &line("part 1", 30), &line("first", 31)]);
+    }
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hyper::Method;
 use serde_json::{Value as Json, json};
-use tokio::sync::{RwLock, RwLockReadGuard};
+use tokio::sync::{RwLock, RwLockReadGuard, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::support::{Project, Server};
@@ -23,6 +23,8 @@ const TAKEN: u64 = 10_405;
 pub struct Load {
     server: Arc<RwLock<Server>>,
     clients: JoinSet<()>,
+    /// One for each instance that may be created.
+    permits: Arc<Semaphore>,
     instances: u64,
 }
 
@@ -30,18 +32,25 @@ impl Load {
     /// Starts the clients of `instances` instances.
     pub fn start(server: Server, instances: u64) -> Self {
         let server = Arc::new(RwLock::new(server));
+        let permits = Arc::new(Semaphore::new(0));
         let mut clients = JoinSet::new();
         for client in 0..CLIENTS {
-            let server = Arc::clone(&server);
+            let (server, permits) = (Arc::clone(&server), Arc::clone(&permits));
             clients.spawn(async move {
                 for n in (client..instances).step_by(CLIENTS as usize) {
+                    permits.acquire().await.expect("permits that are never closed").forget();
                     create(&server, n).await;
                     check_is_there(&server, n).await;
                     send(&server, n).await;
                 }
             });
         }
-        Self { server, clients, instances }
+        Self { server, clients, permits, instances }
+    }
+
+    /// Lets the clients create so many more instances.
+    pub fn release(&self, instances: u64) {
+        self.permits.add_permits(usize::try_from(instances).expect("a small number"));
     }
 
     /// The present server.
@@ -59,6 +68,7 @@ impl Load {
 
     /// Waits until the clients are done and every instance has ended, and returns the instances.
     pub async fn finish(mut self) -> Vec<Json> {
+        self.release(self.instances);
         let ended = async {
             while let Some(client) = self.clients.join_next().await {
                 client.expect("a client that got its answers");
