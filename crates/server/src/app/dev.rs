@@ -2,7 +2,6 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use anyhow::Context as _;
 use stepwell_engine::StepConfig;
@@ -13,7 +12,7 @@ use super::projects::{Built, build, extra};
 use super::watch::Watch;
 use super::{logging, run_until_stopped};
 use crate::auth::Auth;
-use crate::cli::DevOptions;
+use crate::cli::{DevOptions, ExitCode};
 use crate::core::{Core, CoreConfig};
 use crate::d1::D1;
 use crate::deploy::Deployer;
