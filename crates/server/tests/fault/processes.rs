@@ -119,3 +119,51 @@ async fn instances_wait_while_workerd_is_gone_and_go_on_when_it_is_back() {
         assert_eq!(server.output_of(id).await, "done");
     }
 }
+
+const GATES: &str = r"
+export class W extends WorkflowEntrypoint {
+	async run(event, step) {
+		if (event.payload.ms) {
+			await step.do('long', async () => {
+				await journal(event.instanceId, 'long');
+				await scheduler.wait(event.payload.ms);
+			});
+			return 'done';
+		}
+		for (let i = 0; ; i++) await step.waitForEvent(`gate ${i}`, { type: 'go', timeout: '1 hour' });
+	}
+}
+";
+
+const GONE: usize = 300;
+
+#[tokio::test]
+async fn instances_that_are_deleted_or_restarted_while_they_wake_do_not_disturb_others() {
+    let journal = Journal::start().await;
+    let project = Project::new(GATES, &journal);
+    let server = Server::start(&project).await;
+    server.create_many("gone", GONE, &json!({})).await;
+    until("all wait", async || (server.count("waiting").await == GONE as u64).then_some(())).await;
+    // After a restart no run is live: every event begins one, from the store.
+    server.kill();
+    let server = Server::start(&project).await;
+    server.create("bystander", json!({ "ms": 4_000 })).await;
+    journal.until("bystander", "long", 1).await;
+    let workers = server.workers();
+    let ids: Vec<_> = (0..GONE).map(|n| format!("gone{n}")).collect();
+    let wake_and_go = ids.chunks(20).map(async |ids| {
+        for (n, id) in ids.iter().enumerate() {
+            server.send_event(id, "go", json!(1)).await;
+            if n % 2 == 0 {
+                server.delete(std::slice::from_ref(id)).await;
+            } else {
+                server.change(id, "restart").await;
+            }
+        }
+    });
+    futures_util::future::join_all(wake_and_go).await;
+    assert_eq!(server.output_of("bystander").await, "done");
+    assert_eq!(journal.count("bystander", "long"), 1);
+    assert_eq!(server.workers(), workers, "the worker was not ended");
+    assert_eq!(server.count("waiting").await, GONE as u64 / 2);
+}

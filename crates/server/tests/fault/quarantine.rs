@@ -27,6 +27,7 @@ export class W extends WorkflowEntrypoint {
 }
 export default {
 	async fetch() {
+		await journal('fetch', 'loop');
 		for (;;);
 	},
 };
@@ -59,4 +60,20 @@ async fn an_instance_that_never_yields_is_errored_and_all_others_complete() {
 #[tokio::test]
 async fn an_instance_that_uses_up_the_memory_is_errored_and_all_others_complete() {
     check_that_only_the_culprit_pays("hog").await;
+}
+
+#[tokio::test]
+async fn a_request_that_never_yields_does_not_keep_instances_from_running() {
+    let journal = Journal::start().await;
+    let project = Project::with_settings(CULPRITS, &journal, json!({ "limits": { "cpu_ms": 100 } }));
+    let server = Server::start(&project).await;
+    let visit = server.visit();
+    let work = async {
+        journal.until("fetch", "loop", 1).await;
+        server.create("good", json!({ "mode": "good" })).await;
+        server.output_of("good").await
+    };
+    let (status, output) = tokio::join!(visit, work);
+    assert_eq!(output, "done");
+    assert_ne!(status, Some(200));
 }

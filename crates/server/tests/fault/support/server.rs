@@ -249,6 +249,19 @@ impl Server {
         self.request(Method::GET, &format!("instances?{query}"), None).await
     }
 
+    /// Calls the Worker's `fetch`; the status, once there is one.
+    pub async fn visit(&self) -> Option<u16> {
+        let output = self.output();
+        let port = output.lines().find_map(|line| line.split_once(".localhost:")).expect("the ingress").1.to_owned();
+        let uri = format!("http://127.0.0.1:{port}/").parse().expect("a URL");
+        Some(self.client.get(uri).await.ok()?.status().as_u16())
+    }
+
+    /// Deletes instances; durable when it returns.
+    pub async fn delete(&self, ids: &[String]) {
+        self.request(Method::POST, "instances/batch/delete", Some(json!({ "instances": ids }))).await;
+    }
+
     /// How many instances have that status.
     pub async fn count(&self, status: &str) -> u64 {
         let answer = self.try_request(Method::GET, &format!("instances?per_page=1&status={status}"), None).await;
