@@ -225,8 +225,7 @@ impl Engine {
             Command::Terminate => instance::Input::Terminate,
         };
         self.due(key, now);
-        let result = self.decide(key, input, now);
-        let answer = result.and_then(|()| self.answer(key));
+        let answer = self.decide(key, input, now).map(|status| Answer { key, status });
         self.gather.then(Act::Emit(Output::Reply(reply, answer)));
     }
 

@@ -9,21 +9,20 @@ use crate::scheduler::{Line, Placement, Pool};
 use crate::{DeploymentId, Instance, InstanceKey, Millis, Recorded, RunId, SessionId, Status, Summary, WorkflowId};
 
 impl Engine {
-    /// Decides and applies an input of one instance, and gathers what follows.
-    pub(super) fn decide(&mut self, key: InstanceKey, input: instance::Input, now: Millis) -> Result<(), Rejection> {
+    /// Decides and applies an input of one instance, and gathers what follows. Gives the status that comes of it: the
+    /// instance may have left memory.
+    pub(super) fn decide(&mut self, key: InstanceKey, input: instance::Input, now: Millis) -> Result<Status, Rejection> {
         let Some(slot) = self.slots.get_mut(&key) else { return Err(Rejection::NotFound) };
         let mut decision = std::mem::take(&mut self.decision);
         decision.clear();
         let result = slot.instance.decide(input, now, &mut decision);
-        if result.is_ok() {
-            self.carry_out(key, &mut decision, now);
-        }
+        let status = result.and_then(|()| self.carry_out(key, &mut decision, now).ok_or(Rejection::NotFound));
         self.decision = decision;
-        result
+        status
     }
 
-    fn carry_out(&mut self, key: InstanceKey, decision: &mut Decision, now: Millis) {
-        let Some(slot) = self.slots.get_mut(&key) else { return };
+    fn carry_out(&mut self, key: InstanceKey, decision: &mut Decision, now: Millis) -> Option<Status> {
+        let slot = self.slots.get_mut(&key)?;
         if !decision.entries.is_empty() {
             slot.commit = self.gather.next();
         }
@@ -41,7 +40,9 @@ impl Engine {
         if decision.detach {
             self.detach(key, decision.park);
         }
+        let status = self.slots.get(&key).map(|slot| slot.instance.status());
         self.follow_up(key, now);
+        status
     }
 
     /// Says something to the live run, if there is one: now, or when it has a place.
