@@ -1,7 +1,11 @@
 //! End-to-end tests of behaviour: the real binary, real workerd, real SQLite. What a crash does is tried elsewhere.
 
+mod bad_input;
 mod binding;
+mod bindings;
+mod deploys;
 mod examples;
+
 mod lifecycle;
 mod steps;
 mod support;
