@@ -31,7 +31,7 @@ use stepwell_store::{CommitError, Committed, ReadError, Store};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
-use start::LargeValues;
+use start::{LargeValues, StartSent};
 
 /// Requests that wait for the driver.
 const REQUESTS_WAITING_MAX: usize = 4_096;
@@ -78,7 +78,7 @@ enum Done {
     Committed(CommitId, Result<Committed, CommitError>),
     Loaded(InstanceKey, Option<Box<Instance>>),
     DueRead(Millis, Vec<(Millis, InstanceKey)>, bool),
-    StartSent(RunId, Option<LargeValues>),
+    StartSent(RunId, StartSent),
 }
 
 /// A live run, as far as sending goes.
@@ -362,13 +362,17 @@ impl<P: WorkerPool> Driver<P> {
         });
     }
 
-    fn start_sent(&mut self, run: RunId, large: Option<LargeValues>) {
+    fn start_sent(&mut self, run: RunId, sent: StartSent) {
         let Some(io) = self.runs.get_mut(&run) else { return };
         let session = io.session;
         let held = io.held.take().unwrap_or_default();
-        match large {
-            Some(large) => io.large.extend(large),
-            None => return self.pool.fault(session, "a run could not be started in it"),
+        match sent {
+            StartSent::Whole(large) => io.large.extend(large),
+            StartSent::InstanceGone => {
+                self.remove_run(run);
+                return self.input(Input::Report(session, run, Report::Forgotten));
+            }
+            StartSent::Broken => return self.pool.fault(session, "a run could not be started in it"),
         }
         for tell in held {
             self.tell(session, run, tell);

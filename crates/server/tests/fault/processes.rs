@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Instant;
 
+use futures_util::future::join_all;
+use hyper::Method;
 use serde_json::json;
 
 use crate::support::{Journal, Launch, PATIENCE, Project, Server, ended, is_alive, kill, until};
@@ -151,17 +153,18 @@ async fn instances_that_are_deleted_or_restarted_while_they_wake_do_not_disturb_
     journal.until("bystander", "long", 1).await;
     let workers = server.workers();
     let ids: Vec<_> = (0..GONE).map(|n| format!("gone{n}")).collect();
-    let wake_and_go = ids.chunks(20).map(async |ids| {
-        for (n, id) in ids.iter().enumerate() {
-            server.send_event(id, "go", json!(1)).await;
-            if n % 2 == 0 {
-                server.delete(std::slice::from_ref(id)).await;
-            } else {
-                server.change(id, "restart").await;
-            }
+    // Events and what follows them overtake each other, so that some instances go while their history is being read.
+    let events = ids
+        .iter()
+        .map(async |id| server.try_request(Method::POST, &format!("instances/{id}/events/go"), Some(json!(1))).await);
+    let (deleted, restarted) = ids.split_at(GONE / 2);
+    let deletions = async {
+        for ids in deleted.chunks(10) {
+            server.delete(ids).await;
         }
-    });
-    futures_util::future::join_all(wake_and_go).await;
+    };
+    let restarts = restarted.iter().map(async |id| server.change(id, "restart").await);
+    tokio::join!(join_all(events), deletions, join_all(restarts));
     assert_eq!(server.output_of("bystander").await, "done");
     assert_eq!(journal.count("bystander", "long"), 1);
     assert_eq!(server.workers(), workers, "the worker was not ended");

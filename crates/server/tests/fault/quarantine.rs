@@ -14,7 +14,7 @@ export class W extends WorkflowEntrypoint {
 			if (mode === 'loop') for (;;);
 			if (mode === 'hog') {
 				const hoard = [];
-				for (;;) hoard.push(new Array(1_000_000).fill(hoard.length));
+				for (;;) hoard.push(new Array(4_000_000).fill(0.5));
 			}
 		});
 		for (let i = 0; i < 5; i++) {
