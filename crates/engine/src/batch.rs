@@ -79,7 +79,8 @@ pub struct InstanceWrite {
 pub struct Summary {
     /// Status.
     pub status: Status,
-    /// When it wants attention: past for one that can run now, `None` for one that waits for a user or has ended.
+    /// When it wants attention: past for one that runs or can run now (after a crash it is run again), the nearest due
+    /// time for one whose run was forgotten in order, `None` for one that is paused or has ended.
     pub wake_at: Option<Millis>,
     /// Whose code it is pinned to.
     pub deployment: DeploymentId,

@@ -59,6 +59,8 @@ export class Run {
     this.quiescing = false;
     this.dead = false;
     this.settledTurn = -1;
+    /** The code no longer makes a recorded call: what is recorded behind it never settles. */
+    this.diverged = false;
     this.blockedTurns = 0;
     /** @type {any} */
     this.blockedTimer = undefined;
@@ -376,6 +378,7 @@ export class Run {
       this.isGivenUp(expected);
       return;
     }
+    this.diverged = true;
     const past = this.history.byNumber.get(expected);
     const recorded = past === undefined ? `call ${expected}` : `${past.kind} "${past.name}" (use ${past.count})`;
     const { newest } = this;
@@ -384,9 +387,19 @@ export class Run {
     this.session.send(`{"diverged":{"run":${this.number},"message":${JSONStringify(message)}}}`);
   }
 
+  /** @returns {boolean} whether something that the server has settled has not reached user code yet */
+  hasNews() {
+    if (!this.diverged && this.history.peek() !== undefined) return true;
+    let found = false;
+    this.history.loose.forEach((_, call) => {
+      if (this.open.has(call)) found = true;
+    });
+    return found;
+  }
+
   /** @param {boolean} force */
   forget(force) {
-    if (!force && this.timers.keepsAwake(DateNow())) {
+    if (!force && (this.hasNews() || this.timers.keepsAwake(DateNow()))) {
       this.session.send(`{"busy":{"run":${this.number}}}`);
       return;
     }

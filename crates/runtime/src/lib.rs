@@ -9,6 +9,7 @@ mod spec;
 pub mod translate;
 #[allow(unsafe_code, missing_docs, clippy::all, clippy::pedantic, unused)]
 #[rustfmt::skip]
+#[path = "generated/workerd_capnp.rs"]
 mod workerd_capnp;
 
 pub use config::{Refusal, WORKERD_DATE};

@@ -78,6 +78,10 @@ impl Host {
                 self.create();
             }
             self.flush();
+            if self.engine.commits_under_way() == 0 {
+                // All in flight have completed in one commit.
+                continue;
+            }
             let (commit, result) = self.answers.recv().expect("a commit is under way");
             let committed = result.expect("a commit succeeds");
             self.input(Input::Committed(commit, committed.refused));

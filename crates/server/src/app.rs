@@ -13,12 +13,8 @@ mod watch;
 pub use dev::dev;
 pub use serve::serve;
 
-use std::process::ExitCode;
-
+use crate::cli::ExitCode;
 use crate::core::Core;
-
-/// The process ended because the disk did not confirm what was written; a restart reads what is there.
-const STORE_FAILED: u8 = 74;
 
 /// Waits for a signal or the store's failure, then stops in order.
 async fn run_until_stopped(mut core: Core) -> ExitCode {
@@ -26,11 +22,11 @@ async fn run_until_stopped(mut core: Core) -> ExitCode {
     tokio::select! {
         () = stop_signal() => {
             core.shut_down().await;
-            ExitCode::SUCCESS
+            ExitCode::Ok
         }
         error = failed => {
             tracing::error!(%error, "the store failed: the server ends");
-            ExitCode::from(STORE_FAILED)
+            ExitCode::StorageFailed
         }
     }
 }

@@ -27,11 +27,11 @@ use stepwell_engine::{
 use stepwell_runtime::protocol::ToShim;
 use stepwell_runtime::session::SessionSender;
 use stepwell_runtime::translate::{Frame, write_value};
-use stepwell_store::{CommitError, Committed, Store};
+use stepwell_store::{CommitError, Committed, ReadError, Store};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
-use start::LargeValues;
+use start::{LargeValues, StartSent};
 
 /// Requests that wait for the driver.
 const REQUESTS_WAITING_MAX: usize = 4_096;
@@ -43,6 +43,10 @@ const INPUTS_AT_ONCE: usize = 512;
 const COMMITS_UNDER_WAY_MAX: usize = 2;
 /// Due instances read at once.
 const DUE_PAGE: usize = stepwell_engine::limits::DUE_PAGE;
+
+/// First wait after a read that failed; it doubles up to [`READ_RETRY_MAX`].
+const READ_RETRY_FIRST: Duration = Duration::from_millis(50);
+const READ_RETRY_MAX: Duration = Duration::from_secs(5);
 
 /// What sessions tell the driver.
 #[derive(Debug)]
@@ -74,7 +78,7 @@ enum Done {
     Committed(CommitId, Result<Committed, CommitError>),
     Loaded(InstanceKey, Option<Box<Instance>>),
     DueRead(Millis, Vec<(Millis, InstanceKey)>, bool),
-    StartSent(RunId, Option<LargeValues>),
+    StartSent(RunId, StartSent),
 }
 
 /// A live run, as far as sending goes.
@@ -353,21 +357,22 @@ impl<P: WorkerPool> Driver<P> {
         let (store, done) = (self.store.clone(), self.done.clone());
         let (sender, catalog) = (Arc::clone(&io.sender), Arc::clone(&io.catalog));
         self.runtime.spawn(async move {
-            let sent = start::send_start(&start, &catalog, &store, &sender).await.unwrap_or_else(|error| {
-                tracing::error!(%error, key = %start.key, "the history of an instance cannot be read");
-                None
-            });
+            let sent = insist("a history", || start::send_start(&start, &catalog, &store, &sender)).await;
             let _ = done.send(Done::StartSent(start.run, sent));
         });
     }
 
-    fn start_sent(&mut self, run: RunId, large: Option<LargeValues>) {
+    fn start_sent(&mut self, run: RunId, sent: StartSent) {
         let Some(io) = self.runs.get_mut(&run) else { return };
         let session = io.session;
         let held = io.held.take().unwrap_or_default();
-        match large {
-            Some(large) => io.large.extend(large),
-            None => return self.pool.fault(session, "a run could not be started in it"),
+        match sent {
+            StartSent::Whole(large) => io.large.extend(large),
+            StartSent::InstanceGone => {
+                self.remove_run(run);
+                return self.input(Input::Report(session, run, Report::Forgotten));
+            }
+            StartSent::Broken => return self.pool.fault(session, "a run could not be started in it"),
         }
         for tell in held {
             self.tell(session, run, tell);
@@ -410,10 +415,7 @@ impl<P: WorkerPool> Driver<P> {
     fn load(&self, key: InstanceKey) {
         let (store, done) = (self.store.clone(), self.done.clone());
         self.runtime.spawn(async move {
-            let loaded = store.load(key).await.unwrap_or_else(|error| {
-                tracing::error!(%error, %key, "an instance cannot be read");
-                None
-            });
+            let loaded = insist("an instance", || store.load(key)).await;
             let instance = loaded.and_then(|(row, history)| {
                 Instance::replay(key, row.workflow, row.summary.deployment, &history).map(Box::new)
             });
@@ -424,10 +426,7 @@ impl<P: WorkerPool> Driver<P> {
     fn read_due(&self, after: (Millis, InstanceKey), until: Millis) {
         let (store, done) = (self.store.clone(), self.done.clone());
         self.runtime.spawn(async move {
-            let due = store.due(after, until, DUE_PAGE).await.unwrap_or_else(|error| {
-                tracing::error!(%error, "due instances cannot be read");
-                Vec::new()
-            });
+            let due = insist("what is due", || store.due(after, until, DUE_PAGE)).await;
             let complete = due.len() < DUE_PAGE;
             let due = due.into_iter().map(|due| (due.wake_at, due.key)).collect();
             let _ = done.send(Done::DueRead(until, due, complete));
@@ -439,6 +438,19 @@ impl<P: WorkerPool> Driver<P> {
             let line = stepwell_store::LogLine { key: io.key, at: now_ms(), call, level, text };
             self.store.append_logs(vec![line]);
         }
+    }
+}
+
+/// Reads until the store answers: no answer must never be taken for "nothing".
+async fn insist<T, F: Future<Output = Result<T, ReadError>>>(what: &str, mut read: impl FnMut() -> F) -> T {
+    let mut retry = READ_RETRY_FIRST;
+    loop {
+        match read().await {
+            Ok(answer) => return answer,
+            Err(error) => tracing::error!(%error, "{what} cannot be read; trying again"),
+        }
+        tokio::time::sleep(retry).await;
+        retry = (retry * 2).min(READ_RETRY_MAX);
     }
 }
 

@@ -1,8 +1,5 @@
-//! The binary `stepwell`.
+//! The binary `stepwell`; everything is in the library.
 
-use std::process::ExitCode;
-
-#[tokio::main(worker_threads = 2)]
-async fn main() -> ExitCode {
-    stepwell::cli::run().await
+fn main() -> std::process::ExitCode {
+    stepwell::cli::main()
 }

@@ -186,7 +186,6 @@ impl Shared {
             tokio::time::sleep(retry).await;
             retry = (retry * 2).min(RETRY_MAX);
         }
-        lock(&self.opening).remove(&place);
     }
 
     async fn try_open_session(self: &Arc<Self>, place: Place) -> Result<(), String> {

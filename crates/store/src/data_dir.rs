@@ -1,7 +1,8 @@
 //! The data directory: made when missing, and held by one process at a time.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Read, Write};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -20,7 +21,8 @@ impl DataDir {
     pub fn claim(dir: &Path) -> Result<Self, OpenError> {
         let not_writable =
             |error: std::io::Error| OpenError::NotWritable { dir: dir.into(), reason: error.to_string() };
-        std::fs::create_dir_all(dir).map_err(not_writable)?;
+        // What users compute is nobody else's; a directory that is there already keeps the rights its owner chose.
+        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(not_writable)?;
         let mut options = OpenOptions::new();
         let mut lock =
             options.read(true).write(true).create(true).truncate(false).open(dir.join("lock")).map_err(not_writable)?;

@@ -11,7 +11,12 @@ use crate::{DeploymentId, Instance, InstanceKey, Millis, Recorded, RunId, Sessio
 impl Engine {
     /// Decides and applies an input of one instance, and gathers what follows. Gives the status that comes of it: the
     /// instance may have left memory.
-    pub(super) fn decide(&mut self, key: InstanceKey, input: instance::Input, now: Millis) -> Result<Status, Rejection> {
+    pub(super) fn decide(
+        &mut self,
+        key: InstanceKey,
+        input: instance::Input,
+        now: Millis,
+    ) -> Result<Status, Rejection> {
         let Some(slot) = self.slots.get_mut(&key) else { return Err(Rejection::NotFound) };
         let mut decision = std::mem::take(&mut self.decision);
         decision.clear();

@@ -162,7 +162,8 @@ pub enum Tell {
     Stop,
     /// Attempts may start again.
     Go,
-    /// Forget the run; without `force` it may refuse.
+    /// Forget the run; without `force` it may refuse, and must while it has timers of its own or something to settle:
+    /// `forgotten` means that its code has gone as far as it can with all that it was told before.
     Forget {
         /// Whatever it is doing.
         force: bool,

@@ -28,7 +28,7 @@ impl World {
         if self.now < FAULTS_MS && self.rng.chance(3) { self.rng.between(50, 1_500) } else { self.rng.between(0, 3) }
     }
 
-    pub fn to_worker(&mut self, id: SessionId) {
+    pub fn worker_hears(&mut self, id: SessionId) {
         let now = self.now;
         let Some(session) = self.sessions.get_mut(&id).filter(|session| session.health == Health::Well) else { return };
         let Some(word) = session.inbox.pop_front() else { return };
@@ -137,7 +137,7 @@ impl World {
         self.at(at, Event::ToServer(id));
     }
 
-    pub fn to_server(&mut self, id: SessionId) {
+    pub fn server_hears(&mut self, id: SessionId) {
         let wall = self.wall();
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let Some((run, report)) = session.outbox.pop_front() else { return };

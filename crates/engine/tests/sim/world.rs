@@ -202,8 +202,8 @@ impl World {
             }
             Event::DueRead { until, due, complete } => self.input(Input::DueRead { until, due, complete }),
             Event::SessionUp(pool) => self.session_up(pool),
-            Event::ToWorker(session) => self.to_worker(session),
-            Event::ToServer(session) => self.to_server(session),
+            Event::ToWorker(session) => self.worker_hears(session),
+            Event::ToServer(session) => self.server_hears(session),
             Event::RunTurn(session, run) => self.run_turn(session, run),
             Event::SessionLost(session) => self.session_lost(session),
             Event::Stale(session, run, report) => self.input(Input::Report(session, run, report)),

@@ -2,7 +2,6 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use anyhow::Context as _;
 use stepwell_engine::StepConfig;
@@ -13,7 +12,7 @@ use super::projects::{Built, build, extra};
 use super::watch::Watch;
 use super::{logging, run_until_stopped};
 use crate::auth::Auth;
-use crate::cli::DevOptions;
+use crate::cli::{DevOptions, ExitCode};
 use crate::core::{Core, CoreConfig};
 use crate::d1::D1;
 use crate::deploy::Deployer;
@@ -34,7 +33,7 @@ pub async fn dev(options: DevOptions) -> anyhow::Result<ExitCode> {
     let listeners = Listeners::bind(loopback(options.port), loopback(options.api_port)).await?;
     let (ingress, api) = (listeners.ingress_address()?, listeners.api_address()?);
     let tools = tokio::task::spawn_blocking(|| Tools::ensure(&mut |line| eprintln!("{line}"))).await??;
-    let first = options.dirs.first().cloned().unwrap_or_else(|| PathBuf::from("."));
+    let first = options.projects.first().cloned().unwrap_or_else(|| PathBuf::from("."));
     let state = options.persist_to.clone().unwrap_or_else(|| root_of(&first).join(STATE_DIRECTORY));
     let sockets =
         tempfile::Builder::new().prefix("stepwell-").tempdir().context("cannot make a temporary directory")?;
@@ -53,7 +52,7 @@ pub async fn dev(options: DevOptions) -> anyhow::Result<ExitCode> {
         deployer: core.deployer.clone(),
         workers: core.workers.clone(),
         d1: d1.clone(),
-        directories: if options.dirs.is_empty() { vec![first] } else { options.dirs },
+        directories: if options.projects.is_empty() { vec![first] } else { options.projects },
         environment: options.env,
         watch: Watch::new().context("cannot watch files")?,
     };

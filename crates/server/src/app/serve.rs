@@ -1,7 +1,5 @@
 //! `stepwell serve`: deployments come by the API, everybody needs a token, user code reaches public addresses only.
 
-use std::process::ExitCode;
-
 use anyhow::Context as _;
 use stepwell_engine::StepConfig;
 use stepwell_runtime::{Outbound, Workerd};
@@ -9,7 +7,7 @@ use stepwell_runtime::{Outbound, Workerd};
 use super::faces::{FaceSettings, Listeners};
 use super::{logging, run_until_stopped};
 use crate::auth::Auth;
-use crate::cli::ServeOptions;
+use crate::cli::{ExitCode, ServeOptions};
 use crate::core::{Core, CoreConfig};
 use crate::d1::D1;
 use crate::tools::Tools;

@@ -56,14 +56,25 @@ pub fn write_start(start: &Start, fresh: &Fresh, info: &StartInfo, frame: &mut F
     });
 }
 
-/// Reads what a run must know and sends it. `None` where the instance is gone or the session is.
+/// What became of a start.
+#[derive(Debug)]
+pub enum StartSent {
+    /// The session has it all but for these values.
+    Whole(LargeValues),
+    /// The instance was deleted or restarted meanwhile: the session has heard nothing of the run.
+    InstanceGone,
+    /// The session has heard a part of it, or is gone.
+    Broken,
+}
+
+/// Reads what a run must know and sends it.
 pub async fn send_start(
     start: &Start,
     catalog: &SessionCatalog,
     store: &Store,
     sender: &SessionSender,
-) -> Result<Option<LargeValues>, ReadError> {
-    let Some(row) = store.instance(start.key).await? else { return Ok(None) };
+) -> Result<StartSent, ReadError> {
+    let Some(row) = store.instance(start.key).await? else { return Ok(StartSent::InstanceGone) };
     let mut history = History::default();
     let mut fresh = None;
     let mut from_seq = 0;
@@ -72,7 +83,8 @@ pub async fn send_start(
         let page =
             HistoryPage { from_seq, until_seq: start.history_end_seq, rows_max: PAGE_ROWS, bytes_max: FRAME_BYTES_MAX };
         let entries = store.history(start.key, page).await?;
-        let Some(last) = entries.last() else { break };
+        // It was deleted between two pages: what is left is no history to run on.
+        let Some(last) = entries.last() else { return Ok(StartSent::InstanceGone) };
         from_seq = last.seq + 1;
         for recorded in entries {
             match recorded.entry {
@@ -88,11 +100,11 @@ pub async fn send_start(
             }
         }
     }
-    let (Some(fresh), Some(info)) = (fresh, catalog.start_info(row.workflow)) else { return Ok(None) };
+    let (Some(fresh), Some(info)) = (fresh, catalog.start_info(row.workflow)) else { return Ok(StartSent::Broken) };
     write_start(start, &fresh, info, &mut frame);
     let sent =
         if start.calls == 0 { sender.send(frame.take()).await } else { history.send(start, frame, sender).await };
-    Ok(sent.then_some(history.large))
+    Ok(if sent { StartSent::Whole(history.large) } else { StartSent::Broken })
 }
 
 /// The calls and settlements of a history, in order.

@@ -106,6 +106,16 @@ impl Step {
     }
 }
 
+/// When an instance that waits goes on by itself: the nearest end of its open steps.
+pub fn next_wake(steps: &[Step]) -> Option<Iso> {
+    let due = steps.iter().filter_map(|step| match step {
+        Step::Do(step) => step.retry_at,
+        Step::Sleep(wait) | Step::WaitForEvent(wait) if !wait.finished => Some(wait.end),
+        _ => None,
+    });
+    due.min_by_key(|Iso(at)| *at)
+}
+
 /// `step.do`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Do {

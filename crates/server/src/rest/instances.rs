@@ -59,6 +59,7 @@ struct RowView {
     status: &'static str,
     version_id: String,
     workflow_id: String,
+    /// When it goes on by itself; absent while a worker still holds it.
     wake_at: Option<Iso>,
     deployment: u32,
 }
@@ -75,7 +76,7 @@ impl From<InstanceRow> for RowView {
             status: summary.status.as_str(),
             version_id: public_ids::version(summary.deployment),
             workflow_id: public_ids::workflow(row.workflow),
-            wake_at: summary.wake_at.map(Iso),
+            wake_at: summary.wake_at.filter(|at| *at > times::now()).map(Iso),
             deployment: summary.deployment.0,
         }
     }

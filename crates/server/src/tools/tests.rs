@@ -1,3 +1,5 @@
+//! What the tools directory holds, and how it is found and checked.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

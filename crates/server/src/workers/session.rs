@@ -13,12 +13,10 @@ use stepwell_runtime::session::{SessionReceiver, SessionSender};
 use stepwell_runtime::translate::{Frame, Message, read_frame};
 
 use super::worker::Worker;
-use super::{Place, Shared};
+use super::{Place, Shared, lock};
 use crate::driver::{SessionCatalog, SessionEvent, SessionLoad, StartInfo, now_ms};
 use crate::script::ScriptWorkflow;
 
-/// How long a worker may take to say hello.
-const HELLO: Duration = Duration::from_secs(10);
 /// Silence after which a sign of life is asked for.
 const PING_AFTER: Duration = Duration::from_secs(2);
 /// What the watchdog grants beyond the script's own bound.
@@ -36,21 +34,32 @@ pub(super) async fn open(
     id: SessionId,
     place: Place,
 ) -> Result<(), String> {
-    let (sender, mut receiver) = worker.connect_session().await.map_err(|error| error.to_string())?;
-    let hello = tokio::time::timeout(HELLO, receiver.recv()).await.ok().flatten();
-    let hello = hello.ok_or_else(|| format!("the worker of {:?} does not say hello", worker.script()))?;
-    match read_frame(&hello, &shared.config.defaults).map_err(|error| error.to_string())?.first() {
-        Some(Message::Hello(PROTOCOL, _)) => {}
-        other => return Err(format!("the worker of {:?} says {other:?} instead of hello", worker.script())),
-    }
+    let patience = PONG_EXTRA + worker.cpu_bound();
+    let Ok(greeted) = tokio::time::timeout(patience, greet(shared, worker)).await else {
+        worker.kill();
+        return Err(format!("the worker of {:?} says nothing for {patience:?}: it is stopped", worker.script()));
+    };
+    let (sender, receiver) = greeted?;
+    let catalog = Arc::new(catalog(shared, worker).await?);
     let (sender, load) = (Arc::new(sender), Arc::new(SessionLoad::default()));
     worker.add_session(id, Arc::clone(&sender), Arc::clone(&load));
-    let catalog = Arc::new(catalog(shared, worker).await?);
+    // Before the driver knows: if the session ends at once, the next one may be wanted at once.
+    lock(&shared.opening).remove(&place);
     let up = SessionEvent::Up(id, place.pool, Arc::clone(&sender), catalog, Arc::clone(&load));
     shared.events.send(up).await.map_err(|_| "the server stops".to_owned())?;
     let session = Session { shared: Arc::clone(shared), worker: Arc::clone(worker), id, place, sender, load };
     tokio::spawn(session.run(receiver));
     Ok(())
+}
+
+/// Connects and hears the worker's hello.
+async fn greet(shared: &Shared, worker: &Worker) -> Result<(SessionSender, SessionReceiver), String> {
+    let (sender, mut receiver) = worker.connect_session().await.map_err(|error| error.to_string())?;
+    let hello = receiver.recv().await.ok_or_else(|| format!("the worker of {:?} hangs up", worker.script()))?;
+    match read_frame(&hello, &shared.config.defaults).map_err(|error| error.to_string())?.first() {
+        Some(Message::Hello(PROTOCOL, _)) => Ok((sender, receiver)),
+        other => Err(format!("the worker of {:?} says {other:?} instead of hello", worker.script())),
+    }
 }
 
 /// The workflows that the worker's code implements. The class is the code's own; the limits are those of today.

@@ -186,7 +186,7 @@ async fn a_waiting_instance_that_is_restarted_loses_its_events() {
     server.until_status("Waiting", &id, "waiting").await;
     server.send_event("Waiting", &id, "other", json!(1)).await.ok();
     server.changed("Waiting", &id, "restart").await;
-    server.until(&"Waiting".to_owned(), &id, |detail| detail["step_count"] == 2).await;
+    server.until("Waiting", &id, |detail| detail["step_count"] == 2).await;
     server.send_event("Waiting", &id, "go", json!("second")).await.ok();
     assert_eq!(server.output("Waiting", &id).await["n"], 2);
 }

@@ -32,11 +32,14 @@ export class W extends WorkflowEntrypoint {
 /// A wait that a kill falls into.
 const NAP_MS: i64 = 1_500;
 
+/// When the one call that an instance waits for is due.
 async fn due_at(server: &Server, id: &str) -> i64 {
     until(&format!("{id} waits"), async || {
         let detail = server.detail(id).await;
-        let due = detail["wake_at"].as_str().filter(|_| detail["status"] == "waiting");
-        due.map(|due| due.parse::<jiff::Timestamp>().expect("a time").as_millisecond())
+        let step =
+            detail["steps"].as_array().and_then(|steps| steps.last()).filter(|_| detail["status"] == "waiting")?;
+        let due = step["retry_at"].as_str().or(step["end"].as_str()).expect("a due time");
+        Some(due.parse::<jiff::Timestamp>().expect("a time").as_millisecond())
     })
     .await
 }

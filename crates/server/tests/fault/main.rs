@@ -1,5 +1,10 @@
 //! What survives: the real binary with the real workerd, killed at bad moments, filled up, and left without its tools.
 
 mod durability;
+mod full_disk;
+mod processes;
+mod quarantine;
 mod replay;
+mod sleepers;
+mod storm;
 mod support;

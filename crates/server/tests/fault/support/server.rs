@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
-use super::{Journal, PATIENCE, until};
+use super::{Journal, LOOK_EVERY, PATIENCE, until};
 
 /// A Worker on disk and the directory of its server's state. Its workflow is `w`, its class `W`.
 pub struct Project {
@@ -169,6 +169,16 @@ impl Server {
         self.child.wait().expect("the server's end");
     }
 
+    /// SIGKILL, while others hold it.
+    pub fn kill_in_place(&self) {
+        kill(self.child.id());
+    }
+
+    /// Returns when it is gone.
+    pub fn wait_killed(&mut self) {
+        self.child.wait().expect("the server's end");
+    }
+
     /// SIGTERM; the way it ended.
     pub async fn stop(mut self) -> ExitStatus {
         kill_process(pid(self.child.id()), Signal::TERM).expect("signal the server");
@@ -239,13 +249,49 @@ impl Server {
         self.request(Method::GET, &format!("instances?{query}"), None).await
     }
 
+    /// Calls the Worker's `fetch`; the status, once there is one.
+    pub async fn visit(&self) -> Option<u16> {
+        let output = self.output();
+        let port = output.lines().find_map(|line| line.split_once(".localhost:")).expect("the ingress").1.to_owned();
+        let uri = format!("http://127.0.0.1:{port}/").parse().expect("a URL");
+        Some(self.client.get(uri).await.ok()?.status().as_u16())
+    }
+
+    /// Deletes instances; durable when it returns.
+    pub async fn delete(&self, ids: &[String]) {
+        self.request(Method::POST, "instances/batch/delete", Some(json!({ "instances": ids }))).await;
+    }
+
+    /// How many instances have that status.
+    pub async fn count(&self, status: &str) -> u64 {
+        let answer = self.try_request(Method::GET, &format!("instances?per_page=1&status={status}"), None).await;
+        let (_, answer) = answer.expect("an answer");
+        answer["result_info"]["total_count"].as_u64().unwrap_or_else(|| panic!("no count in {answer}"))
+    }
+
     /// Returns when an instance has that status.
     pub async fn until_status(&self, id: &str, status: &str) -> Json {
-        until(&format!("{id} is {status}"), async || {
-            let detail = self.detail(id).await;
-            (detail["status"] == status).then_some(detail)
-        })
-        .await
+        let mut last = Json::Null;
+        let looked = tokio::time::timeout(PATIENCE, async {
+            while last["status"] != status {
+                last = self.detail(id).await;
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        });
+        if looked.await.is_err() {
+            panic!("{id} is not {status} within {PATIENCE:?} but {last:#}");
+        }
+        last
+    }
+
+    /// An instance, once it has ended.
+    pub async fn until_final(&self, id: &str) -> Json {
+        loop {
+            let detail = self.request(Method::GET, &format!("instances/{id}?wait_ms=1000"), None).await;
+            if !detail["end"].is_null() {
+                return detail;
+            }
+        }
     }
 
     /// The output of an instance, once it is complete.

@@ -1,0 +1,46 @@
+//! `stepwell dev` and `stepwell serve`: the options of a server. The server itself is [`crate::app`].
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// Run Workers projects on this machine and deploy them again whenever they change
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct DevOptions {
+    /// Directories with a wrangler configuration, each a Worker
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub projects: Vec<PathBuf>,
+    /// Port for requests to Workers; 0 takes a free one
+    #[arg(long, default_value_t = 8787)]
+    pub port: u16,
+    /// Port for the API; 0 takes a free one
+    #[arg(long, default_value_t = 8788)]
+    pub api_port: u16,
+    /// Where state is kept [default: .stepwell in the first project]
+    #[arg(long, value_name = "DIR")]
+    pub persist_to: Option<PathBuf>,
+    /// The environment of the configuration, as in [env.NAME]
+    #[arg(long, short, value_name = "NAME")]
+    pub env: Option<String>,
+    /// Let instances finish on the code they began with, as `serve` does, instead of moving on to each change
+    #[arg(long)]
+    pub pin: bool,
+}
+
+/// Run a server for good; code comes to it by deploying
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct ServeOptions {
+    /// Where everything is kept: code, instances, databases, tokens
+    #[arg(long, env = "STEPWELL_DATA", value_name = "DIR")]
+    pub data: PathBuf,
+    /// Address for requests to Workers
+    #[arg(long, default_value = "127.0.0.1:8787", value_name = "ADDR")]
+    pub listen: SocketAddr,
+    /// Address for the API
+    #[arg(long, default_value = "127.0.0.1:8788", value_name = "ADDR")]
+    pub api: SocketAddr,
+    /// Worker processes for each deployment, over which its runs are spread
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub replicas: u32,
+}
