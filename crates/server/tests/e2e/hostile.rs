@@ -7,8 +7,19 @@ use serde_json::{Value as Json, json};
 use crate::support::{Project, Server, error_text, eventually};
 
 const SOURCE: &str = include_str!("workers/hostile.js");
-const CLASSES: [&str; 10] =
-    ["Neighbour", "LeaksTimers", "Aborts", "Exits", "Poison", "PoisonOutput", "Odd", "Loops", "Unawaited", "Prints"];
+const CLASSES: [&str; 11] = [
+    "Neighbour",
+    "Slow",
+    "LeaksTimers",
+    "Aborts",
+    "Exits",
+    "Poison",
+    "PoisonOutput",
+    "Odd",
+    "Loops",
+    "Unawaited",
+    "Prints",
+];
 
 /// A server with a neighbour whose step runs.
 struct Scene {
@@ -131,7 +142,9 @@ async fn rejections_that_nobody_handles_harm_nobody() {
 
 #[tokio::test]
 async fn an_endless_loop_ends_its_own_instance_and_others_go_on() {
-    let config = json!({ "limits": { "cpu_ms": 50 }, "define": { "OVERWRITES": "false" } });
+    let config = json!({
+        "limits": { "cpu_ms": 50 }, "compatibility_flags": ["nodejs_compat"], "define": { "OVERWRITES": "false" },
+    });
     let server = Server::dev(&[&Project::configured("hostile", &CLASSES, config, SOURCE)]).await;
     let mut slow = Vec::new();
     for _ in 0..3 {
