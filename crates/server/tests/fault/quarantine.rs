@@ -21,7 +21,7 @@ export class W extends WorkflowEntrypoint {
 		});
 		for (let i = 0; i < 5; i++) {
 			await step.do(`after ${i}`, async () => {
-				await scheduler.wait(100);
+				await scheduler.wait(20);
 			});
 		}
 		return 'done';
