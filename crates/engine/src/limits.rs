@@ -39,3 +39,5 @@ const _: () = assert!(SESSION_RUNS_CROWDED < SESSION_RUNS_MAX);
 const _: () = assert!(CROWDED_GRACE_MS < SUSPEND_GRACE_MS);
 const _: () = assert!(SUSPEND_GRACE_MS < TIMER_HORIZON_MS);
 const _: () = assert!(STEPS_MAX <= CALLS_MAX);
+/// Suspects of having killed a worker that run together: most are innocent and must not wait for each other.
+pub const QUARANTINE_RUNS_MAX: usize = 32;

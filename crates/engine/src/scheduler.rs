@@ -4,20 +4,48 @@
 //! million ready instances does not keep another waiting. A run needs a place (concurrency limits of the workflow and
 //! of the server) and room in a session of its deployment; a live run that waited, and has been woken, needs a place only
 //! and stands in a queue for that. Suspects of having killed a worker stand in queues of their
-//! own and run one at a time.
+//! own and run a few at a time, then alone.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use crate::limits::SESSION_RUNS_MAX;
+use crate::limits::{QUARANTINE_RUNS_MAX, SESSION_RUNS_MAX};
 use crate::{DeploymentId, InstanceKey, SessionId, WorkflowId};
 
-/// Whose code runs, and whether one run at a time.
+/// Whose code runs, and how closely it is watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pool {
     /// Whose code.
     pub deployment: DeploymentId,
-    /// One run at a time, to find out who kills workers.
-    pub quarantine: bool,
+    /// How closely.
+    pub quarantine: Quarantine,
+}
+
+/// How closely the runs of a pool are watched, to find out who kills workers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Quarantine {
+    /// Not at all.
+    #[default]
+    Free,
+    /// A few suspects at a time: many are cleared soon.
+    Few,
+    /// One at a time: who is there when the worker dies is to blame.
+    Alone,
+}
+
+impl Quarantine {
+    /// Nobody is suspected.
+    #[must_use]
+    pub fn is_free(self) -> bool {
+        self == Self::Free
+    }
+
+    fn runs_max(self) -> usize {
+        match self {
+            Self::Free => SESSION_RUNS_MAX,
+            Self::Few => QUARANTINE_RUNS_MAX,
+            Self::Alone => 1,
+        }
+    }
 }
 
 /// Where an instance stands in line.
@@ -229,7 +257,7 @@ impl Scheduler {
 }
 
 fn roomiest(sessions: &BTreeMap<SessionId, SessionLoad>, pool: Pool) -> Option<SessionId> {
-    let runs_max = if pool.quarantine { 1 } else { SESSION_RUNS_MAX };
+    let runs_max = pool.quarantine.runs_max();
     sessions
         .iter()
         .filter(|(_, load)| load.pool == pool && load.open && load.runs < runs_max)
@@ -241,7 +269,7 @@ fn roomiest(sessions: &BTreeMap<SessionId, SessionLoad>, pool: Pool) -> Option<S
 mod tests {
     use super::*;
 
-    const POOL: Pool = Pool { deployment: DeploymentId(1), quarantine: false };
+    const POOL: Pool = Pool { deployment: DeploymentId(1), quarantine: Quarantine::Free };
 
     fn line(workflow: u32) -> Line {
         Line { workflow: WorkflowId(workflow), pool: Some(POOL) }
@@ -305,9 +333,9 @@ mod tests {
     }
 
     #[test]
-    fn suspects_run_one_at_a_time() {
+    fn the_last_suspects_run_one_at_a_time() {
         let mut scheduler = Scheduler::new(100);
-        let pool = Pool { quarantine: true, ..POOL };
+        let pool = Pool { quarantine: Quarantine::Alone, ..POOL };
         scheduler.add_session(SessionId(1), pool);
         (1..=2).for_each(|key| scheduler.enqueue(InstanceKey(key), Line { pool: Some(pool), ..line(1) }));
         assert_eq!(placed(&mut scheduler), [1]);

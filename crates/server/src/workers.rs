@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use stepwell_engine::scheduler::Pool;
+use stepwell_engine::scheduler::{Pool, Quarantine};
 use stepwell_engine::{DeploymentId, SessionId, StepConfig};
 use stepwell_runtime::{Outbound, Workerd};
 use stepwell_store::Store;
@@ -118,7 +118,7 @@ impl Workers {
     /// Where there is no such script, or it does not start.
     async fn connect_to(&self, script: &str) -> Result<UnixStream, ApiError> {
         let row = self.shared.store.current_deployment(script).await?.ok_or_else(|| ApiError::no_script(script))?;
-        let pool = Pool { deployment: row.id, quarantine: false };
+        let pool = Pool { deployment: row.id, quarantine: Quarantine::Free };
         let place = Place { pool, replica: 0 };
         let worker = self.shared.worker(place).await.map_err(|message| ApiError::new(503, 20_502, message))?;
         worker.touch();
@@ -154,7 +154,7 @@ impl WorkerGate for Workers {
 
 impl WorkerPool for Workers {
     fn want(&self, pool: Pool) {
-        let replicas = if pool.quarantine { 1 } else { self.shared.config.replicas.max(1) };
+        let replicas = if pool.quarantine.is_free() { self.shared.config.replicas.max(1) } else { 1 };
         for replica in 0..replicas {
             self.shared.want_session(Place { pool, replica });
         }
@@ -232,7 +232,7 @@ impl Shared {
             .collect();
         for (place, worker) in workers {
             let current = self.store.current_deployment(worker.script()).await.ok().flatten();
-            let kept = !place.pool.quarantine && current.is_some_and(|row| row.id == place.pool.deployment);
+            let kept = place.pool.quarantine.is_free() && current.is_some_and(|row| row.id == place.pool.deployment);
             if worker.is_idle_for(if kept { IDLE } else { IDLE_RETIRED }) {
                 lock(&self.workers).remove(&place);
                 worker.shut_down().await;

@@ -276,7 +276,7 @@ impl Engine {
             history_end_seq: if only_started { before } else { slot.instance.next_seq() },
             calls: slot.instance.call_count(),
             grants,
-            careful: pool.quarantine,
+            careful: !pool.quarantine.is_free(),
             fresh,
         }));
         if settled && only_started {

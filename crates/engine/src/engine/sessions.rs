@@ -3,6 +3,7 @@
 use super::slot::Slot;
 use super::{Engine, Fault, LiveRun, Output};
 use crate::instance::{Input, Rejection, Report};
+use crate::scheduler::Quarantine;
 use crate::{InstanceKey, Millis, RunId, SessionId};
 
 impl Engine {
@@ -56,20 +57,24 @@ impl Engine {
     }
 
     pub(super) fn session_down(&mut self, session: SessionId, fault: Fault, now: Millis) {
-        let quarantine = self.scheduler.pool_of(session).is_some_and(|pool| pool.quarantine);
+        let quarantine = self.scheduler.pool_of(session).map_or(Quarantine::Free, |pool| pool.quarantine);
         let mut lost: Vec<(RunId, LiveRun)> =
             self.runs.iter().filter(|(_, live)| live.session == session).map(|(run, live)| (*run, *live)).collect();
         lost.sort_by_key(|(run, _)| *run);
         let suspects = self.suspects(&lost, fault);
+        // Where there was nobody else, there is no doubt.
+        let certain = !quarantine.is_free() && lost.len() == 1;
         for (run, live) in lost {
             let suspected = suspects.contains(&live.key);
             if let Some(slot) = self.slots.get_mut(&live.key)
-                && suspected
+                && fault != Fault::None
+                && (suspected || slot.is_active())
             {
-                // Before the loss, which puts it in line: among the suspects.
-                slot.note_death(matches!(fault, Fault::Hung { .. }));
+                // Before the loss, which puts it in line: among the suspects. In steady traffic others speak between
+                // the culprit's last word and its end; that it is there every time gives it away.
+                slot.note_death(suspected && matches!(fault, Fault::Hung { .. }));
             }
-            self.lose(run, live, suspected && quarantine, now);
+            self.lose(run, live, suspected && certain, now);
             self.follow_up(live.key, now);
         }
         self.scheduler.remove_session(session);

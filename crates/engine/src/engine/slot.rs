@@ -2,7 +2,7 @@
 
 use super::io::Fresh;
 use crate::instance::{Leaving, Tell};
-use crate::scheduler::{Line, Pool};
+use crate::scheduler::{Line, Pool, Quarantine};
 use crate::{CommitId, DeploymentId, Instance, Millis, RunId, Summary};
 
 /// Times that a run's worker may die around it before it is suspected.
@@ -34,8 +34,8 @@ pub(super) struct Slot {
     pub awaits_place: bool,
     /// A run of an earlier incarnation that must be gone first.
     pub ghost: Option<RunId>,
-    /// May have killed a worker.
-    pub suspect: bool,
+    /// Whether it may have killed a worker.
+    pub quarantine: Quarantine,
     /// Workers that died around it since its last good run.
     pub deaths: u8,
     /// For the first run.
@@ -57,7 +57,7 @@ impl Slot {
             held: Vec::new(),
             awaits_place: false,
             ghost: None,
-            suspect: false,
+            quarantine: Quarantine::Free,
             deaths: 0,
             fresh: None,
         }
@@ -65,7 +65,7 @@ impl Slot {
 
     /// Where it stands in line when it runs `deployment`.
     pub fn line(&self, deployment: DeploymentId) -> Line {
-        Line { workflow: self.instance.workflow, pool: Some(Pool { deployment, quarantine: self.suspect }) }
+        Line { workflow: self.instance.workflow, pool: Some(Pool { deployment, quarantine: self.quarantine }) }
     }
 
     /// The code of its run may be executing.
@@ -89,15 +89,19 @@ impl Slot {
         !self.queued && self.ghost.is_none() && self.instance.run().is_none() && !self.instance.wants_run()
     }
 
-    /// Its worker died while it was active.
-    pub fn note_death(&mut self, hung: bool) {
+    /// Its worker died while it was active. `at_work`: it hung, and this one had been going on just then.
+    pub fn note_death(&mut self, at_work: bool) {
         self.deaths = self.deaths.saturating_add(1);
-        self.suspect |= hung || self.deaths >= DEATHS_BEFORE_SUSPICION;
+        self.quarantine = match self.quarantine {
+            Quarantine::Free if at_work || self.deaths >= DEATHS_BEFORE_SUSPICION => Quarantine::Few,
+            Quarantine::Free => Quarantine::Free,
+            Quarantine::Few | Quarantine::Alone => Quarantine::Alone,
+        };
     }
 
     /// Its run ended in order.
     pub fn clear_suspicion(&mut self) {
-        self.suspect = false;
+        self.quarantine = Quarantine::Free;
         self.deaths = 0;
     }
 }

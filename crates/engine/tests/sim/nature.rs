@@ -203,7 +203,7 @@ impl World {
 
     /// A session that does not look for a culprit: there, only the culprit may do harm.
     fn any_session(&mut self) -> Option<SessionId> {
-        let fit = |pool: Pool| !pool.quarantine;
+        let fit = |pool: Pool| pool.quarantine.is_free();
         let ids: Vec<SessionId> =
             self.sessions.iter().filter(|(_, session)| fit(session.pool)).map(|(id, _)| *id).collect();
         (!ids.is_empty()).then(|| *self.rng.pick(&ids))

@@ -103,7 +103,7 @@ impl Session {
             End::Hung => Fault::Hung { alive_at },
             End::Closed => self.explain(alive_at).await,
         };
-        if self.shared.config.replicas > 1 && !self.place.pool.quarantine && fault != Fault::None {
+        if self.shared.config.replicas > 1 && self.place.pool.quarantine.is_free() && fault != Fault::None {
             // The driver wants a session only where it has none left.
             self.shared.want_session(self.place);
         }

@@ -114,7 +114,9 @@ impl Worker {
         lock(&self.sessions).iter().any(|session| session.id == id)
     }
 
+    /// Ends the process at once; nobody finds it any more.
     pub fn kill(&self) {
+        self.gone.store(true, Ordering::Release);
         self.process.kill();
     }
 

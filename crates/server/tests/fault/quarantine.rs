@@ -1,5 +1,7 @@
 //! Code that kills its worker: it alone pays for it.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::support::{Journal, Project, Server};
@@ -19,7 +21,7 @@ export class W extends WorkflowEntrypoint {
 		});
 		for (let i = 0; i < 5; i++) {
 			await step.do(`after ${i}`, async () => {
-				await scheduler.wait(100);
+				await scheduler.wait(20);
 			});
 		}
 		return 'done';
@@ -76,4 +78,29 @@ async fn a_request_that_never_yields_does_not_keep_instances_from_running() {
     let (status, output) = tokio::join!(visit, work);
     assert_eq!(output, "done");
     assert_ne!(status, Some(200));
+}
+
+/// Longer than the culprit needs for all its kills.
+const TRAFFIC: Duration = Duration::from_secs(120);
+
+#[tokio::test]
+async fn a_culprit_is_found_in_steady_traffic() {
+    let journal = Journal::start().await;
+    let project = Project::with_settings(CULPRITS, &journal, json!({ "limits": { "cpu_ms": 100 } }));
+    let server = Server::start(&project).await;
+    server.create("bad", json!({ "mode": "loop" })).await;
+    let traffic = async {
+        for n in 0.. {
+            server.create(&format!("good{n}"), json!({ "mode": "good" })).await;
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            if n % 30 == 0 && server.detail("bad").await["status"] == "errored" {
+                return n;
+            }
+        }
+        unreachable!("instances can always be created")
+    };
+    let created = tokio::time::timeout(TRAFFIC, traffic).await.expect("the culprit is found");
+    for n in 0..=created {
+        assert_eq!(server.output_of(&format!("good{n}")).await, "done");
+    }
 }
