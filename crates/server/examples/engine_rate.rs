@@ -3,7 +3,7 @@
 //!
 //! `cargo run --release -p stepwell --example engine_rate [instances]`
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
@@ -19,6 +19,9 @@ use stepwell_store::{CommitError, Committed, Options, Store};
 
 const STEPS: u32 = 10;
 const IN_FLIGHT: usize = 512;
+/// Reports taken before the engine is flushed: a worker's frames bring some at a time, so that one batch is gathered
+/// while another is being synced.
+const REPORTS_AT_ONCE: usize = 256;
 /// As the driver has it.
 const COMMITS_UNDER_WAY_MAX: usize = 2;
 const INSTANCES_DEFAULT: usize = 40_000;
@@ -45,6 +48,8 @@ struct Host {
     reply: Sender<Answer>,
     answers: Receiver<Answer>,
     outputs: Vec<Output>,
+    /// What the worker has said and the engine has not heard.
+    reports: VecDeque<(RunId, Report)>,
     /// The step that each run is at.
     runs: HashMap<RunId, u32>,
     entries: usize,
@@ -61,6 +66,7 @@ impl Host {
             reply,
             answers,
             outputs: Vec::new(),
+            reports: VecDeque::new(),
             runs: HashMap::new(),
             entries: 0,
             created: 0,
@@ -77,15 +83,31 @@ impl Host {
             while self.created < instances && self.created - self.completed < IN_FLIGHT {
                 self.create();
             }
-            self.flush();
-            if self.engine.commits_under_way() == 0 {
-                // All in flight have completed in one commit.
-                continue;
+            for _ in 0..REPORTS_AT_ONCE {
+                let Some((run, report)) = self.reports.pop_front() else { break };
+                self.input(Input::Report(SESSION, run, report));
             }
-            let (commit, result) = self.answers.recv().expect("a commit is under way");
-            let committed = result.expect("a commit succeeds");
-            self.input(Input::Committed(commit, committed.refused));
+            self.flush();
+            self.take_answers();
         }
+    }
+
+    /// Takes commits that are done, and waits for one where nothing else can be done.
+    fn take_answers(&mut self) {
+        let under_way = self.engine.commits_under_way();
+        let must_wait = under_way == COMMITS_UNDER_WAY_MAX || (under_way > 0 && self.reports.is_empty());
+        if must_wait {
+            let answer = self.answers.recv().expect("the store answers");
+            self.take_answer(answer);
+        }
+        while let Ok(answer) = self.answers.try_recv() {
+            self.take_answer(answer);
+        }
+    }
+
+    fn take_answer(&mut self, (commit, result): Answer) {
+        let committed = result.expect("a commit succeeds");
+        self.input(Input::Committed(commit, committed.refused));
     }
 
     fn input(&mut self, input: Input) {
@@ -155,6 +177,6 @@ impl Host {
             self.runs.remove(&run);
             Report::Completed(Payload::from_json("{\"steps\":10}"))
         };
-        self.input(Input::Report(SESSION, run, report));
+        self.reports.push_back((run, report));
     }
 }
