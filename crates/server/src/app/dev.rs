@@ -1,9 +1,10 @@
 //! `stepwell dev`: deploys projects from disk, again whenever they change, and lets anybody on this machine in.
 
+use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use stepwell_engine::StepConfig;
 use stepwell_runtime::{Outbound, Workerd};
 
@@ -79,6 +80,28 @@ fn root_of(project: &Path) -> PathBuf {
     }
 }
 
+/// Which project brings a Worker or a workflow: each name is one on a server, and the second would take it over.
+#[derive(Default)]
+struct Owners(HashMap<String, PathBuf>);
+
+impl Owners {
+    fn claim(&mut self, built: &Built) -> anyhow::Result<()> {
+        let settings = &built.script.settings;
+        self.claim_name(format!("Worker {:?}", settings.script), &built.config.path)?;
+        for workflow in &settings.workflows {
+            self.claim_name(format!("workflow {:?}", workflow.name), &built.config.path)?;
+        }
+        Ok(())
+    }
+
+    fn claim_name(&mut self, name: String, path: &Path) -> anyhow::Result<()> {
+        match self.0.insert(name.clone(), path.to_owned()) {
+            None => Ok(()),
+            Some(other) => bail!("{} and {} both define the {name}: rename one", other.display(), path.display()),
+        }
+    }
+}
+
 /// The projects of this server, and what deploys them.
 struct Projects {
     esbuild: PathBuf,
@@ -94,14 +117,16 @@ impl Projects {
     /// Deploys every project, its stubs first.
     async fn deploy_all(&mut self) -> anyhow::Result<Vec<String>> {
         let mut names = Vec::new();
+        let mut owners = Owners::default();
         for directory in self.directories.clone() {
-            names.push(self.deploy(&directory).await?);
+            names.push(self.deploy(&directory, &mut owners).await?);
         }
         Ok(names)
     }
 
-    async fn deploy(&mut self, directory: &Path) -> anyhow::Result<String> {
+    async fn deploy(&mut self, directory: &Path, owners: &mut Owners) -> anyhow::Result<String> {
         let built = self.build(directory, self.environment.clone()).await?;
+        owners.claim(&built)?;
         let mut stubs = Vec::new();
         for stub in &built.config.dev.outbound {
             if let OutboundTarget::Directory(path) = &stub.target {

@@ -61,7 +61,7 @@ pub fn bundle(project: &ProjectConfig, esbuild: &Path, purpose: Purpose) -> Resu
     if !project.main.is_file() {
         return Err(BundleError::NoEntry { main: project.main.clone() });
     }
-    let output = tempfile::tempdir().map_err(|source| BundleError::Io { path: std::env::temp_dir(), source })?;
+    let output = tempfile::tempdir().map_err(|cause| BundleError::Io { path: std::env::temp_dir(), cause })?;
     let mut build =
         esbuild::Build { project, purpose, program: esbuild, output: output.path(), node_use: NodeUse::default() };
     let mut printed = build.run()?;
@@ -75,7 +75,7 @@ pub fn bundle(project: &ProjectConfig, esbuild: &Path, purpose: Purpose) -> Resu
 }
 
 fn run_custom(custom: &CustomBuild) -> Result<(), BundleError> {
-    let io_error = |source| BundleError::Io { path: custom.cwd.clone(), source };
+    let io_error = |cause| BundleError::Io { path: custom.cwd.clone(), cause };
     let run = Command::new("sh").arg("-c").arg(&custom.command).current_dir(&custom.cwd).stdin(Stdio::null()).output();
     let output = run.map_err(io_error)?;
     if output.status.success() {
@@ -158,14 +158,14 @@ fn needs_nodejs_compat(module: &str) -> String {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, BundleError> {
-    fs::read(path).map_err(|source| BundleError::Io { path: path.to_owned(), source })
+    fs::read(path).map_err(|cause| BundleError::Io { path: path.to_owned(), cause })
 }
 
 /// Why there is no bundle.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
-    #[error("esbuild cannot be run at {}: {source}. Run `stepwell setup`, or correct STEPWELL_ESBUILD.", .program.display())]
-    NoEsbuild { program: PathBuf, source: io::Error },
+    #[error("esbuild cannot be run at {}: {cause}. Run `stepwell setup`, or correct STEPWELL_ESBUILD.", .program.display())]
+    NoEsbuild { program: PathBuf, cause: io::Error },
     /// esbuild's own words, with file, line and column.
     #[error("the Worker could not be bundled:\n{messages}")]
     Failed { messages: String },
@@ -192,8 +192,8 @@ pub enum BundleError {
     RemovedRule { file: String },
     #[error("esbuild's report about the bundle cannot be read: {detail}. This is a mistake in Stepwell.")]
     Metafile { detail: String },
-    #[error("{}: {source}", .path.display())]
-    Io { path: PathBuf, source: io::Error },
+    #[error("{}: {cause}", .path.display())]
+    Io { path: PathBuf, cause: io::Error },
 }
 
 #[cfg(test)]

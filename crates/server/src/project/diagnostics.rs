@@ -36,8 +36,8 @@ pub enum ConfigError {
     #[error("no wrangler.json, wrangler.jsonc or wrangler.toml in {}.{advice}", .directory.display())]
     Missing { directory: PathBuf, advice: String },
     /// The file is there and the system does not give it out.
-    #[error("{}: {source}", .file.display())]
-    Unreadable { file: PathBuf, source: io::Error },
+    #[error("{}: {cause}", .file.display())]
+    Unreadable { file: PathBuf, cause: io::Error },
     /// Not TOML, not JSON.
     #[error("{}:{line}: {message}", .file.display())]
     Syntax { file: PathBuf, line: u32, message: String },

@@ -98,7 +98,7 @@ impl Value {
 
 /// Reads a `.toml` file as TOML and any other as JSON with comments and trailing commas.
 pub(super) fn read(path: &Path) -> Result<Table, ConfigError> {
-    let bytes = fs::read(path).map_err(|source| ConfigError::Unreadable { file: path.to_owned(), source })?;
+    let bytes = fs::read(path).map_err(|cause| ConfigError::Unreadable { file: path.to_owned(), cause })?;
     let text = String::from_utf8(bytes).map_err(|_| syntax(path, 1, "the file is not UTF-8; save it as UTF-8"))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let lines = Lines { path, text };

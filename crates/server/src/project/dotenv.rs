@@ -44,7 +44,7 @@ impl LocalSecrets {
         match fs::read_to_string(path) {
             Ok(text) => Ok(Some(text)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(ConfigError::Unreadable { file: path.to_owned(), source }),
+            Err(cause) => Err(ConfigError::Unreadable { file: path.to_owned(), cause }),
         }
     }
 }

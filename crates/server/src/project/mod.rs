@@ -112,7 +112,7 @@ impl ProjectConfig {
 
 /// The configuration file of a directory (or the file itself), as an absolute path.
 fn locate(path: &Path) -> Result<PathBuf, ConfigError> {
-    let unreadable = |source| ConfigError::Unreadable { file: path.to_owned(), source };
+    let unreadable = |cause| ConfigError::Unreadable { file: path.to_owned(), cause };
     let path = path.canonicalize().map_err(unreadable)?;
     if path.is_file() {
         return Ok(path);

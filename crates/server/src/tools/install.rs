@@ -84,5 +84,5 @@ fn move_into_place(staging: &Path, directory: &Path) -> Result<(), ToolsError> {
 }
 
 fn at(path: &Path) -> impl Fn(io::Error) -> ToolsError + '_ {
-    move |source| ToolsError::Io { path: path.to_owned(), source }
+    move |cause| ToolsError::Io { path: path.to_owned(), cause }
 }

@@ -153,7 +153,7 @@ fn check_version(program: &Path, tool: &'static str, expected: &'static str) -> 
         .arg("--version")
         .stdin(Stdio::null())
         .output()
-        .map_err(|source| ToolsError::CannotRun { program: program.to_owned(), source })?;
+        .map_err(|cause| ToolsError::CannotRun { program: program.to_owned(), cause })?;
     let text = String::from_utf8_lossy(&output.stdout);
     let found = text.lines().next().unwrap_or_default().trim();
     if found == expected {
@@ -181,8 +181,8 @@ pub enum ToolsError {
         .program.display(), WrongVersionAdvice(tool)
     )]
     WrongVersion { tool: &'static str, program: PathBuf, found: String, expected: &'static str },
-    #[error("{} cannot be run: {source}.\nCheck that the file is a program for this machine.", .program.display())]
-    CannotRun { program: PathBuf, source: io::Error },
+    #[error("{} cannot be run: {cause}.\nCheck that the file is a program for this machine.", .program.display())]
+    CannotRun { program: PathBuf, cause: io::Error },
     #[error("{variable} names {}, which is no file. Correct it, or unset it to use the installed version.", .path.display())]
     OverrideMissing { variable: &'static str, path: PathBuf },
     #[error(
@@ -200,8 +200,8 @@ pub enum ToolsError {
         "neither STEPWELL_TOOLS nor XDG_CACHE_HOME nor HOME is set; set STEPWELL_TOOLS to a directory for workerd and esbuild."
     )]
     NoDirectory,
-    #[error("{}: {source}.\nCheck that the directory is writable, or set STEPWELL_TOOLS to one that is.", .path.display())]
-    Io { path: PathBuf, source: io::Error },
+    #[error("{}: {cause}.\nCheck that the directory is writable, or set STEPWELL_TOOLS to one that is.", .path.display())]
+    Io { path: PathBuf, cause: io::Error },
 }
 
 struct WrongVersionAdvice<'a>(&'a str);

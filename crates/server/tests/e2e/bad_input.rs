@@ -90,6 +90,14 @@ async fn projects_that_cannot_run_are_refused_with_their_place() {
 }
 
 #[tokio::test]
+async fn two_projects_cannot_define_the_same_name() {
+    let first = Project::worker("one", &["Waits"], SIZES);
+    let second = Project::worker("two", &["Waits"], SIZES);
+    let refused = Launch::dev(&[&first, &second]).refused().await;
+    assert_snapshot!(refused.message(&[(first.path(), "FIRST"), (second.path(), "SECOND")]));
+}
+
+#[tokio::test]
 async fn unknown_keys_are_warned_of_and_the_worker_runs() {
     let config = "name = \"app\"\nmain = \"index.js\"\ncompatibility_date = \"2025-01-01\"\ncompatability_flags = []\n";
     let project =

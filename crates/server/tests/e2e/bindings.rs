@@ -160,3 +160,16 @@ async fn node_modules_work_with_the_flag() {
     let server = Server::dev(&[&Project::configured("node", &["Node"], more, source)]).await;
     assert_eq!(server.run("Node", json!({})).await, json!(["0cc175b9c0f1b6a831c399e269772661", "YQ=="]));
 }
+
+#[tokio::test]
+async fn what_is_bound_and_not_there_says_so() {
+    let source = "const told = async (action) => { try { return (await action()) ?? null; } catch (error) { return error.message; } };
+        export default { async fetch(request, env) {
+            const called = async () => { const answer = await env.OTHER.fetch('https://x/'); return `${answer.status} ${await answer.text()}`; };
+            return Response.json([await told(called), await told(() => env.FAR.create()), await told(() => env.FAR.get('x'))]);
+        } };";
+    let far = json!([{ "name": "Far", "binding": "FAR", "class_name": "Far", "script_name": "owner" }]);
+    let more = json!({ "services": [{ "binding": "OTHER", "service": "nobody" }], "workflows": far });
+    let server = Server::dev(&[&Project::configured("app", &[], more, source)]).await;
+    insta::assert_json_snapshot!(server.get("app", "/").await);
+}

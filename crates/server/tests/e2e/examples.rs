@@ -23,10 +23,13 @@ fn reader() -> Project {
     Project::configured("reader", &[], json!({ "d1_databases": database }), READER)
 }
 
-/// The onboarding with waits of milliseconds, and a mail service of ours.
+/// The onboarding with waits of milliseconds, a mail service of ours, and a step that fails where that does.
 fn onboarding(mail: &str) -> Project {
     let project = Project::example("onboarding");
     project.change("src/index.ts", "delay: '10 seconds'", "delay: 30");
+    project.change("src/index.ts", "      await fetch('https", "      const sent = await fetch('https");
+    let call = "          html: '<h1>Welcome to our platform</h1>',\n        }),\n      });";
+    project.change("src/index.ts", call, &format!("{call}\n      if (!sent.ok) throw new Error('not sent');"));
     project.write("mail-stub/src/index.js", mail);
     project
 }
@@ -89,12 +92,13 @@ async fn a_paid_plan_gets_the_billing_step() {
 #[tokio::test]
 async fn a_mail_that_is_sent_at_the_third_try_creates_one_project() {
     let mail = "let calls = 0;
-        export default { fetch() { calls += 1; return calls < 3 ? Response.error() : Response.json({}); } }";
+        export default { fetch() { calls += 1; return calls < 3 ? new Response('busy', { status: 503 }) : Response.json({}); } }";
     let server = Server::dev(&[&onboarding(mail), &reader()]).await;
     let params = json!({ "userId": "user_1", "email": "ada@example.com", "plan": "free" });
     let id = server.create("onboarding-workflow", params).await;
     let detail = server.ended("onboarding-workflow", &id).await;
     assert_eq!(detail["status"], "complete", "{detail:#}");
+    assert_eq!(detail["steps"][1]["attempts"].as_array().map(Vec::len), Some(3));
     assert_eq!(server.get("reader", "/Project").await.as_array().map(Vec::len), Some(1));
 }
 
@@ -102,9 +106,6 @@ async fn a_mail_that_is_sent_at_the_third_try_creates_one_project() {
 async fn a_mail_that_is_never_sent_ends_the_onboarding_after_four_attempts() {
     let mail = "export default { fetch() { throw new Error('no mail today'); } }";
     let project = onboarding(mail);
-    project.change("src/index.ts", "      await fetch('https", "      const sent = await fetch('https");
-    let marker = "          html: '<h1>Welcome to our platform</h1>',\n        }),\n      });";
-    project.change("src/index.ts", marker, &format!("{marker}\n      if (!sent.ok) throw new Error('not sent');"));
     let server = Server::dev(&[&project, &reader()]).await;
     let params = json!({ "userId": "user_1", "email": "ada@example.com", "plan": "free" });
     let id = server.create("onboarding-workflow", params).await;

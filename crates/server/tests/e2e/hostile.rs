@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use crate::support::{Project, Server, error_text, eventually};
 
 const SOURCE: &str = include_str!("workers/hostile.js");
-const CLASSES: [&str; 11] = [
+const CLASSES: [&str; 12] = [
     "Neighbour",
     "Slow",
     "LeaksTimers",
@@ -17,6 +17,7 @@ const CLASSES: [&str; 11] = [
     "PoisonOutput",
     "Odd",
     "Loops",
+    "Crashes",
     "Unawaited",
     "Prints",
 ];
@@ -160,6 +161,19 @@ async fn an_endless_loop_ends_its_own_instance_and_others_go_on() {
     for id in &slow {
         assert_eq!(server.output("Slow", id).await, "done");
     }
+    assert_eq!(server.run("Odd", json!({})).await[0], true, "new instances run as before");
+}
+
+#[tokio::test]
+async fn a_crash_of_the_isolate_ends_its_own_instance_and_others_go_on() {
+    let config = json!({ "compatibility_flags": ["nodejs_compat"], "define": { "OVERWRITES": "false" } });
+    let server = Server::dev(&[&Project::configured("hostile", &CLASSES, config, SOURCE)]).await;
+    let slow = server.create("Slow", json!({ "ms": 300 })).await;
+    server.until("Slow", &slow, |detail| detail["step_count"] == 1).await;
+    let id = server.create("Crashes", json!({})).await;
+    let error = server.error("Crashes", &id).await;
+    assert!(error.contains("stopped its worker process 3 times"), "{error}");
+    assert_eq!(server.output("Slow", &slow).await, "done");
     assert_eq!(server.run("Odd", json!({})).await[0], true, "new instances run as before");
 }
 

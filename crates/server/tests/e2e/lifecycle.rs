@@ -269,6 +269,20 @@ async fn all_instances_of_a_workflow_can_be_terminated() {
 }
 
 #[tokio::test]
+async fn a_batch_of_a_hundred_runs() {
+    let server = server().await;
+    let batch: Vec<Json> = (0..100).map(|n| json!({ "instance_id": format!("n-{n}") })).collect();
+    let created = server.api(Method::POST, "workflows/Quick/instances/batch", Json::from(batch).to_string()).await.ok();
+    assert_eq!(created["result"].as_array().map(Vec::len), Some(100));
+    for n in 0..100 {
+        assert_eq!(server.output("Quick", &format!("n-{n}")).await, 1);
+    }
+    let listed = server.api(Method::GET, "workflows/Quick/instances?status=complete&per_page=30", "").await.ok();
+    assert_eq!(listed["result"].as_array().map(Vec::len), Some(30));
+    assert_eq!(listed["result_info"]["total_count"], 100);
+}
+
+#[tokio::test]
 async fn a_workflow_can_be_deleted_with_its_instances() {
     let server = server().await;
     let id = server.create("Waiting", json!({})).await;

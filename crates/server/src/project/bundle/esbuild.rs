@@ -150,7 +150,7 @@ impl Build<'_> {
             .current_dir(&self.project.root)
             .stdin(Stdio::null())
             .output()
-            .map_err(|source| BundleError::NoEsbuild { program: self.program.to_owned(), source })?;
+            .map_err(|cause| BundleError::NoEsbuild { program: self.program.to_owned(), cause })?;
         let printed = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         if output.status.success() {
             return Ok(printed);
@@ -174,7 +174,7 @@ impl Build<'_> {
         let broken = |error: serde_json::Error| BundleError::Metafile { detail: error.to_string() };
         let mut map: serde_json::Value = serde_json::from_slice(&bytes).map_err(broken)?;
         let output =
-            self.output.canonicalize().map_err(|source| BundleError::Io { path: self.output.to_owned(), source })?;
+            self.output.canonicalize().map_err(|cause| BundleError::Io { path: self.output.to_owned(), cause })?;
         for source in map["sources"].as_array_mut().into_iter().flatten() {
             if let Some(text) = source.as_str() {
                 let path = normalized(&output.join(text));

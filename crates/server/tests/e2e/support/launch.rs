@@ -242,14 +242,6 @@ impl Server {
         self.state.path()
     }
 
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    pub fn stdout(&self) -> String {
-        self.output.text(false)
-    }
-
     /// Its log, and what user code prints.
     pub fn stderr(&self) -> String {
         self.output.text(true)

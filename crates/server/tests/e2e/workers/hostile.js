@@ -1,5 +1,5 @@
 // Code that misbehaves, beside code that must not notice.
-import { WorkflowEntrypoint } from 'cloudflare:workers';
+import { abortIsolate, WorkflowEntrypoint } from 'cloudflare:workers';
 import nodeProcess from 'node:process';
 
 // Before anything runs: overwrite what others rely on.
@@ -126,6 +126,12 @@ export class Loops extends WorkflowEntrypoint {
     return await step.do('loop', async () => {
       for (;;);
     });
+  }
+}
+
+export class Crashes extends WorkflowEntrypoint {
+  async run(event, step) {
+    return await step.do('crash', async () => abortIsolate('on purpose'));
   }
 }
 
