@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use stepwell_engine::engine::{Command, Fault, WorkflowSettings};
 use stepwell_engine::instance::{BeginKind, Decision, Rejection, Report, Settlement, Severity, Tell};
-use stepwell_engine::scheduler::Pool;
+use stepwell_engine::scheduler::{Pool, Quarantine};
 use stepwell_engine::{
     Backoff, CallId, DeploymentId, Engine, ErrorRecord, Input, Instance, InstanceKey, Output, Payload, Recorded,
     ReplyId, RetryLimit, RunId, SessionId, Status, StepConfig, WorkflowId,
@@ -13,7 +13,7 @@ use stepwell_engine::{
 
 const WORKFLOW: WorkflowId = WorkflowId(1);
 const SESSION: SessionId = SessionId(1);
-const POOL: Pool = Pool { deployment: DeploymentId(1), quarantine: false };
+const POOL: Pool = Pool { deployment: DeploymentId(1), quarantine: Quarantine::Free };
 const HOUR_MS: u64 = 3_600_000;
 const KEY: InstanceKey = InstanceKey(1);
 
@@ -332,7 +332,7 @@ fn the_suspect_of_a_hang_runs_again_in_quarantine() {
     host.begin(1, 0, BeginKind::Do(config(1)), true);
     host.out.clear();
     host.input(Input::SessionDown(SESSION, Fault::Hung { alive_at: host.now }));
-    assert_eq!(host.out, [Output::WantSession(Pool { quarantine: true, ..POOL })]);
+    assert_eq!(host.out, [Output::WantSession(Pool { quarantine: Quarantine::Few, ..POOL })]);
 }
 
 #[test]
