@@ -336,6 +336,27 @@ fn the_suspect_of_a_hang_runs_again_in_quarantine() {
 }
 
 #[test]
+fn a_kill_among_a_few_suspects_is_charged_to_none_and_alone_to_the_one() {
+    let few = Pool { quarantine: Quarantine::Few, ..POOL };
+    let alone = Pool { quarantine: Quarantine::Alone, ..POOL };
+    let mut host = Host::started();
+    host.create("b");
+    let hung = |host: &mut Host, session| host.input(Input::SessionDown(session, Fault::Hung { alive_at: host.now }));
+    hung(&mut host, SESSION);
+    host.input(Input::SessionUp(SessionId(2), few));
+    assert_eq!(host.engine.run_count(), 2, "suspects run together");
+    host.out.clear();
+    hung(&mut host, SessionId(2));
+    assert_eq!(host.out, [Output::WantSession(alone)]);
+    let kills = |host: &Host, key| host.engine.instance(InstanceKey(key)).map(Instance::kills);
+    assert_eq!([kills(&host, 1), kills(&host, 2)], [Some(0), Some(0)]);
+    host.input(Input::SessionUp(SessionId(3), alone));
+    assert_eq!(host.engine.run_count(), 1);
+    hung(&mut host, SessionId(3));
+    assert_eq!([kills(&host, 1), kills(&host, 2)], [Some(1), Some(0)]);
+}
+
+#[test]
 fn an_incarnation_that_is_deleted_is_not_read_again_before_that_is_durable() {
     let mut host = Host::started();
     host.sleep(1, 0, HOUR_MS);
