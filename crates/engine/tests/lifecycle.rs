@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use stepwell_engine::engine::{Command, Fault, WorkflowSettings};
 use stepwell_engine::instance::{BeginKind, Decision, Rejection, Report, Settlement, Severity, Tell};
-use stepwell_engine::scheduler::Pool;
+use stepwell_engine::scheduler::{Pool, Quarantine};
 use stepwell_engine::{
     Backoff, CallId, DeploymentId, Engine, ErrorRecord, Input, Instance, InstanceKey, Output, Payload, Recorded,
     ReplyId, RetryLimit, RunId, SessionId, Status, StepConfig, WorkflowId,
@@ -13,7 +13,7 @@ use stepwell_engine::{
 
 const WORKFLOW: WorkflowId = WorkflowId(1);
 const SESSION: SessionId = SessionId(1);
-const POOL: Pool = Pool { deployment: DeploymentId(1), quarantine: false };
+const POOL: Pool = Pool { deployment: DeploymentId(1), quarantine: Quarantine::Free };
 const HOUR_MS: u64 = 3_600_000;
 const KEY: InstanceKey = InstanceKey(1);
 
@@ -332,7 +332,28 @@ fn the_suspect_of_a_hang_runs_again_in_quarantine() {
     host.begin(1, 0, BeginKind::Do(config(1)), true);
     host.out.clear();
     host.input(Input::SessionDown(SESSION, Fault::Hung { alive_at: host.now }));
-    assert_eq!(host.out, [Output::WantSession(Pool { quarantine: true, ..POOL })]);
+    assert_eq!(host.out, [Output::WantSession(Pool { quarantine: Quarantine::Few, ..POOL })]);
+}
+
+#[test]
+fn a_kill_among_a_few_suspects_is_charged_to_none_and_alone_to_the_one() {
+    let few = Pool { quarantine: Quarantine::Few, ..POOL };
+    let alone = Pool { quarantine: Quarantine::Alone, ..POOL };
+    let mut host = Host::started();
+    host.create("b");
+    let hung = |host: &mut Host, session| host.input(Input::SessionDown(session, Fault::Hung { alive_at: host.now }));
+    hung(&mut host, SESSION);
+    host.input(Input::SessionUp(SessionId(2), few));
+    assert_eq!(host.engine.run_count(), 2, "suspects run together");
+    host.out.clear();
+    hung(&mut host, SessionId(2));
+    assert_eq!(host.out, [Output::WantSession(alone)]);
+    let kills = |host: &Host, key| host.engine.instance(InstanceKey(key)).map(Instance::kills);
+    assert_eq!([kills(&host, 1), kills(&host, 2)], [Some(0), Some(0)]);
+    host.input(Input::SessionUp(SessionId(3), alone));
+    assert_eq!(host.engine.run_count(), 1);
+    hung(&mut host, SessionId(3));
+    assert_eq!([kills(&host, 1), kills(&host, 2)], [Some(1), Some(0)]);
 }
 
 #[test]
