@@ -11,7 +11,7 @@ use std::time::Instant;
 use stepwell::driver::now_ms;
 use stepwell_engine::engine::WorkflowSettings;
 use stepwell_engine::instance::{Report, Tell};
-use stepwell_engine::scheduler::Pool;
+use stepwell_engine::scheduler::{Pool, Quarantine};
 use stepwell_engine::{
     CallId, CommitId, DeploymentId, Engine, Input, InstanceKey, Output, Payload, ReplyId, RunId, SessionId, WorkflowId,
 };
@@ -28,7 +28,7 @@ const INSTANCES_DEFAULT: usize = 40_000;
 
 const WORKFLOW: WorkflowId = WorkflowId(1);
 const SESSION: SessionId = SessionId(1);
-const POOL: Pool = Pool { deployment: DeploymentId(1), quarantine: false };
+const POOL: Pool = Pool { deployment: DeploymentId(1), quarantine: Quarantine::Free };
 
 type Answer = (CommitId, Result<Committed, CommitError>);
 
