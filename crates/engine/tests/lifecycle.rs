@@ -196,7 +196,7 @@ fn commands_on_a_paused_instance() {
             host.sleep(1, 0, HOUR_MS);
             host.command(Command::Pause).expect("a pause");
         },
-        [Ok(Status::Paused), Ok(Status::Queued), Ok(Status::Terminated), Ok(Status::Queued), Ok(Status::Paused)],
+        [Ok(Status::Paused), Ok(Status::Waiting), Ok(Status::Terminated), Ok(Status::Queued), Ok(Status::Paused)],
     );
 }
 
