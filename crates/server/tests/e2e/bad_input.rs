@@ -207,7 +207,8 @@ async fn a_data_directory_in_use_is_named() {
     let state = tempfile::tempdir().expect("a temporary directory");
     let first = Launch::serve().state(state.path()).start().await;
     let refused = Launch::serve().state(state.path()).refused().await;
-    assert_snapshot!(refused.message(&[(state.path(), "DATA")]));
+    let pid = format!("process {}", first.pid());
+    assert_snapshot!(refused.message(&[(state.path(), "DATA")]).replace(&pid, "process PID"));
     first.stop();
 }
 

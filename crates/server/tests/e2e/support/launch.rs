@@ -242,6 +242,11 @@ impl Server {
         self.state.path()
     }
 
+    /// Number of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Its log, and what user code prints.
     pub fn stderr(&self) -> String {
         self.output.text(true)
