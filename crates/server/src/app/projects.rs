@@ -79,7 +79,9 @@ fn script(config: &ProjectConfig, bundle: Bundle) -> Script {
 }
 
 fn bindings(config: &ProjectConfig) -> Vec<ScriptBinding> {
-    let vars = config.vars.iter().map(|(name, var)| match var.clone() {
+    // A local secret stands in for a variable of the same name.
+    let own = config.vars.iter().filter(|(name, _)| !config.secrets.contains_key(*name));
+    let vars = own.map(|(name, var)| match var.clone() {
         Var::Text(text) => ScriptBinding::PlainText { name: name.clone(), text },
         Var::Json(json) => ScriptBinding::Json { name: name.clone(), json },
     });

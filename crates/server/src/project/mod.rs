@@ -54,7 +54,7 @@ pub struct ProjectConfig {
     /// `YYYY-MM-DD`, never later than the pinned workerd knows.
     pub compatibility_date: String,
     pub compatibility_flags: Vec<String>,
-    /// Without those that a secret of the same name replaces.
+    /// All of them; a local secret of the same name stands in for one.
     pub vars: BTreeMap<String, Var>,
     /// From `.dev.vars` or `.env`; for local use only.
     pub secrets: BTreeMap<String, String>,
@@ -144,7 +144,7 @@ fn read(
     let environment = Environment::choose(table, environment_name, diagnostics);
     environment.check_keys(diagnostics);
     let name = name(&environment, environment_name, diagnostics);
-    let mut vars = settings::vars(&environment, diagnostics);
+    let vars = settings::vars(&environment, diagnostics);
     let secrets = secrets(&environment, local, diagnostics);
     let workflows = bindings::workflows(&environment, &name, diagnostics);
     let d1 = bindings::d1_databases(&environment, &root, diagnostics);
@@ -152,7 +152,6 @@ fn read(
     let names = binding_names(&vars, &workflows, &d1, &services);
     bindings::refuse_duplicates(&names, diagnostics);
     refuse_hidden(&secrets, &names, diagnostics);
-    vars.retain(|name, _| !secrets.contains_key(name));
     let compatibility = compatibility::read(&environment, today, diagnostics);
     ProjectConfig {
         path: file.to_owned(),

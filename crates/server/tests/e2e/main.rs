@@ -6,7 +6,6 @@ mod bindings;
 mod deploys;
 mod examples;
 mod hostile;
-
 mod lifecycle;
 mod steps;
 mod support;
