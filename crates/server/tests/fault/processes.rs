@@ -112,8 +112,8 @@ async fn instances_wait_while_workerd_is_gone_and_go_on_when_it_is_back() {
     let hidden = directory.path().join("hidden");
     std::fs::rename(&workerd, &hidden).expect("hide workerd");
     kill(server.worker().await);
-    server.create("late", json!({ "ms": 0 })).await;
     until("the error is logged", async || server.output().contains("a worker does not start").then_some(())).await;
+    server.create("late", json!({ "ms": 0 })).await;
     assert_eq!(server.detail("late").await["status"], "queued");
     assert_eq!(server.detail("early").await["status"], "running");
     std::fs::rename(&hidden, &workerd).expect("bring it back");
