@@ -108,3 +108,22 @@ fn workflows(config: &ProjectConfig) -> Vec<ScriptWorkflow> {
     })
     .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_local_secret_stands_in_for_the_var_of_its_name() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).expect("a file");
+        let head = "name = \"shop\"\nmain = \"index.js\"\ncompatibility_date = \"2025-01-01\"\n";
+        write("wrangler.toml", &format!("{head}[vars]\nKEY = \"plain\"\nOTHER = \"kept\"\n"));
+        write(".dev.vars", "KEY=secret");
+        write("index.js", "export default {}");
+        let config = ProjectConfig::load(directory.path(), None).expect("a project");
+        let kept = ScriptBinding::PlainText { name: "OTHER".to_owned(), text: "kept".to_owned() };
+        assert_eq!(bindings(&config), [kept]);
+        assert_eq!(extra(&config, &[]).secrets, [("KEY".to_owned(), "secret".to_owned())]);
+    }
+}

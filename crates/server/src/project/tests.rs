@@ -264,11 +264,11 @@ fn local_secrets_come_from_the_files_that_wrangler_reads() {
 }
 
 #[test]
-fn a_secret_replaces_the_var_of_its_name_and_may_not_hide_a_binding() {
+fn a_secret_may_have_the_name_of_a_var_and_not_of_a_binding() {
     let files =
         |config: &str| Project::new(&[("wrangler.toml", &format!("{HEAD}{config}")), (".dev.vars", "KEY=secret")]);
     let config = files("[vars]\nKEY = \"plain\"").load(None).unwrap();
-    assert!(config.vars.is_empty());
+    assert!(matches!(&config.vars["KEY"], Var::Text(text) if text == "plain"));
     assert_eq!(config.secrets["KEY"], "secret");
     let error = files("[[services]]\nbinding = \"KEY\"\nservice = \"s\"").load(None).unwrap_err().to_string();
     assert!(
