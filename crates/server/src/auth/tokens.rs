@@ -14,6 +14,8 @@ use uuid::Uuid;
 use super::slowdown::{Crowded, Slowdown};
 use super::{AUTHENTICATION, Auth};
 use crate::api_error::ApiError;
+use crate::driver::now_ms;
+use crate::script::hex;
 
 /// File of the data directory with the operator's token.
 pub const OPERATOR_TOKEN_FILE: &str = "operator-token";
@@ -112,14 +114,6 @@ fn write_private(path: &Path, token: &str) -> Result<()> {
 
 fn digest(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn now_ms() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
 }
 
 #[cfg(test)]
