@@ -8,6 +8,7 @@ mod catalog_write;
 mod fault;
 mod read;
 mod schema;
+mod streams;
 mod write;
 
 use std::cell::Cell;
@@ -67,6 +68,7 @@ impl Sqlite {
         let opened = Connection::open(&path).map_err(|error| fault::open(&error, dir, &path))?;
         let connection = prepare(opened, dir, &path, options)?;
         let epoch = take_over(&connection).map_err(|error| fault::open(&error, dir, &path))?;
+        streams::drop_all_open(&connection).map_err(|error| fault::open(&error, dir, &path))?;
         Ok(Self { connection, path, epoch, deltas: Deltas::default(), _dir: claimed })
     }
 }
