@@ -13,6 +13,7 @@ mod loading;
 mod runs;
 mod sessions;
 mod slot;
+mod streams;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -115,6 +116,7 @@ impl Engine {
             Input::SessionDraining(session) => self.scheduler.close_session(session),
             Input::SessionDown(session, fault) => self.session_down(session, fault, now),
             Input::Report(session, run, report) => self.report(session, run, report, now, out),
+            Input::StreamOpened(run, call, attempt, stream) => self.open_stream(run, call, attempt, stream),
             Input::Committed(commit, refused) => self.committed(commit, &refused, now, out),
             Input::Tick => {}
         }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::instance::{Rejection, Report, Tell};
 use crate::{
-    CallId, DeploymentId, Instance, InstanceKey, Millis, Payload, ReplyId, RunId, SessionId, Status, WorkflowId,
-    scheduler::Pool,
+    CallId, DeploymentId, Instance, InstanceKey, Millis, Payload, ReplyId, RunId, SessionId, Status, StreamId,
+    WorkflowId, scheduler::Pool,
 };
 
 /// Anything that wakes the engine.
@@ -54,6 +54,8 @@ pub enum Input {
     SessionDown(SessionId, Fault),
     /// A live run said something.
     Report(SessionId, RunId, Report),
+    /// An attempt of a run has begun to write a stream, which is durable so far.
+    StreamOpened(RunId, CallId, u32, StreamId),
     /// A batch is durable, but for these creations, whose ids are taken.
     Committed(crate::CommitId, Vec<InstanceKey>),
     /// Time has passed.

@@ -3,6 +3,7 @@
 use super::io::Fresh;
 use crate::instance::{Leaving, Tell};
 use crate::scheduler::{Line, Pool, Quarantine};
+use crate::stream::OpenStream;
 use crate::{CommitId, DeploymentId, Instance, Millis, RunId, Summary};
 
 /// Times that a run's worker may die around it before it is suspected.
@@ -40,6 +41,8 @@ pub(super) struct Slot {
     pub deaths: u8,
     /// For the first run.
     pub fresh: Option<Fresh>,
+    /// What its attempts in flight are writing.
+    pub streams: Vec<OpenStream>,
 }
 
 impl Slot {
@@ -60,6 +63,7 @@ impl Slot {
             quarantine: Quarantine::Free,
             deaths: 0,
             fresh: None,
+            streams: Vec::new(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use stepwell_engine::{Batch, InstanceKey, Millis, Recorded, Summary, WorkflowId};
+use stepwell_engine::{Batch, InstanceKey, Millis, Recorded, StreamId, StreamRef, Summary, WorkflowId};
 
 use super::MemoryReader;
 use crate::backend::{Fault, HistoryPage, Reader};
@@ -224,5 +224,13 @@ impl Reader for MemoryReader {
 
     fn max_key(&mut self) -> Result<InstanceKey, ReadError> {
         Ok(InstanceKey(self.tables().instances.key_max))
+    }
+
+    fn is_stream_whole(&mut self, key: InstanceKey, stream: StreamRef) -> Result<bool, ReadError> {
+        Ok(self.tables().streams.is_whole(key, stream))
+    }
+
+    fn stream_chunk(&mut self, key: InstanceKey, stream: StreamId, number: u32) -> Result<Option<Vec<u8>>, ReadError> {
+        Ok(self.tables().streams.chunk(key, stream, number))
     }
 }

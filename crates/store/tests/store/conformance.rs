@@ -27,6 +27,8 @@ macro_rules! every_backend {
     };
 }
 
+pub(crate) use every_backend;
+
 every_backend! {
     fn a_created_instance_is_found_by_id_and_key(store: &Store) {
         let made = creation(5, "a", 10);
