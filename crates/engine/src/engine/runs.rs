@@ -34,6 +34,9 @@ impl Engine {
         for entry in decision.entries.drain(..) {
             let recorded = Recorded { seq: slot.instance.next_seq(), at: now, entry };
             slot.instance.apply(&recorded);
+            if let Some(planned) = &mut slot.planned {
+                planned.since.push(recorded.clone());
+            }
             self.gather.record(key, recorded);
         }
         for call in decision.ready.drain(..) {
