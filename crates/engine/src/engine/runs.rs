@@ -35,6 +35,9 @@ impl Engine {
             let recorded = Recorded { seq: slot.instance.next_seq(), at: now, entry };
             slot.instance.apply(&recorded);
             slot.keep_stream(&recorded.entry);
+            if let Some(planned) = &mut slot.planned {
+                planned.since.push(recorded.clone());
+            }
             self.gather.record(key, recorded);
         }
         for call in decision.ready.drain(..) {

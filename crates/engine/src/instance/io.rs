@@ -249,6 +249,9 @@ pub enum Rejection {
     /// The instance has ended and cannot be terminated.
     #[error("(instance.cannot_terminate) Cannot terminate instance since its on a finite state")]
     CannotTerminate,
+    /// The step to restart from never began.
+    #[error("(instance.cannot_restart) Step \"{0}\" not found in execution history")]
+    StepNotFound(String),
     /// Too many events wait for delivery.
     #[error(
         "(instance.too_many_events) {EVENTS_BUFFERED_MAX} events or {EVENTS_BUFFERED_BYTES_MAX} bytes wait for delivery to this instance; wait until it takes some"

@@ -1,7 +1,9 @@
 //! Streams: begun, grown, kept by an entry or dropped, and swept.
 
 use rusqlite::Connection;
-use stepwell_engine::{Batch, CallId, Entry, InstanceKey, Outcome, Payload, Restart, Status, StreamId, StreamRef};
+use stepwell_engine::{
+    Batch, CallId, Carried, Entry, InstanceKey, Outcome, Payload, Restart, Status, StreamId, StreamRef,
+};
 use stepwell_store::{ChangeError, Options, STREAMS_BYTES_MAX, Store, StreamChunk};
 
 use crate::conformance::every_backend;
@@ -166,7 +168,9 @@ every_backend! {
         with_instance(store);
         let kept = written(store, &[b"ab"]);
         keep(store, 1, kept);
-        let again = Restart { old: KEY, new: InstanceKey(3), deployment: DEPLOYMENT, summary: summary(Status::Queued, None) };
+        let summary = summary(Status::Queued, None);
+        let history = vec![Carried::CREATION];
+        let again = Restart { old: KEY, new: InstanceKey(3), deployment: DEPLOYMENT, summary, history };
         commit(store, Batch { restarts: vec![again], ..Batch::default() });
         assert!(!is_whole(store, kept));
         assert_eq!(wait(store.is_stream_whole(InstanceKey(3), kept)), Ok(false));
