@@ -110,7 +110,7 @@ fn read_failure(call: CallId, attempt: u32, thrown: Thrown) -> Report {
     let severity = match thrown.kind {
         None => Severity::Ordinary,
         Some(ThrownKind::NonRetryable) => Severity::NonRetryable,
-        Some(ThrownKind::Fatal) => Severity::Fatal,
+        Some(ThrownKind::Fatal) => Severity::Fatal(ErrorRecord::new(thrown.name.as_str(), thrown.message.as_str())),
     };
     let delay_ms = thrown.delay_ms.map(|ms| bounded_ms(ms, DELAY_MS_MAX));
     Report::Failed { call, attempt, error: read_error(thrown), severity, delay_ms }

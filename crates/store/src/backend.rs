@@ -4,12 +4,12 @@
 
 use std::sync::Arc;
 
-use stepwell_engine::{Batch, DeploymentId, InstanceKey, Millis, Recorded, WorkflowId};
+use stepwell_engine::{Batch, DeploymentId, InstanceKey, Millis, Recorded, StreamId, StreamRef, WorkflowId};
 use thiserror::Error;
 
 use crate::{
     ChangeError, CommitError, Deployment, DeploymentRow, Due, InstanceRow, ListQuery, LogLine, LogRow, NewDeployment,
-    NewRelease, NewWorkflow, OpenError, ReadError, ReleaseRow, ScriptRow, Secret, Token, WorkflowRow,
+    NewRelease, NewWorkflow, OpenError, ReadError, ReleaseRow, ScriptRow, Secret, StreamChunk, Token, WorkflowRow,
 };
 
 /// Why a write was not done.
@@ -53,7 +53,7 @@ impl From<Fault> for ChangeError {
 }
 
 /// The one writer of a database.
-pub trait Backend: CatalogWriter + Send {
+pub trait Backend: CatalogWriter + StreamWriter + Send {
     /// A reader of committed state, for another thread.
     ///
     /// # Errors
@@ -64,7 +64,7 @@ pub trait Backend: CatalogWriter + Send {
     /// # Errors
     /// [`Fault::Fenced`] where another took over.
     fn begin(&mut self) -> Result<(), Fault>;
-    /// Writes a batch into the transaction, in the order creations, restarts, writes, deletions. Returns what
+    /// Writes a batch into the transaction, in the order creations, restarts, writes, deletions, dropped streams. Returns what
     /// [`Committed::refused`](crate::Committed::refused) says.
     ///
     /// # Errors
@@ -129,6 +129,15 @@ pub trait CatalogWriter {
     fn append_logs(&mut self, lines: &[LogLine]) -> Result<(), Fault>;
 }
 
+/// Writes of streams, inside a transaction. A [`Fault::Refused`] changed nothing.
+#[allow(clippy::missing_errors_doc, reason = "all fail alike: by a fault of the database, or refused as named")]
+pub trait StreamWriter {
+    /// Begins a stream of an instance that is there.
+    fn begin_stream(&mut self, key: InstanceKey) -> Result<StreamId, Fault>;
+    /// Adds the next piece to an open stream.
+    fn append_stream(&mut self, chunk: &StreamChunk) -> Result<(), Fault>;
+}
+
 /// Reads of instances, in committed state.
 #[allow(clippy::missing_errors_doc, reason = "all fail alike: where the database cannot be read")]
 pub trait Reader: CatalogReader + Send {
@@ -148,6 +157,10 @@ pub trait Reader: CatalogReader + Send {
     fn counters(&mut self, workflow: WorkflowId) -> Result<[u64; 8], ReadError>;
     /// The greatest key that was ever used; 0 where none was.
     fn max_key(&mut self) -> Result<InstanceKey, ReadError>;
+    /// Whether a kept stream of an instance has all its pieces.
+    fn is_stream_whole(&mut self, key: InstanceKey, stream: StreamRef) -> Result<bool, ReadError>;
+    /// A piece of a kept stream of an instance.
+    fn stream_chunk(&mut self, key: InstanceKey, stream: StreamId, number: u32) -> Result<Option<Vec<u8>>, ReadError>;
 }
 
 /// Which part of a history.

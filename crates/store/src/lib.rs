@@ -24,6 +24,7 @@ mod rows;
 pub mod sqlite;
 mod store;
 mod store_catalog;
+mod stream;
 mod writer;
 
 pub use backend::HistoryPage;
@@ -35,3 +36,4 @@ pub use error::{ChangeError, CommitError, OpenError, ReadError};
 pub use rows::{Committed, Due, InstanceRow, ListQuery, Order};
 pub use sqlite::{Durability, Options};
 pub use store::Store;
+pub use stream::{STREAMS_BYTES_MAX, StreamChunk};

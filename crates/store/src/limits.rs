@@ -21,6 +21,8 @@ pub const NO_ROOM_DELAY_MS_MAX: u64 = 5_000;
 pub const GARBAGE_ROWS_MAX: usize = 1_000;
 /// Bytes of user values removed in one such transaction.
 pub const GARBAGE_BYTES_MAX: u64 = 8 << 20;
+/// Pieces of dropped streams removed in one such transaction: 8 MiB of them.
+pub const GARBAGE_CHUNKS_MAX: u32 = 32;
 /// Groups after which garbage gets a turn although the writer is never idle.
 pub const GROUPS_PER_GARBAGE: u32 = 64;
 

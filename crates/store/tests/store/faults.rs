@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use stepwell_engine::{Batch, DeploymentId, InstanceKey};
-use stepwell_store::backend::{Backend, CatalogWriter, Fault, Reader};
+use stepwell_engine::{Batch, DeploymentId, InstanceKey, StreamId};
+use stepwell_store::backend::{Backend, CatalogWriter, Fault, Reader, StreamWriter};
 use stepwell_store::memory::Memory;
 use stepwell_store::{
-    CommitError, DeploymentRow, LogLine, NewDeployment, NewRelease, NewWorkflow, OpenError, Secret, Store, Token,
-    WorkflowRow,
+    CommitError, DeploymentRow, LogLine, NewDeployment, NewRelease, NewWorkflow, OpenError, Secret, Store, StreamChunk,
+    Token, WorkflowRow,
 };
 
 use crate::support::*;
@@ -50,6 +50,16 @@ impl Backend for Faulty {
 
     fn limit_pages(&mut self, pages: u32) -> Result<(), Fault> {
         self.memory.limit_pages(pages)
+    }
+}
+
+impl StreamWriter for Faulty {
+    fn begin_stream(&mut self, key: InstanceKey) -> Result<StreamId, Fault> {
+        self.memory.begin_stream(key)
+    }
+
+    fn append_stream(&mut self, chunk: &StreamChunk) -> Result<(), Fault> {
+        self.memory.append_stream(chunk)
     }
 }
 
