@@ -62,14 +62,15 @@ function getter(prototype, key) {
 }
 
 const TypedArrayPrototype = ObjectGetPrototypeOf(Uint8Array.prototype);
-const Controller = /** @type {any} */ (globalThis).ReadableStreamDefaultController;
+const Controller = /** @type {any} */ (globalThis).ReadableByteStreamController;
 export const ArrayBufferGetByteLength = getter(ArrayBuffer.prototype, 'byteLength');
+export const ControllerByobRequest = getter(Controller?.prototype ?? {}, 'byobRequest');
 export const ControllerClose = method(Controller?.prototype, 'close');
-export const ControllerEnqueue = method(Controller?.prototype, 'enqueue');
 export const ReaderCancel = uncurryThis(ReadableStreamDefaultReader.prototype.cancel);
 export const ReaderRead = uncurryThis(ReadableStreamDefaultReader.prototype.read);
 export const ReaderReleaseLock = uncurryThis(ReadableStreamDefaultReader.prototype.releaseLock);
-export const ResponseBytes = uncurryThis(Response.prototype.arrayBuffer);
+export const ReaderReadAtLeast = uncurryThis(/** @type {any} */ (ReadableStreamBYOBReader.prototype).readAtLeast);
+export const ResponseBody = getter(Response.prototype, 'body');
 export const ResponseStatus = getter(Response.prototype, 'status');
 export const ResponseText = uncurryThis(Response.prototype.text);
 export const StreamGetReader = uncurryThis(ReadableStream.prototype.getReader);

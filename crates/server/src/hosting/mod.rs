@@ -21,7 +21,7 @@ use crate::d1::{D1, DATABASE_HEADER};
 use crate::ingress::{Peer, Proxy};
 use crate::platform::Platform;
 pub use call::deletions;
-pub use streams::SHIM_HEADER;
+pub use streams::{SHIM_HEADER, kept_stream};
 
 /// Header in which the generated configuration names the script that a service binding leads to.
 pub const SERVICE_HEADER: &str = "x-stepwell-service";

@@ -1,17 +1,18 @@
-//! Streams of step results on their way from and to a worker: one request for each piece, answered when it is durable.
-//! So a worker never holds more of a stream than a piece, and neither does the server.
+//! Streams of step results on their way from and to a worker: one request for each piece
+//! that is written, answered when it is durable. So neither a worker nor the server holds more of a stream than a piece.
 //!
 //! `POST /streams/<run>/<call>/<attempt>` begins a stream with its first piece and answers its number;
-//! `POST …/<stream>/<piece>` adds one; `GET /streams/<run>/<stream>/<piece>` reads one.
+//! `POST …/<stream>/<piece>` adds one. `GET /streams/<run>/<stream>` reads the whole, as fast as it is taken.
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::Request;
-use axum::http::{Method, StatusCode, header};
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use futures_util::{Stream, stream};
 use stepwell_engine::{CallId, InstanceKey, RunId, StreamId, StreamPlace};
-use stepwell_store::{ChangeError, STREAMS_BYTES_MAX, StreamChunk};
+use stepwell_store::{ChangeError, STREAMS_BYTES_MAX, Store, StreamChunk};
 
 use crate::api_error::ApiError;
 use crate::driver::{Claim, Writer};
@@ -33,7 +34,7 @@ pub(super) async fn handle(platform: &Platform, request: Request) -> Response {
     let answer = match call {
         Call::Begin(writer) => begin(platform, writer, request.into_body()).await,
         Call::Append(writer, stream, number) => append(platform, writer, stream, number, request.into_body()).await,
-        Call::Read(claim, stream, number) => read(platform, claim, stream, number).await,
+        Call::Read(claim, stream) => read(platform, claim, stream).await,
     };
     answer.unwrap_or_else(|refusal| {
         let (status, message) = refusal.told();
@@ -45,7 +46,7 @@ pub(super) async fn handle(platform: &Platform, request: Request) -> Response {
 enum Call {
     Begin(Writer),
     Append(Writer, StreamId, u32),
-    Read(Claim, StreamId, u32),
+    Read(Claim, StreamId),
 }
 
 impl Call {
@@ -56,7 +57,7 @@ impl Call {
         let small = |number: u64| u32::try_from(number).ok();
         let claim = Claim { run: RunId(*numbers.first()?), token };
         Some(match (request.method(), &numbers[1..]) {
-            (&Method::GET, [stream, number]) => Self::Read(claim, StreamId(*stream), small(*number)?),
+            (&Method::GET, [stream]) => Self::Read(claim, StreamId(*stream)),
             (&Method::POST, [call, attempt, place @ ..]) => {
                 let writer = Writer { claim, call: CallId(small(*call)?), attempt: small(*attempt)? };
                 match place {
@@ -70,13 +71,11 @@ impl Call {
     }
 }
 
-/// Why a piece is not taken or not given.
+/// Why a piece is not taken or a stream not given.
 #[derive(Debug)]
 enum Refusal {
     /// The attempt is over, or the run is not the worker's.
     Over,
-    /// No such piece.
-    Missing,
     Failed(ApiError),
 }
 
@@ -84,7 +83,6 @@ impl Refusal {
     fn told(&self) -> (StatusCode, String) {
         match self {
             Self::Over => (StatusCode::CONFLICT, "the attempt is over".to_owned()),
-            Self::Missing => (StatusCode::NOT_FOUND, "no such piece".to_owned()),
             Self::Failed(error) => {
                 let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                 (status, error.message.clone())
@@ -154,8 +152,22 @@ fn written(error: ChangeError) -> Refusal {
     }
 }
 
-async fn read(platform: &Platform, claim: Claim, stream: StreamId, number: u32) -> Result<Response, Refusal> {
+async fn read(platform: &Platform, claim: Claim, stream: StreamId) -> Result<Response, Refusal> {
     let key = platform.driver.instance_of(claim).await.ok_or(Refusal::Over)?;
-    let bytes = platform.store.stream_chunk(key, stream, number).await?.ok_or(Refusal::Missing)?;
-    Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
+    Ok(Body::from_stream(kept_stream(platform.store.clone(), key, stream)).into_response())
+}
+
+/// The pieces of a kept stream, read as they are taken. It ends before the first that is not there.
+pub fn kept_stream(
+    store: Store,
+    key: InstanceKey,
+    stream: StreamId,
+) -> impl Stream<Item = Result<Bytes, std::io::Error>> + Send {
+    stream::try_unfold(0, move |number| {
+        let store = store.clone();
+        async move {
+            let piece = store.stream_chunk(key, stream, number).await.map_err(std::io::Error::other)?;
+            Ok(piece.map(|piece| (Bytes::from(piece), number + 1)))
+        }
+    })
 }
