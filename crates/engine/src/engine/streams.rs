@@ -15,6 +15,12 @@ impl Engine {
         self.writing_slot(run).map_or(StreamPlace::Over, |slot| slot.instance.attempt_place(call, attempt))
     }
 
+    /// Whether this attempt of a run is writing that stream.
+    #[must_use]
+    pub fn is_writing(&self, run: RunId, call: CallId, attempt: u32, id: StreamId) -> bool {
+        self.writing_slot(run).is_some_and(|slot| slot.streams.contains(&OpenStream { call, attempt, id }))
+    }
+
     /// The instance whose live run this is.
     #[must_use]
     pub fn instance_of(&self, run: RunId) -> Option<InstanceKey> {

@@ -13,6 +13,7 @@ mod logs;
 mod observe;
 mod public_ids;
 mod scripts;
+mod stream_output;
 mod sweep;
 pub mod timeline;
 mod times;
