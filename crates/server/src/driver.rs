@@ -4,6 +4,7 @@
 //! It knows no HTTP, no process and no file: workers are behind [`SessionEvent`]s and a [`WorkerPool`].
 
 mod handle;
+mod news;
 mod session_io;
 mod start;
 
@@ -13,6 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use handle::DriverHandle;
 use handle::Request;
+use news::News;
 use session_io::SessionIo;
 pub use session_io::{SessionCatalog, SessionLoad};
 pub use start::StartInfo;
@@ -22,7 +24,7 @@ use stepwell_engine::limits::BATCH_ENTRIES_MAX;
 use stepwell_engine::scheduler::Pool;
 use stepwell_engine::{
     CallId, CommitId, Engine, Entry, ErrorRecord, Input, Instance, InstanceKey, Millis, Outcome, Output, Payload,
-    ReplyId, RunId, SessionId, Status, WorkflowId,
+    Recorded, ReplyId, RunId, SessionId, Status, WorkflowId,
 };
 use stepwell_runtime::protocol::ToShim;
 use stepwell_runtime::session::SessionSender;
@@ -77,6 +79,7 @@ pub trait WorkerPool: Send + 'static {
 enum Done {
     Committed(CommitId, Result<Committed, CommitError>),
     Loaded(InstanceKey, Option<Box<Instance>>),
+    HistoryRead(InstanceKey, Vec<Recorded>),
     DueRead(Millis, Vec<(Millis, InstanceKey)>, bool),
     StartSent(RunId, StartSent),
 }
@@ -102,6 +105,7 @@ pub struct Driver<P> {
     replies: HashMap<ReplyId, oneshot::Sender<Result<Answer, Rejection>>>,
     next_reply: ReplyId,
     watchers: HashMap<InstanceKey, Vec<oneshot::Sender<Status>>>,
+    news: News,
     done: mpsc::UnboundedSender<Done>,
     outputs: Vec<Output>,
     failed: Option<CommitError>,
@@ -164,6 +168,7 @@ impl<P: WorkerPool> Driver<P> {
             replies: HashMap::new(),
             next_reply: ReplyId(1),
             watchers: HashMap::new(),
+            news: News::default(),
             done: done_in,
             outputs: Vec::new(),
             failed: None,
@@ -234,6 +239,10 @@ impl<P: WorkerPool> Driver<P> {
                 // One that has lost patience needs no word.
                 let _ = watched.send(());
             }
+            Request::News { key, watched, reply } => {
+                self.news.watch(key, reply);
+                let _ = watched.send(());
+            }
             Request::Workflow(workflow, settings) => self.input(Input::Workflow(workflow, settings)),
         }
     }
@@ -247,9 +256,13 @@ impl<P: WorkerPool> Driver<P> {
 
     fn take_done(&mut self, event: Done) {
         match event {
-            Done::Committed(commit, Ok(committed)) => self.input(Input::Committed(commit, committed.refused)),
+            Done::Committed(commit, Ok(committed)) => {
+                self.news.committed(commit);
+                self.input(Input::Committed(commit, committed.refused));
+            }
             Done::Committed(_, Err(error)) => self.failed = Some(error),
             Done::Loaded(key, instance) => self.input(Input::Loaded(key, instance)),
+            Done::HistoryRead(key, history) => self.input(Input::HistoryRead(key, history)),
             Done::DueRead(until, due, complete) => self.input(Input::DueRead { until, due, complete }),
             Done::StartSent(run, large) => self.start_sent(run, large),
         }
@@ -295,6 +308,7 @@ impl<P: WorkerPool> Driver<P> {
             if self.engine.commits_under_way() < COMMITS_UNDER_WAY_MAX
                 && let Some((commit, batch)) = self.engine.flush(now_ms(), &mut self.outputs)
             {
+                self.news.submitted(commit, &batch);
                 let done = self.done.clone();
                 self.store.submit(batch, move |result| {
                     // A driver that is gone needs no answer.
@@ -316,6 +330,7 @@ impl<P: WorkerPool> Driver<P> {
     fn perform(&mut self, output: Output) {
         match output {
             Output::Load(key) => self.load(key),
+            Output::ReadHistory(key) => self.read_history(key),
             Output::ReadDue { after, until } => self.read_due(after, until),
             Output::WantSession(pool) => self.pool.want(pool),
             Output::Fault(session, reason) => self.pool.fault(session, reason),
@@ -420,6 +435,15 @@ impl<P: WorkerPool> Driver<P> {
                 Instance::replay(key, row.workflow, row.summary.deployment, &history).map(Box::new)
             });
             let _ = done.send(Done::Loaded(key, instance));
+        });
+    }
+
+    fn read_history(&self, key: InstanceKey) {
+        let (store, done) = (self.store.clone(), self.done.clone());
+        self.runtime.spawn(async move {
+            let loaded = insist("a history", || store.load(key)).await;
+            let history = loaded.map_or_else(Vec::new, |(_, history)| history);
+            let _ = done.send(Done::HistoryRead(key, history));
         });
     }
 

@@ -7,6 +7,8 @@ mod deploys;
 mod examples;
 mod hostile;
 mod lifecycle;
+mod restarts;
 mod steps;
+mod subscriptions;
 mod support;
 mod waits;
