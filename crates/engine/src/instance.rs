@@ -86,6 +86,8 @@ pub struct Run {
     pub touched_at: Millis,
     /// How often it was told to start no attempts.
     pub stops: u32,
+    /// It has left its recorded course, perhaps for good.
+    pub ahead: bool,
 }
 
 /// Whether a run has been told to go.
@@ -264,7 +266,8 @@ impl Instance {
 
     /// A run starts in a session.
     pub fn attach(&mut self, id: RunId, session: SessionId, now: Millis) {
-        self.run = Some(Run { id, session, leaving: Leaving::No, has_place: true, touched_at: now, stops: 0 });
+        let leaving = Leaving::No;
+        self.run = Some(Run { id, session, leaving, has_place: true, touched_at: now, stops: 0, ahead: false });
         self.parked = false;
     }
 
@@ -297,6 +300,13 @@ impl Instance {
     pub fn mark_stopped(&mut self) {
         if let Some(run) = &mut self.run {
             run.stops += 1;
+        }
+    }
+
+    /// The run makes new calls before it has made all that are recorded.
+    pub fn mark_ahead(&mut self) {
+        if let Some(run) = &mut self.run {
+            run.ahead = true;
         }
     }
 
@@ -402,6 +412,14 @@ impl Instance {
     #[must_use]
     pub fn wants_run(&self) -> bool {
         self.run.is_none() && matches!(self.phase, Phase::Queued { .. } | Phase::Running { .. }) && !self.is_parked()
+    }
+
+    /// It has a run that stays, and that could be replaced by another without repeating an attempt.
+    #[must_use]
+    pub fn may_lose_its_run(&self) -> bool {
+        matches!(self.phase, Phase::Running { .. })
+            && self.run.is_some_and(|run| run.leaving != Leaving::Told && !run.ahead)
+            && !self.open.values().any(OpenCall::is_under_way)
     }
 
     /// Nothing is to be done before a due time or an event, and no run is needed to know that.

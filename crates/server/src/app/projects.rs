@@ -64,6 +64,7 @@ fn script(config: &ProjectConfig, bundle: Bundle) -> Script {
         name: module.name,
         kind: match module.kind {
             ModuleKind::EsModule => ScriptModuleKind::EsModule,
+            ModuleKind::CommonJs => ScriptModuleKind::CommonJs,
             ModuleKind::Text => ScriptModuleKind::Text,
             ModuleKind::Data => ScriptModuleKind::Data,
             ModuleKind::Wasm => ScriptModuleKind::Wasm,
