@@ -16,5 +16,6 @@ pub mod project;
 pub mod rest;
 pub mod script;
 pub mod secrets;
+pub mod stacks;
 pub mod tools;
 pub mod workers;

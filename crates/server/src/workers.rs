@@ -24,6 +24,7 @@ use crate::driver::{SessionEvent, WorkerPool};
 use crate::ingress::WorkerGate;
 use crate::script::{Extra, Script};
 use crate::secrets::Secrets;
+use crate::stacks::SourceMaps;
 
 /// First wait after a worker that did not start; it doubles up to [`RETRY_MAX`].
 const RETRY_FIRST: Duration = Duration::from_millis(100);
@@ -222,6 +223,18 @@ impl Shared {
         extra.secrets.extend(self.secrets.all(name).await?);
         let spec = script.to_spec(&self.config.host_socket, self.config.outbound.clone(), extra);
         Ok(Worker::spawn(&self.config.workerd, &spec, &script.settings).await?)
+    }
+
+    /// The source maps of a deployment. Without them stacks name places in the bundle, which is no reason to stop.
+    async fn source_maps(&self, deployment: DeploymentId) -> SourceMaps {
+        let found = self.store.deployment(deployment).await;
+        let script = found.ok().flatten().and_then(|found| Script::from_deployment(&found).ok());
+        let Some(script) = script else {
+            tracing::warn!(%deployment, "its source maps cannot be read: stacks name places in the bundle");
+            return SourceMaps::default();
+        };
+        // Maps of large bundles take tens of milliseconds.
+        tokio::task::spawn_blocking(move || SourceMaps::of(&script)).await.unwrap_or_default()
     }
 
     /// Stops workers that nobody needs.

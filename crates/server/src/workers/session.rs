@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 use stepwell_engine::engine::Fault;
-use stepwell_engine::{RunId, SessionId};
+use stepwell_engine::instance::Report;
+use stepwell_engine::{ErrorRecord, RunId, SessionId};
 use stepwell_runtime::Exit;
 use stepwell_runtime::protocol::{PROTOCOL, ToShim};
 use stepwell_runtime::session::{SessionReceiver, SessionSender};
@@ -164,7 +165,10 @@ impl Session {
         let mut reports: Vec<(RunId, _)> = Vec::with_capacity(messages.len());
         for message in messages {
             let event = match message {
-                Message::Report(run, report) => {
+                Message::Report(run, mut report) => {
+                    if let Report::Failed { error, .. } | Report::Threw(error) = &mut report {
+                        self.locate(error).await;
+                    }
                     reports.push((run, report));
                     continue;
                 }
@@ -181,6 +185,14 @@ impl Session {
             }
         }
         reports.is_empty() || self.shared.events.send(SessionEvent::Reports(self.id, reports)).await.is_ok()
+    }
+
+    /// Has the frames of an error's stack lead to source files.
+    async fn locate(&self, error: &mut ErrorRecord) {
+        if let Some(stack) = &mut error.stack {
+            let read = async || self.shared.source_maps(self.place.pool.deployment).await;
+            *stack = self.worker.source_maps(read).await.rewrite(stack, &error.message);
+        }
     }
 
     /// Why the session ended that nobody ended here.

@@ -8,10 +8,12 @@ use stepwell_engine::SessionId;
 use stepwell_runtime::session::{SessionReceiver, SessionSender};
 use stepwell_runtime::{Exit, SpawnError, WorkerProcess, WorkerSpec, Workerd, session};
 use tokio::net::UnixStream;
+use tokio::sync::OnceCell;
 
 use super::lock;
 use crate::driver::SessionLoad;
 use crate::script::ScriptSettings;
+use crate::stacks::SourceMaps;
 
 /// How long a process may take to end by itself.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
@@ -25,6 +27,8 @@ pub(super) struct Worker {
     sessions: Mutex<Vec<OpenSession>>,
     used_at: Mutex<Instant>,
     gone: Arc<AtomicBool>,
+    /// Read when the first error is recorded.
+    source_maps: OnceCell<SourceMaps>,
 }
 
 struct OpenSession {
@@ -57,6 +61,7 @@ impl Worker {
             sessions: Mutex::default(),
             used_at: Mutex::new(Instant::now()),
             gone,
+            source_maps: OnceCell::new(),
         })
     }
 
@@ -66,6 +71,11 @@ impl Worker {
 
     pub fn settings(&self) -> &ScriptSettings {
         &self.settings
+    }
+
+    /// The maps of its code; `read` is called once.
+    pub async fn source_maps(&self, read: impl AsyncFnOnce() -> SourceMaps) -> &SourceMaps {
+        self.source_maps.get_or_init(async || read().await).await
     }
 
     /// How long one turn of its code may compute.

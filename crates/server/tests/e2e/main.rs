@@ -7,6 +7,8 @@ mod deploys;
 mod examples;
 mod hostile;
 mod lifecycle;
+mod node;
+mod stacks;
 mod steps;
 mod support;
 mod waits;
