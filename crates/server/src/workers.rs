@@ -128,6 +128,20 @@ impl Workers {
         })
     }
 
+    /// Resolves when the process that answers a script's requests has hung and was stopped; says so.
+    async fn until_hung(&self, script: &str) -> ApiError {
+        loop {
+            tokio::time::sleep(session::PROBE_EVERY).await;
+            let Ok(Some(row)) = self.shared.store.current_deployment(script).await else { continue };
+            let place = Place { pool: Pool { deployment: row.id, quarantine: Quarantine::Free }, replica: 0 };
+            let worker = lock(&self.shared.workers).get(&place).and_then(|cell| cell.get().cloned());
+            let Some(worker) = worker else { continue };
+            if !session::is_alive(&self.shared, &worker).await {
+                return hung(script);
+            }
+        }
+    }
+
     /// New requests of a script must go to its newest deployment from now on.
     pub fn renew(&self, script: &str) {
         *lock(&self.shared.generations).entry(script.to_owned()).or_default() += 1;
@@ -146,6 +160,10 @@ impl Workers {
 impl WorkerGate for Workers {
     fn connect<'a>(&'a self, script: &'a str) -> BoxFuture<'a, Result<UnixStream, ApiError>> {
         Box::pin(self.connect_to(script))
+    }
+
+    fn hung<'a>(&'a self, script: &'a str) -> BoxFuture<'a, ApiError> {
+        Box::pin(self.until_hung(script))
     }
 
     fn generation(&self, script: &str) -> u64 {
@@ -252,6 +270,14 @@ impl Shared {
             }
         }
     }
+}
+
+fn hung(script: &str) -> ApiError {
+    let message = format!(
+        "Worker {script:?} did not answer and was stopped: its code computes without end, in this request or in another. \
+         The next request starts it anew."
+    );
+    ApiError::new(503, 20_504, message)
 }
 
 async fn sweep(shared: std::sync::Weak<Shared>) {

@@ -27,6 +27,10 @@ pub(super) struct Worker {
     sessions: Mutex<Vec<OpenSession>>,
     used_at: Mutex<Instant>,
     gone: Arc<AtomicBool>,
+    /// We have killed it ourselves.
+    killed: AtomicBool,
+    /// When it last answered a probe.
+    answered_at: tokio::sync::Mutex<Instant>,
     /// Read when the first error is recorded.
     source_maps: OnceCell<SourceMaps>,
 }
@@ -61,6 +65,8 @@ impl Worker {
             sessions: Mutex::default(),
             used_at: Mutex::new(Instant::now()),
             gone,
+            killed: AtomicBool::new(false),
+            answered_at: tokio::sync::Mutex::new(Instant::now()),
             source_maps: OnceCell::new(),
         })
     }
@@ -127,7 +133,18 @@ impl Worker {
     /// Ends the process at once; nobody finds it any more.
     pub fn kill(&self) {
         self.gone.store(true, Ordering::Release);
+        self.killed.store(true, Ordering::Release);
         self.process.kill();
+    }
+
+    /// Whether this server killed it.
+    pub fn is_killed(&self) -> bool {
+        self.killed.load(Ordering::Acquire)
+    }
+
+    /// When it last answered a probe; whoever holds this is the one who probes.
+    pub async fn answered_at(&self) -> tokio::sync::MutexGuard<'_, Instant> {
+        self.answered_at.lock().await
     }
 
     /// Ends the process, which has no sessions.
