@@ -142,12 +142,14 @@ impl Projects {
 
     async fn build(&mut self, directory: &Path, environment: Option<String>) -> anyhow::Result<Built> {
         let (directory, esbuild) = (directory.to_owned(), self.esbuild.clone());
-        if let Ok(config) = ProjectConfig::load(&directory, environment.as_deref()) {
-            self.watch.add(config.watched());
-        } else {
-            self.watch.add([root_of(&directory)]);
+        let config = ProjectConfig::load(&directory, environment.as_deref());
+        let whole = config.map_or_else(|_| vec![root_of(&directory)], |config| config.watched());
+        let built = tokio::task::spawn_blocking(move || build(&directory, environment.as_deref(), &esbuild)).await?;
+        // Whole directories only where nothing names the files: the server's own log may stand in one.
+        if built.as_ref().map_or(true, |built| built.config.build.reads_unnamed_files()) {
+            self.watch.add(whole);
         }
-        let built = tokio::task::spawn_blocking(move || build(&directory, environment.as_deref(), &esbuild)).await??;
+        let built = built?;
         for warning in &built.warnings {
             eprintln!("warning: {warning}");
         }

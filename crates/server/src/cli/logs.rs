@@ -92,15 +92,13 @@ impl Desk<'_> {
         let id = resolve(&self.client, &args.name, &args.id).await?;
         let mut reader = Reader { desk: self, path: vec!["workflows", &args.name, "instances", &id], cursor: 0 };
         let mut shown = self.show_rest(&mut reader, args.step.as_deref()).await?;
-        while args.follow {
-            let is_last = reader.has_ended(FOLLOW_MS).await?;
+        let mut is_last = !args.follow;
+        while !is_last {
+            is_last = reader.has_ended(FOLLOW_MS).await?;
             if is_last {
                 tokio::time::sleep(LAST_LINES).await;
             }
             shown += self.show_rest(&mut reader, args.step.as_deref()).await?;
-            if is_last {
-                break;
-            }
         }
         if shown == 0 && !self.json {
             let of = args.step.as_deref().map_or_else(String::new, |step| format!(" in step {}", one_line(step)));
