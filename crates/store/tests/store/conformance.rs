@@ -59,6 +59,8 @@ every_backend! {
         assert_eq!(history(store, 1).len(), 1);
         assert_eq!(wait(store.resolve(WORKFLOW, "c")), Ok(None));
         assert_eq!(wait(store.counters(WORKFLOW)), Ok([2, 0, 0, 0, 0, 0, 0, 0]));
+        let both = vec![write(1, 1, vec![did(0, "1")], None), write(2, 1, vec![did(0, "1")], None)];
+        assert_eq!(commit(store, writes(both)), []);
     }
 
     fn a_fenced_batch_leaves_its_neighbours_alone(store: &Store) {
