@@ -10,6 +10,7 @@ pub mod deploy;
 pub mod driver;
 pub mod hosting;
 pub mod ingress;
+mod locks;
 pub mod platform;
 pub mod platform_batch;
 pub mod project;

@@ -7,7 +7,7 @@ mod worker;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -22,6 +22,7 @@ use worker::Worker;
 use crate::api_error::ApiError;
 use crate::driver::{SessionEvent, WorkerPool};
 use crate::ingress::WorkerGate;
+use crate::locks::lock;
 use crate::script::{Extra, Script};
 use crate::secrets::Secrets;
 use crate::stacks::SourceMaps;
@@ -286,9 +287,4 @@ async fn sweep(shared: std::sync::Weak<Shared>) {
         let Some(shared) = shared.upgrade() else { return };
         shared.sweep().await;
     }
-}
-
-/// A lock whose holder panicked holds plain data that is still whole.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

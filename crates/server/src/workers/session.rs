@@ -14,8 +14,9 @@ use stepwell_runtime::session::{SessionReceiver, SessionSender};
 use stepwell_runtime::translate::{Frame, Message, read_frame};
 
 use super::worker::Worker;
-use super::{Place, Shared, lock};
+use super::{Place, Shared};
 use crate::driver::{SessionCatalog, SessionEvent, SessionLoad, StartInfo, now_ms};
+use crate::locks::lock;
 use crate::script::ScriptWorkflow;
 
 /// Silence after which a sign of life is asked for.

@@ -10,8 +10,8 @@ use stepwell_runtime::{Exit, SpawnError, WorkerProcess, WorkerSpec, Workerd, ses
 use tokio::net::UnixStream;
 use tokio::sync::OnceCell;
 
-use super::lock;
 use crate::driver::SessionLoad;
+use crate::locks::lock;
 use crate::script::ScriptSettings;
 use crate::stacks::SourceMaps;
 
