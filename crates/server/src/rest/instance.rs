@@ -17,9 +17,10 @@ use super::limits::{
     BODY_BYTES_MAX, HISTORY_BYTES_MAX, HISTORY_ROWS_MAX, OUTPUT_BYTES_MAX, READ_TRIES_MAX, WAIT_MS_MAX,
 };
 use super::timeline::{Folded, Keep, Timeline};
-use super::times::{Iso, now};
+use super::times::Iso;
 use super::{Api, body, public_ids};
 use crate::api_error::ApiError;
+use crate::driver::now_ms;
 use crate::platform::Platform;
 
 pub(super) type AccountWorkflowInstance = Path<(String, String, String)>;
@@ -207,7 +208,7 @@ pub async fn change_status(
     let command = command(&body::parse(&bytes)?)?;
     let workflow = api.platform.workflow(&name).await?;
     let answer = api.platform.command(&workflow, &id, command).await?;
-    Ok(success(json!({ "status": answer.status.as_str(), "timestamp": Iso(now()) })))
+    Ok(success(json!({ "status": answer.status.as_str(), "timestamp": Iso(now_ms()) })))
 }
 
 fn command(body: &StatusBody) -> Result<Command, ApiError> {
