@@ -13,6 +13,7 @@ use super::times::Iso;
 use super::workflow_options::WorkflowOptions;
 use super::{Api, body, public_ids, sweep};
 use crate::api_error::ApiError;
+use crate::deploy::engine_settings;
 use crate::driver::now_ms;
 
 /// Rows of a page of workflows unless asked otherwise: wrangler shows one page.
@@ -84,7 +85,7 @@ pub async fn put(State(api): State<Api>, Path((_, name)): AccountAndWorkflow, re
     let settings = options.to_settings(&name, &class_name);
     let new = NewWorkflow { name, script: script_name, class_name, settings, at: now_ms() };
     let row = store.put_workflow(new).await?;
-    api.platform.driver.set_workflow(row.id, options.engine(deployment.id, api.follows_newest)).await;
+    api.platform.driver.set_workflow(row.id, engine_settings(&row, deployment.id, api.follows_newest)).await;
     Ok(success(json!({
         "id": public_ids::workflow(row.id),
         "name": row.name,
