@@ -5,6 +5,7 @@
 //! What depends on a batch comes out only after it. Instances that only wait are not kept: their due times stand in the
 //! store, and the engine asks for those that come near.
 
+mod chaos;
 mod gather;
 mod horizon;
 mod io;
@@ -17,6 +18,7 @@ mod streams;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
+pub use chaos::Chaos;
 use gather::{Act, Gather};
 use horizon::Horizon;
 pub use io::{Answer, Command, Fault, Fresh, Input, Output, Start, WorkflowSettings};
@@ -49,6 +51,7 @@ pub struct Engine {
     gather: Gather,
     decision: Decision,
     fresh_bytes: usize,
+    chaos: Chaos,
     next_key: InstanceKey,
     next_run: RunId,
 }
@@ -82,9 +85,16 @@ impl Engine {
             gather: Gather::new(),
             decision: Decision::default(),
             fresh_bytes: 0,
+            chaos: Chaos::None,
             next_key,
             next_run: RunId(1),
         }
+    }
+
+    /// The same engine, which disturbs its runs.
+    #[must_use]
+    pub fn with_chaos(self, chaos: Chaos) -> Self {
+        Self { chaos, ..self }
     }
 
     /// Takes an input into account. Nothing is durable yet: see [`Engine::flush`].

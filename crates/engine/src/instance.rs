@@ -82,6 +82,8 @@ pub struct Run {
     pub has_place: bool,
     /// When it last said anything.
     pub touched_at: Millis,
+    /// It has left its recorded course, perhaps for good.
+    pub ahead: bool,
 }
 
 /// Whether a run has been told to go.
@@ -260,7 +262,7 @@ impl Instance {
 
     /// A run starts in a session.
     pub fn attach(&mut self, id: RunId, session: SessionId, now: Millis) {
-        self.run = Some(Run { id, session, leaving: Leaving::No, has_place: true, touched_at: now });
+        self.run = Some(Run { id, session, leaving: Leaving::No, has_place: true, touched_at: now, ahead: false });
         self.parked = false;
     }
 
@@ -286,6 +288,13 @@ impl Instance {
     pub fn touch(&mut self, now: Millis) {
         if let Some(run) = &mut self.run {
             run.touched_at = now;
+        }
+    }
+
+    /// The run makes new calls before it has made all that are recorded.
+    pub fn mark_ahead(&mut self) {
+        if let Some(run) = &mut self.run {
+            run.ahead = true;
         }
     }
 
@@ -391,6 +400,14 @@ impl Instance {
     #[must_use]
     pub fn wants_run(&self) -> bool {
         self.run.is_none() && matches!(self.phase, Phase::Queued { .. } | Phase::Running { .. }) && !self.is_parked()
+    }
+
+    /// It has a run that stays, and that could be replaced by another without repeating an attempt.
+    #[must_use]
+    pub fn may_lose_its_run(&self) -> bool {
+        matches!(self.phase, Phase::Running { .. })
+            && self.run.is_some_and(|run| run.leaving != Leaving::Told && !run.ahead)
+            && !self.open.values().any(OpenCall::is_under_way)
     }
 
     /// Nothing is to be done before a due time or an event, and no run is needed to know that.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use stepwell_engine::engine::{Command, Fault, WorkflowSettings};
+use stepwell_engine::engine::{Chaos, Command, Fault, WorkflowSettings};
 use stepwell_engine::instance::{BeginKind, Decision, Rejection, Report, Settlement, Severity, Tell};
 use stepwell_engine::scheduler::{Pool, Quarantine};
 use stepwell_engine::{
@@ -369,6 +369,27 @@ fn an_incarnation_that_is_deleted_is_not_read_again_before_that_is_durable() {
     let (commit, _) = host.engine.flush(host.now, &mut out).expect("a deletion");
     host.engine.handle(Input::Committed(commit, Vec::new()), host.now, &mut out);
     assert!(out.contains(&Output::Reply(ReplyId(2), Err(Rejection::NotFound))), "{out:?}");
+}
+
+#[test]
+fn with_chaos_a_run_is_replaced_after_a_step_unless_an_attempt_is_in_flight() {
+    let mut host = Host::new(None);
+    host.engine = std::mem::replace(&mut host.engine, Engine::new(KEY, 1)).with_chaos(Chaos::Replay);
+    host.create("a");
+    host.begin(1, 0, BeginKind::Do(StepConfig::DEFAULT), true);
+    host.begin(1, 1, BeginKind::Do(StepConfig::DEFAULT), true);
+    host.report(1, Report::Succeeded { call: CallId(0), attempt: 1, value: Payload::UNDEFINED });
+    assert_eq!(host.told(1), [Tell::Held(CallId(0))]);
+    host.report(1, Report::Succeeded { call: CallId(1), attempt: 1, value: Payload::UNDEFINED });
+    assert_eq!(host.told(1), [Tell::Forget { force: true }]);
+    let once = StepConfig { limit: RetryLimit::Times(0), ..StepConfig::DEFAULT };
+    host.begin(1, 2, BeginKind::Do(once), false);
+    assert_eq!(host.told(1), [], "a run that goes is granted nothing");
+    host.report(1, Report::Forgotten);
+    let Some(Output::Start(start)) = host.out.iter().find(|output| matches!(output, Output::Start(_))) else {
+        panic!("no run follows: {:?}", host.out)
+    };
+    assert_eq!((start.run, &*start.grants), (RunId(2), &[(CallId(2), 1)][..]));
 }
 
 #[test]

@@ -91,6 +91,12 @@ export class History {
     return past !== undefined && past.made !== true;
   }
 
+  /** Whether what settles next belongs to a call that the code ought to have made before any new one. */
+  isOvertaken() {
+    const next = this.peek();
+    return next !== undefined && this.isExpected(next.call) && !this.isBelowSettled(next.call);
+  }
+
   /**
    * Whether a recorded call is never made again, because the step around it is settled.
    * @param {number} call

@@ -61,6 +61,8 @@ export class Run {
     this.settledTurn = -1;
     /** The code no longer makes a recorded call: what is recorded behind it never settles. */
     this.diverged = false;
+    /** The code made a new call before a recorded one. */
+    this.ahead = false;
     this.blockedTurns = 0;
     /** @type {any} */
     this.blockedTimer = undefined;
@@ -162,6 +164,10 @@ export class Run {
 
   /** @param {Call} call */
   makeNew(call) {
+    if (!this.ahead && this.history.isOvertaken()) {
+      this.ahead = true;
+      this.session.send(`{"ahead":{"run":${this.number}}}`);
+    }
     this.nextCall += 1;
     this.newest = call;
     this.open.set(call.id, call);

@@ -227,6 +227,11 @@ pub enum FromShim<'a> {
         /// Run number.
         run: u64,
     },
+    /// The code makes a new call although it has not made a recorded one that comes before: it may be diverging.
+    Ahead {
+        /// Run number.
+        run: u64,
+    },
     /// A recorded value that was too large for the history is needed now.
     Want {
         /// Run number.

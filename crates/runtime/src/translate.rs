@@ -66,6 +66,7 @@ fn read_message(message: FromShim<'_>, defaults: &StepConfig) -> Message {
         FromShim::Quiesced { run } => (run, Report::Quiesced),
         FromShim::Forgotten { run } => (run, Report::Forgotten),
         FromShim::Busy { run } => (run, Report::Busy),
+        FromShim::Ahead { run } => (run, Report::Ahead),
         FromShim::Diverged { run, message } => (run, Report::Diverged(message)),
     };
     Message::Report(RunId(run), report)

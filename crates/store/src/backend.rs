@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::{
     ChangeError, CommitError, Deployment, DeploymentRow, Due, InstanceRow, ListQuery, LogLine, LogRow, NewDeployment,
-    NewWorkflow, OpenError, ReadError, ScriptRow, Secret, StreamChunk, Token, WorkflowRow,
+    NewRelease, NewWorkflow, OpenError, ReadError, ReleaseRow, ScriptRow, Secret, StreamChunk, Token, WorkflowRow,
 };
 
 /// Why a write was not done.
@@ -101,6 +101,13 @@ pub trait Backend: CatalogWriter + StreamWriter + Send {
 pub trait CatalogWriter {
     /// Makes a deployment current; one with the same content is used again.
     fn put_deployment(&mut self, new: &NewDeployment) -> Result<DeploymentRow, Fault>;
+    /// Makes a deployment that is not current, or finds the one with the same content. `None` where there is no such
+    /// script.
+    fn put_version(&mut self, new: &NewDeployment) -> Result<Option<DeploymentRow>, Fault>;
+    /// Makes a deployment of a script current. Whether there is one.
+    fn release(&mut self, new: &NewRelease) -> Result<bool, Fault>;
+    /// Sets what belongs to a script and to no deployment of it. Whether the script was there.
+    fn put_script_settings(&mut self, script: &str, settings: &str) -> Result<bool, Fault>;
     /// Deletes one that no unfinished instance needs and that is not current. Whether it was there.
     fn delete_deployment(&mut self, id: DeploymentId) -> Result<bool, Fault>;
     /// Deletes a script with its deployments and secrets, if it has no workflows and no unfinished instances.
@@ -174,6 +181,10 @@ pub struct HistoryPage {
 pub trait CatalogReader {
     /// Scripts by name.
     fn scripts(&mut self) -> Result<Vec<ScriptRow>, ReadError>;
+    /// A script.
+    fn script(&mut self, name: &str) -> Result<Option<ScriptRow>, ReadError>;
+    /// What became current of a script, newest first.
+    fn releases(&mut self, script: &str) -> Result<Vec<ReleaseRow>, ReadError>;
     /// A deployment with its modules.
     fn deployment(&mut self, id: DeploymentId) -> Result<Option<Arc<Deployment>>, ReadError>;
     /// What new instances of a script start on.

@@ -29,6 +29,12 @@ pub const GROUPS_PER_GARBAGE: u32 = 64;
 /// Log lines kept for each instance; older ones go.
 pub const LOG_LINES_MAX: u64 = 10_000;
 
+/// Live instances of which the writer remembers where they stand: more than are usually running, about 1 MiB.
+pub const TAILS_MAX: usize = 16_384;
+
+/// Releases of a script that are remembered; older ones go.
+pub const RELEASES_MAX: u32 = 100;
+
 /// Page cache of the writer's connection. With the readers' it is what an idle server holds of the database.
 pub const WRITER_CACHE_KIB: i64 = 6 << 10;
 /// Page cache of each reader's connection.

@@ -40,6 +40,7 @@ impl Engine {
         for call in decision.ready.drain(..) {
             slot.instance.mark_ready(call);
         }
+        self.chaos.interfere(&slot.instance, decision);
         for tell in decision.tells.drain(..) {
             self.tell(key, tell);
         }

@@ -37,6 +37,9 @@ impl Engine {
             if slot.busy {
                 slot.instance.mark_staying();
             }
+            if matches!(report, Report::Ahead) {
+                slot.instance.mark_ahead();
+            }
             if matches!(report, Report::Forgotten | Report::Completed(_) | Report::Threw(_)) {
                 slot.clear_suspicion();
             }

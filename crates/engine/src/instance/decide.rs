@@ -206,7 +206,7 @@ impl Instance {
                     decision.tells.push(Tell::Forget { force: true });
                 }
             }
-            Report::Busy => {}
+            Report::Busy | Report::Ahead => {}
             Report::Diverged(message) => decision.entries.push(Entry::Diverged { message }),
         }
         Ok(())
@@ -405,8 +405,9 @@ impl Instance {
         }
     }
 
+    /// Whether attempts may start in the live run: not in one that is on its way out, which would leave them undone.
     fn has_place(&self) -> bool {
-        self.run.is_some_and(|run| run.has_place)
+        self.run.is_some_and(|run| run.has_place && run.leaving != Leaving::Told)
     }
 
     /// Attempts that had to wait for a place or for the end of a pause may start.

@@ -121,6 +121,8 @@ pub enum Report {
     Forgotten,
     /// After a gentle [`Tell::Forget`]: the run has timers of its own and stays.
     Busy,
+    /// The code makes a new call although it has not made a recorded one that comes before.
+    Ahead,
     /// The code no longer makes a recorded call.
     Diverged(String),
 }

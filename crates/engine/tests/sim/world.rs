@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use stepwell_engine::engine::{Fault, Start, WorkflowSettings};
+use stepwell_engine::engine::{Chaos, Fault, Start, WorkflowSettings};
 use stepwell_engine::instance::{Report, Settlement, Tell};
 use stepwell_engine::scheduler::Pool;
 use stepwell_engine::{
@@ -72,6 +72,7 @@ pub struct Commit {
 /// Everything.
 pub struct World {
     pub rng: Rng,
+    chaos: Chaos,
     pub now: i64,
     offset: i64,
     wall_max: Millis,
@@ -103,8 +104,10 @@ impl World {
         let mut rng = Rng::new(seed);
         let offset = 1_700_000_000_000 + rng.between(0, 1_000_000);
         let client = Client::new(&mut rng);
+        let chaos = if rng.chance(20) { Chaos::Replay } else { Chaos::None };
         let mut world = Self {
             rng,
+            chaos,
             now: 0,
             offset,
             wall_max: 0,
@@ -399,7 +402,7 @@ impl World {
     /// Gives a new server process the store.
     fn start_server(&mut self) {
         self.note(|| "the server starts".to_owned());
-        let mut engine = Engine::new(InstanceKey(self.store.key_max + 1), RUNS_MAX);
+        let mut engine = Engine::new(InstanceKey(self.store.key_max + 1), RUNS_MAX).with_chaos(self.chaos);
         let wall = self.wall();
         let mut out = Vec::new();
         for workflow in 0..LIMITS.len() {

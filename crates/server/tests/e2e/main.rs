@@ -3,6 +3,7 @@
 mod bad_input;
 mod binding;
 mod bindings;
+mod chaos;
 mod deploys;
 mod examples;
 mod hostile;

@@ -7,8 +7,8 @@ use stepwell_engine::{Batch, DeploymentId, InstanceKey, StreamId};
 use stepwell_store::backend::{Backend, CatalogWriter, Fault, Reader, StreamWriter};
 use stepwell_store::memory::Memory;
 use stepwell_store::{
-    CommitError, DeploymentRow, LogLine, NewDeployment, NewWorkflow, OpenError, Secret, Store, StreamChunk, Token,
-    WorkflowRow,
+    CommitError, DeploymentRow, LogLine, NewDeployment, NewRelease, NewWorkflow, OpenError, Secret, Store, StreamChunk,
+    Token, WorkflowRow,
 };
 
 use crate::support::*;
@@ -73,6 +73,9 @@ macro_rules! delegate {
 
 delegate! {
     put_deployment(new: &NewDeployment) -> DeploymentRow;
+    put_version(new: &NewDeployment) -> Option<DeploymentRow>;
+    release(new: &NewRelease) -> bool;
+    put_script_settings(script: &str, settings: &str) -> bool;
     delete_deployment(id: DeploymentId) -> bool;
     delete_script(name: &str) -> bool;
     put_workflow(new: &NewWorkflow) -> WorkflowRow;
