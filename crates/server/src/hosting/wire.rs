@@ -37,6 +37,9 @@ struct Travelling<'a> {
     json: Option<&'a RawValue>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     exact: Option<&'a RawValue>,
+    /// Bytes of the value itself, beside `exact`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
 }
 
 /// A `null` that is there is a value; serde would read it as absent.
@@ -48,9 +51,7 @@ impl From<Travelling<'_>> for Payload {
     fn from(value: Travelling<'_>) -> Self {
         let text = |raw: Option<&RawValue>| raw.map(|raw| Arc::<str>::from(raw.get()));
         let (json, exact) = (text(value.json), text(value.exact));
-        // The literal's quotes are not the value's.
-        let exact_bytes = exact.as_ref().map(|literal| literal.len().saturating_sub(2));
-        let value_bytes = exact_bytes.or(json.as_ref().map(|text| text.len())).unwrap_or(0) as u64;
+        let value_bytes = value.bytes.unwrap_or_else(|| json.as_ref().map_or(0, |text| text.len() as u64));
         Self { json, exact, value_bytes }
     }
 }
@@ -193,8 +194,11 @@ pub(super) fn write_status(view: &StatusView) -> Result<String, ApiError> {
         }
         None => (None, None),
     };
-    let output =
-        (json.is_some() || exact.is_some()).then_some(Travelling { json: json.as_deref(), exact: exact.as_deref() });
+    let output = (json.is_some() || exact.is_some()).then_some(Travelling {
+        json: json.as_deref(),
+        exact: exact.as_deref(),
+        bytes: None,
+    });
     let error = view.error.as_ref().map(|ErrorRecord { name, message, .. }| ErrorAnswer { name, message });
     let answer = StatusAnswer { status: view.status.as_str(), output, error };
     serde_json::to_string(&answer).map_err(ApiError::internal)
@@ -227,12 +231,8 @@ mod tests {
     #[test]
     fn values_are_kept_as_they_came() {
         let exact = r#""[[\"Date\",\"2026\"]]""#;
-        let body = format!(r#"{{"id":"a","params":{{"json":{{"d": 1.0}},"exact":{exact}}}}}"#);
-        let payload = Payload {
-            json: Some(r#"{"d": 1.0}"#.into()),
-            exact: Some(exact.into()),
-            value_bytes: exact.len() as u64 - 2,
-        };
+        let body = format!(r#"{{"id":"a","params":{{"json":{{"d": 1.0}},"exact":{exact},"bytes":8}}}}"#);
+        let payload = Payload { json: Some(r#"{"d": 1.0}"#.into()), exact: Some(exact.into()), value_bytes: 8 };
         assert_eq!(parse("create", &body), Call::Create(new(Some("a"), Some(payload))));
         assert_eq!(parse("create", "{}"), Call::Create(new(None, None)));
         let null = parse("create", r#"{"params":{"json":null}}"#);

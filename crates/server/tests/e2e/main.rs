@@ -11,4 +11,5 @@ mod lifecycle;
 mod steps;
 mod streams;
 mod support;
+mod values;
 mod waits;
