@@ -44,7 +44,7 @@ pub async fn dev(options: DevOptions) -> anyhow::Result<ExitCode> {
         workerd: Workerd::open(&tools.workerd).await?,
         host_socket: host_socket.clone(),
         outbound: Outbound::Any,
-        defaults: StepConfig::DEFAULT,
+        defaults: if options.fast_retries { StepConfig::FAST } else { StepConfig::DEFAULT },
         replicas: 1,
     };
     let chaos = options.chaos.map_or(Chaos::None, Chaos::from);
