@@ -47,7 +47,7 @@ fn read_message(message: FromShim<'_>, defaults: &StepConfig) -> Message {
         }
         FromShim::Did { run, call, parent, name, count, config, value } => {
             let (call, parent, value) = (CallId(call), parent.map(CallId), read_value(value));
-            let config = config.map(|config| Box::new(read_config(&config, defaults)));
+            let config = read_folded_config(config.as_ref(), defaults);
             (run, Report::Did { call, parent, name, count, config, value })
         }
         FromShim::Started { run, call, attempt } => (run, Report::Started { call: CallId(call), attempt }),
@@ -98,6 +98,12 @@ fn read_kind(kind: Kind, defaults: &StepConfig) -> BeginKind {
             BeginKind::Wait { event_type: event, timeout_ms: bounded_ms(timeout_ms, DELAY_MS_MAX) }
         }
     }
+}
+
+/// A result without configuration is one of Cloudflare's defaults, wherever it is read again: others are written down.
+fn read_folded_config(config: Option<&Config>, defaults: &StepConfig) -> Option<Box<StepConfig>> {
+    let own = || (*defaults != StepConfig::DEFAULT).then(|| defaults.clone());
+    config.map(|config| read_config(config, defaults)).or_else(own).map(Box::new)
 }
 
 fn read_config(config: &Config, defaults: &StepConfig) -> StepConfig {

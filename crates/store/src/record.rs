@@ -165,6 +165,11 @@ pub fn decode(kind: u8, meta: &str, payload: Payload) -> Result<Entry, Unreadabl
     })
 }
 
+/// Where an instance came from, of the fields of its first entry.
+pub(crate) fn trigger(created: &str) -> Result<Arc<str>, Unreadable> {
+    Ok(parse::<CreatedMeta>(created)?.trigger.into_string().into())
+}
+
 fn decode_begun(meta: BegunMeta) -> Result<Entry, Unreadable> {
     let BegunMeta { call, parent, name, count, step, started } = meta;
     let (call, parent) = (CallId(call), parent.map(CallId));

@@ -25,6 +25,8 @@ pub struct InstanceRow {
     pub created_at: Millis,
     /// The rest.
     pub summary: Summary,
+    /// Where it came from, as its first entry says.
+    pub trigger: Arc<str>,
     /// Entries it has: the sequence number of the next one.
     pub entry_count: u64,
 }

@@ -1,6 +1,6 @@
 //! The texts that the adapter Worker and the server exchange. User values stay texts on both ways.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use stepwell_engine::engine::Command;
@@ -8,6 +8,7 @@ use stepwell_engine::{ErrorRecord, InstanceKey, Payload};
 
 use crate::api_error::ApiError;
 use crate::platform::{NewInstance, StatusView};
+use crate::platform_batch::{check_location_hint, invalid_id, is_addressable_id};
 use crate::restart_from::{RestartFrom, restart_command};
 use crate::subscription::{Options as SubscriptionOptions, Place};
 use crate::travelling::{Travelling, raw_or_null};
@@ -42,16 +43,26 @@ struct CreateBody<'a> {
     id: Option<String>,
     #[serde(borrow)]
     params: Option<Travelling<'a>>,
+    #[serde(rename = "locationHint")]
+    location_hint: Option<Value>,
 }
 
 #[derive(Deserialize)]
 struct BatchBody<'a> {
     form: String,
+    #[serde(default, deserialize_with = "given")]
     count: Option<Value>,
     #[serde(borrow)]
     instances: Option<Vec<CreateBody<'a>>>,
     #[serde(borrow)]
     params: Option<Travelling<'a>>,
+    #[serde(rename = "locationHint")]
+    location_hint: Option<Value>,
+}
+
+/// A member that is there is given, whatever it is.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 #[derive(Deserialize)]
@@ -84,16 +95,17 @@ struct NextBody<'a> {
 
 #[derive(Deserialize)]
 struct DeleteBody {
-    instances: Vec<String>,
+    #[serde(default)]
+    instances: Value,
 }
 
 impl Call {
     /// Reads a request.
     pub fn parse(method: &str, body: &[u8]) -> Result<Self, ApiError> {
         Ok(match method {
-            "create" => Self::Create(new_instance(read(body)?)),
+            "create" => Self::Create(new_instance(read(body)?)?),
             "createBatch" => read_batch(read(body)?)?,
-            "deleteBatch" => Self::DeleteBatch(read::<DeleteBody>(body)?.instances),
+            "deleteBatch" => Self::DeleteBatch(read_ids(read::<DeleteBody>(body)?.instances)?),
             "getInstance" => Self::Find(read::<InstanceBody<'_>>(body)?.id),
             "status" => Self::Status(read::<InstanceBody<'_>>(body)?.id),
             "subscribe" => read_subscribe(read(body)?)?,
@@ -109,24 +121,36 @@ fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
         .map_err(|error| ApiError::bad_request(format!("(body) Provided argument is invalid: {error}")))
 }
 
-fn new_instance(body: CreateBody<'_>) -> NewInstance {
-    NewInstance { id: body.id, params: body.params.map(Payload::from), trigger: "binding" }
+fn new_instance(body: CreateBody<'_>) -> Result<NewInstance, ApiError> {
+    check_location_hint(body.location_hint.as_ref())?;
+    Ok(NewInstance { id: body.id, params: body.params.map(Payload::from), trigger: "binding" })
 }
 
 fn read_batch(body: BatchBody<'_>) -> Result<Call, ApiError> {
-    let is_array = body.form == "array";
-    if let Some(instances) = body.instances {
-        let batch = instances.into_iter().map(new_instance).collect();
-        return Ok(if is_array { Call::CreateArray(batch) } else { Call::CreateObject(batch) });
+    if let Some(count) = &body.count {
+        return read_count(count, body.params.map(Payload::from), body.location_hint.as_ref());
     }
-    let count = body.count.as_ref().and_then(Value::as_u64).filter(|count| *count > 0);
+    let instances = body.instances.ok_or_else(|| ApiError::bad_request("(body) Provided argument is invalid"))?;
+    let batch = instances.into_iter().map(new_instance).collect::<Result<_, _>>()?;
+    Ok(if body.form == "array" { Call::CreateArray(batch) } else { Call::CreateObject(batch) })
+}
+
+fn read_count(count: &Value, params: Option<Payload>, location_hint: Option<&Value>) -> Result<Call, ApiError> {
+    let count = count.as_u64().filter(|count| *count > 0);
     let count = count.ok_or_else(|| ApiError::bad_request("(body) count must be a positive integer"))?;
     if count > crate::platform_batch::BATCH_INSTANCES_MAX as u64 {
         return Err(ApiError::bad_request("(body) batchCreate only supports 100 instances at a time"));
     }
-    let params = body.params.map(Payload::from);
+    check_location_hint(location_hint)?;
     let each = |_| NewInstance { id: None, params: params.clone(), trigger: "binding" };
     Ok(Call::CreateObject((0..count).map(each).collect()))
+}
+
+/// Ids to delete; what is no text is no id.
+fn read_ids(instances: Value) -> Result<Vec<String>, ApiError> {
+    let Value::Array(ids) = instances else { return Err(ApiError::bad_request("(body) Provided argument is invalid")) };
+    let text = |id| if let Value::String(id) = id { Ok(id) } else { Err(invalid_id()) };
+    ids.into_iter().map(text).collect()
 }
 
 fn read_subscribe(body: InstanceBody<'_>) -> Result<Call, ApiError> {
@@ -157,6 +181,7 @@ fn read_command(method: &str, body: &[u8]) -> Result<Call, ApiError> {
         "terminate" if options.rollback => return Err(ApiError::rollback_unsupported()),
         "terminate" => Command::Terminate,
         "restart" => restart_command(options.from)?,
+        "deleteInstance" if !is_addressable_id(&body.id) => return Err(invalid_id()),
         "deleteInstance" => Command::Delete,
         _ => Command::SendEvent {
             event_type: body.event_type.unwrap_or_default(),
@@ -252,6 +277,7 @@ mod tests {
             let body = format!(r#"{{"form":"object","count":{count}}}"#);
             assert_eq!(refused("createBatch", &body), "(body) count must be a positive integer");
         }
+        assert_eq!(refused("createBatch", r#"{"form":"object"}"#), "(body) Provided argument is invalid");
         let message = refused("createBatch", r#"{"form":"object","count":101}"#);
         assert_eq!(message, "(body) batchCreate only supports 100 instances at a time");
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use stepwell_engine::{
-    Batch, Carried, InstanceKey, Millis, Recorded, Restart, StreamId, StreamRef, Summary, WorkflowId,
+    Batch, Carried, Entry, InstanceKey, Millis, Recorded, Restart, StreamId, StreamRef, Summary, WorkflowId,
 };
 
 use super::MemoryReader;
@@ -151,6 +151,10 @@ impl Instance {
             created_at: self.created_at,
             summary: self.summary,
             entry_count: self.entries.len() as u64,
+            trigger: match &self.entries[0].entry {
+                Entry::Created { trigger, .. } => trigger.as_str().into(),
+                other => unreachable!("a history begins with its creation, not with {other:?}"),
+            },
         }
     }
 }

@@ -60,7 +60,8 @@ impl Reader for SqliteReader {
 }
 
 const INSTANCE_COLUMNS: &str = "key, workflow, id, created_at, status, wake_at, deployment, modified_at, started_at,
-    ended_at, (SELECT seq + 1 FROM entries WHERE instance = key ORDER BY seq DESC LIMIT 1)";
+    ended_at, (SELECT seq + 1 FROM entries WHERE instance = key ORDER BY seq DESC LIMIT 1),
+    (SELECT meta FROM entries WHERE instance = key AND seq = 0)";
 
 fn instance(db: &Connection, key: InstanceKey) -> Result<Option<InstanceRow>> {
     db.prepare_cached(&format!("SELECT {INSTANCE_COLUMNS} FROM instances WHERE key = ?"))?
@@ -84,6 +85,7 @@ fn instance_row(row: &Row<'_>) -> Result<InstanceRow> {
         created_at: row.get(3)?,
         summary,
         entry_count: row.get(10)?,
+        trigger: record::trigger(row.get_ref(11)?.as_str()?).map_err(fault::unreadable)?,
     })
 }
 
