@@ -61,6 +61,21 @@ fn a_retry_that_is_forgotten_is_caught() {
 }
 
 #[test]
+fn a_handler_that_a_replay_loses_is_caught() {
+    check(Mutant::LostHandler);
+}
+
+#[test]
+fn a_handler_that_is_not_recorded_is_caught() {
+    check(Mutant::UnrecordedHandler);
+}
+
+#[test]
+fn a_rollback_in_the_wrong_order_is_caught() {
+    check(Mutant::RollbackOrder);
+}
+
+#[test]
 fn a_place_that_is_never_given_back_is_caught() {
     check(Mutant::PlaceLeak);
 }

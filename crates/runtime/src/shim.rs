@@ -13,6 +13,7 @@ pub const SHIM_MODULES: &[(&str, &str)] = &[
     ("shim-duration.js", include_str!("../js/shim-duration.js")),
     ("shim-errors.js", include_str!("../js/shim-errors.js")),
     ("shim-history.js", include_str!("../js/shim-history.js")),
+    ("shim-rollback.js", include_str!("../js/shim-rollback.js")),
     ("shim-run.js", include_str!("../js/shim-run.js")),
     ("shim-scope.js", include_str!("../js/shim-scope.js")),
     ("shim-session.js", include_str!("../js/shim-session.js")),
@@ -29,7 +30,7 @@ mod tests {
 
     /// What the shim must understand; `name_of` keeps it complete.
     const TO_SHIM: &[&str] =
-        &["start", "history", "held", "settle", "attempt", "value", "stop", "go", "forget", "ping", "bye"];
+        &["start", "history", "held", "settle", "attempt", "roll_back", "undo", "value", "stop", "go", "forget", "ping", "bye"];
 
     fn name_of(message: &ToShim<'_>) -> &'static str {
         match message {
@@ -38,6 +39,8 @@ mod tests {
             ToShim::Held { .. } => "held",
             ToShim::Settle { .. } => "settle",
             ToShim::Attempt { .. } => "attempt",
+            ToShim::RollBack { .. } => "roll_back",
+            ToShim::Undo { .. } => "undo",
             ToShim::Value { .. } => "value",
             ToShim::Stop { .. } => "stop",
             ToShim::Go { .. } => "go",

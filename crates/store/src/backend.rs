@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::{
     ChangeError, CommitError, Deployment, DeploymentRow, Due, InstanceRow, ListQuery, LogLine, LogRow, NewDeployment,
-    NewWorkflow, OpenError, ReadError, ScriptRow, Secret, Token, WorkflowRow,
+    NewWorkflow, OpenError, ReadError, ScriptRow, Secret, StatusCounts, Token, WorkflowRow,
 };
 
 /// Why a write was not done.
@@ -138,7 +138,7 @@ pub trait Reader: CatalogReader + Send {
     /// A page of a list.
     fn list_instances(&mut self, query: &ListQuery) -> Result<Vec<InstanceRow>, ReadError>;
     /// Instances of a workflow by status, in the order of [`Status::ALL`](stepwell_engine::Status::ALL).
-    fn counters(&mut self, workflow: WorkflowId) -> Result<[u64; 8], ReadError>;
+    fn counters(&mut self, workflow: WorkflowId) -> Result<StatusCounts, ReadError>;
     /// The greatest key that was ever used; 0 where none was.
     fn max_key(&mut self) -> Result<InstanceKey, ReadError>;
 }

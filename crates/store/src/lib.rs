@@ -32,6 +32,6 @@ pub use catalog::{
     WorkflowRow,
 };
 pub use error::{ChangeError, CommitError, OpenError, ReadError};
-pub use rows::{Committed, Due, InstanceRow, ListQuery, Order};
+pub use rows::{Committed, Due, InstanceRow, ListQuery, Order, StatusCounts};
 pub use sqlite::{Durability, Options};
 pub use store::Store;

@@ -123,6 +123,7 @@ impl Client {
             16 => Ask::Command(key, Command::Terminate),
             17 => Ask::Command(key, Command::Restart),
             18 => Ask::Command(key, Command::Delete),
+            19 => Ask::Command(key, Command::RollBack),
             _ => return None,
         })
     }
@@ -155,6 +156,13 @@ impl Client {
             (Ask::Command(key, Command::Terminate), Ok(_)) => {
                 let ended = store.rows.get(&key).is_none_or(|row| row.summary.status == Status::Terminated);
                 checker.require(ended, || format!("{key} was terminated and is not"));
+            }
+            (Ask::Command(key, Command::RollBack), Ok(_)) => {
+                let begun = store
+                    .rows
+                    .get(&key)
+                    .is_none_or(|row| row.summary.status.is_final() || row.summary.status == Status::RollingBack);
+                checker.require(begun, || format!("the rollback of {key} was acknowledged and is not durable"));
             }
             _ => {}
         }

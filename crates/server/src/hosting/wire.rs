@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use stepwell_engine::engine::Command;
-use stepwell_engine::{ErrorRecord, Payload};
+use stepwell_engine::{ErrorRecord, Payload, Status};
 
 use crate::api_error::ApiError;
 use crate::platform::{NewInstance, StatusView};
@@ -148,7 +148,7 @@ fn read_command(method: &str, body: &[u8]) -> Result<Call, ApiError> {
     let command = match method {
         "pause" => Command::Pause,
         "resume" => Command::Resume,
-        "terminate" if options.rollback => return Err(ApiError::rollback_unsupported()),
+        "terminate" if options.rollback => Command::RollBack,
         "terminate" => Command::Terminate,
         "restart" if options.from.is_some() => return Err(ApiError::restart_from_unsupported()),
         "restart" => Command::Restart,
@@ -175,12 +175,26 @@ struct StatusAnswer<'a> {
     output: Option<Travelling<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<ErrorAnswer<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rollback: Option<RollbackAnswer<'a>>,
+}
+
+#[derive(Serialize)]
+struct RollbackAnswer<'a> {
+    outcome: &'static str,
+    error: Option<ErrorAnswer<'a>>,
 }
 
 #[derive(Serialize)]
 struct ErrorAnswer<'a> {
     name: &'a str,
     message: &'a str,
+}
+
+impl<'a> From<&'a ErrorRecord> for ErrorAnswer<'a> {
+    fn from(ErrorRecord { name, message, .. }: &'a ErrorRecord) -> Self {
+        Self { name, message }
+    }
 }
 
 /// Writes what `status()` tells.
@@ -195,8 +209,14 @@ pub(super) fn write_status(view: &StatusView) -> Result<String, ApiError> {
     };
     let output =
         (json.is_some() || exact.is_some()).then_some(Travelling { json: json.as_deref(), exact: exact.as_deref() });
-    let error = view.error.as_ref().map(|ErrorRecord { name, message, .. }| ErrorAnswer { name, message });
-    let answer = StatusAnswer { status: view.status.as_str(), output, error };
+    let error = view.error.as_ref().map(ErrorAnswer::from);
+    let rollback = view.rollback.as_ref().map(|failure| RollbackAnswer {
+        outcome: if failure.is_some() { "failed" } else { "complete" },
+        error: failure.as_ref().map(ErrorAnswer::from),
+    });
+    // A binding knows no word for it.
+    let status = if view.status == Status::RollingBack { Status::Running } else { view.status };
+    let answer = StatusAnswer { status: status.as_str(), output, error, rollback };
     serde_json::to_string(&answer).map_err(ApiError::internal)
 }
 
@@ -265,6 +285,8 @@ mod tests {
     fn commands_are_read_with_their_options() {
         assert_eq!(parse("pause", r#"{"id":"a"}"#), Call::Command("a".to_owned(), Command::Pause));
         assert_eq!(parse("restart", r#"{"id":"a","options":{}}"#), Call::Command("a".to_owned(), Command::Restart));
+        let roll_back = parse("terminate", r#"{"id":"a","options":{"rollback":true}}"#);
+        assert_eq!(roll_back, Call::Command("a".to_owned(), Command::RollBack));
         let event = Command::SendEvent { event_type: "t".to_owned(), payload: Payload::from_json("[1]") };
         assert_eq!(
             parse("sendEvent", r#"{"id":"a","type":"t","payload":{"json":[1]}}"#),
@@ -274,7 +296,6 @@ mod tests {
 
     #[test]
     fn what_is_not_there_yet_says_so() {
-        assert!(refused("terminate", r#"{"id":"a","options":{"rollback":true}}"#).contains("rollback"));
         assert!(refused("restart", r#"{"id":"a","options":{"from":{"name":"s"}}}"#).contains("from"));
         assert!(refused("subscribe", r#"{"id":"a"}"#).contains("subscribe()"));
     }
@@ -288,11 +309,23 @@ mod tests {
     #[test]
     fn a_status_carries_the_output_as_it_is_kept() {
         let output = Payload { json: Some("\"view\"".into()), exact: Some("\"[1]\"".into()), value_bytes: 3 };
-        let view = StatusView { status: stepwell_engine::Status::Complete, output: Some(output), error: None };
+        let view = StatusView { status: Status::Complete, output: Some(output), error: None, rollback: None };
         let written = write_status(&view).expect("a text");
         assert_eq!(written, r#"{"status":"complete","output":{"json":"view","exact":"[1]"}}"#);
         let undefined = StatusView { output: Some(Payload::UNDEFINED), ..view };
         assert_eq!(write_status(&undefined).expect("a text"), r#"{"status":"complete"}"#);
+    }
+
+    #[test]
+    fn a_status_tells_how_the_rollback_ended() {
+        let view = |status, rollback| StatusView { status, output: None, error: None, rollback };
+        let written = |view: StatusView| write_status(&view).expect("a text");
+        assert_eq!(written(view(Status::RollingBack, None)), r#"{"status":"running"}"#);
+        let complete = written(view(Status::Terminated, Some(None)));
+        assert_eq!(complete, r#"{"status":"terminated","rollback":{"outcome":"complete","error":null}}"#);
+        let failed = written(view(Status::Terminated, Some(Some(ErrorRecord::new("A", "b")))));
+        let error = r#"{"name":"A","message":"b"}"#;
+        assert_eq!(failed, format!(r#"{{"status":"terminated","rollback":{{"outcome":"failed","error":{error}}}}}"#));
     }
 
     #[test]

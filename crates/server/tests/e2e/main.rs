@@ -7,6 +7,7 @@ mod deploys;
 mod examples;
 mod hostile;
 mod lifecycle;
+mod rollback;
 mod steps;
 mod support;
 mod waits;

@@ -5,7 +5,7 @@ use stepwell_engine::{DeploymentId, InstanceKey, Millis, Payload, Recorded, Stat
 
 use super::{SqliteReader, fault};
 use crate::backend::{HistoryPage, Reader};
-use crate::{Due, InstanceRow, ListQuery, Order, ReadError, record};
+use crate::{Due, InstanceRow, ListQuery, Order, ReadError, StatusCounts, record};
 
 impl Reader for SqliteReader {
     fn resolve(&mut self, workflow: WorkflowId, id: &str) -> Result<Option<InstanceKey>, ReadError> {
@@ -35,7 +35,7 @@ impl Reader for SqliteReader {
         list(&self.connection, query).map_err(fault::read)
     }
 
-    fn counters(&mut self, workflow: WorkflowId) -> Result<[u64; 8], ReadError> {
+    fn counters(&mut self, workflow: WorkflowId) -> Result<StatusCounts, ReadError> {
         counters(&self.connection, workflow).map_err(fault::read)
     }
 
@@ -160,8 +160,8 @@ fn list_sql(by_status: bool, order: Order) -> String {
     )
 }
 
-fn counters(db: &Connection, workflow: WorkflowId) -> Result<[u64; 8]> {
-    let mut counts = [0; 8];
+fn counters(db: &Connection, workflow: WorkflowId) -> Result<StatusCounts> {
+    let mut counts = StatusCounts::default();
     let mut sql = db.prepare_cached("SELECT status, count FROM instance_counts WHERE workflow = ?")?;
     let mut rows = sql.query([workflow.0])?;
     while let Some(row) = rows.next()? {
