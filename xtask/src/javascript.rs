@@ -22,7 +22,7 @@ pub fn check() -> Result<()> {
         println!("no JavaScript in {SOURCES}");
         return Ok(());
     }
-    install()?;
+    install(PACKAGE, &["ci"])?;
     project::succeed(project::command("node").args([
         &format!("{PACKAGE}/node_modules/typescript/bin/tsc"),
         "--project",
@@ -30,15 +30,24 @@ pub fn check() -> Result<()> {
     ]))
 }
 
-/// Installs the package unless what is installed is what the lock file says.
-fn install() -> Result<()> {
-    let package = project::root().join(PACKAGE);
-    let lock = fs::read(package.join("package-lock.json")).context("reading tools/js-check/package-lock.json")?;
+/// Installs a package, given by its directory, with this npm command, unless what is installed is what the lock file says.
+///
+/// # Errors
+/// npm fails.
+pub fn install(package: &str, npm_command: &[&str]) -> Result<()> {
+    let package = project::root().join(package);
+    let lock = package.join("package-lock.json");
+    let lock = fs::read(&lock).with_context(|| format!("reading {}", lock.display()))?;
     if fs::read(package.join(STAMP)).is_ok_and(|installed| installed == lock) {
         return Ok(());
     }
     let mut npm = project::command("npm");
-    npm.current_dir(&package).args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]);
+    npm.current_dir(&package).args(npm_command).args([
+        "--no-audit",
+        "--no-fund",
+        "--ignore-scripts",
+        "--loglevel=error",
+    ]);
     project::succeed(&mut npm)?;
     fs::write(package.join(STAMP), lock).context("noting what is installed")
 }

@@ -1,9 +1,11 @@
 //! All automation of the project, so that it is the same on every machine and needs only cargo:
-//! `cargo xtask run`, `cargo xtask test`, `cargo xtask sim`, `cargo xtask bench`.
+//! `cargo xtask run`, `cargo xtask test`, `cargo xtask sim`, `cargo xtask parity`,
+//! `cargo xtask bench`.
 
 mod architecture;
 mod bench;
 mod javascript;
+mod parity;
 mod project;
 mod run;
 mod sim;
@@ -25,6 +27,8 @@ enum Command {
     Test,
     /// Drive the engine through seeded faults.
     Sim(sim::Options),
+    /// Compare Stepwell with Miniflare, case by case.
+    Parity(parity::Options),
     /// Measure speed and memory of a release build.
     Bench(bench::Options),
 }
@@ -34,6 +38,7 @@ fn main() -> ExitCode {
         Command::Run(options) => run::run(&options),
         Command::Test => test::run(),
         Command::Sim(options) => sim::run(&options),
+        Command::Parity(options) => parity::run(&options),
         Command::Bench(options) => bench::run(&options),
     };
     match done {

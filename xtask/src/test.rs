@@ -5,11 +5,11 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 
 use crate::tools::Tools;
-use crate::{architecture, javascript, project, sim, tidy, tools};
+use crate::{architecture, javascript, parity, project, sim, tidy, tools};
 
 type Stage = (&'static str, fn(&Tools) -> Result<()>);
 
-const STAGES: [Stage; 7] = [
+const STAGES: [Stage; 8] = [
     ("format", |_| project::succeed(project::cargo().args(["fmt", "--all", "--check"]))),
     ("architecture", |_| architecture::check()),
     ("tidy", |_| tidy::check()),
@@ -20,6 +20,7 @@ const STAGES: [Stage; 7] = [
     }),
     ("simulator, fixed seeds", |_| sim::run_fixed_seeds()),
     ("tests", |tools| project::succeed(tools.set(project::cargo().args(["test", "--workspace"])))),
+    ("parity", parity::check),
 ];
 
 /// Runs all stages.

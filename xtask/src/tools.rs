@@ -22,6 +22,11 @@ impl Tools {
     pub fn set<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command.env(WORKERD_VARIABLE, &self.workerd).env(ESBUILD_VARIABLE, &self.esbuild)
     }
+
+    /// The bundler.
+    pub fn esbuild(&self) -> &Path {
+        &self.esbuild
+    }
 }
 
 /// Builds the binary and lets `stepwell setup` install what is missing.

@@ -6,6 +6,7 @@
 mod decide;
 mod io;
 mod open_call;
+mod restart_from;
 mod rollback;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -14,6 +15,7 @@ use std::sync::Arc;
 pub use io::{BeginKind, Decision, Failure, Input, Rejection, Report, Settlement, Severity, Tell};
 pub use open_call::OpenCall;
 use open_call::{DoState, Waiting};
+pub use restart_from::{Remaining, StepTarget, TargetKind, remaining};
 use rollback::{Handler, Rollback};
 
 use crate::limits::QUIESCE_MS;
@@ -91,6 +93,10 @@ pub struct Run {
     pub undoes: bool,
     /// When it last said anything.
     pub touched_at: Millis,
+    /// How often it was told to start no attempts.
+    pub stops: u32,
+    /// It has left its recorded course, perhaps for good.
+    pub ahead: bool,
 }
 
 /// Whether a run has been told to go.
@@ -283,7 +289,8 @@ impl Instance {
 
     /// A run starts in a session.
     pub fn attach(&mut self, id: RunId, session: SessionId, now: Millis) {
-        self.run = Some(Run { id, session, leaving: Leaving::No, has_place: true, undoes: false, touched_at: now });
+        let (leaving, undoes, stops, ahead) = (Leaving::No, false, 0, false);
+        self.run = Some(Run { id, session, leaving, has_place: true, undoes, touched_at: now, stops, ahead });
         self.parked = false;
     }
 
@@ -309,6 +316,20 @@ impl Instance {
     pub fn touch(&mut self, now: Millis) {
         if let Some(run) = &mut self.run {
             run.touched_at = now;
+        }
+    }
+
+    /// The run has been told to start no attempts.
+    pub fn mark_stopped(&mut self) {
+        if let Some(run) = &mut self.run {
+            run.stops += 1;
+        }
+    }
+
+    /// The run makes new calls before it has made all that are recorded.
+    pub fn mark_ahead(&mut self) {
+        if let Some(run) = &mut self.run {
+            run.ahead = true;
         }
     }
 
@@ -438,6 +459,14 @@ impl Instance {
     pub fn wants_run(&self) -> bool {
         let can_go_on = matches!(self.phase, Phase::Queued { .. } | Phase::Running { .. } | Phase::RollingBack { .. });
         self.run.is_none() && can_go_on && !self.is_parked() && !self.has_lost_handler()
+    }
+
+    /// It has a run that stays, and that could be replaced by another without repeating an attempt.
+    #[must_use]
+    pub fn may_lose_its_run(&self) -> bool {
+        matches!(self.phase, Phase::Running { .. })
+            && self.run.is_some_and(|run| run.leaving != Leaving::Told && !run.ahead)
+            && !self.open.values().any(OpenCall::is_under_way)
     }
 
     /// Nothing is to be done before a due time or an event, and no run is needed to know that.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use stepwell_engine::engine::{Command, Fault, WorkflowSettings};
+use stepwell_engine::engine::{Chaos, Command, Fault, WorkflowSettings};
 use stepwell_engine::instance::{BeginKind, Decision, Rejection, Report, Settlement, Severity, Tell};
 use stepwell_engine::scheduler::{Pool, Quarantine};
 use stepwell_engine::{
@@ -270,12 +270,29 @@ fn a_callback_that_outlives_its_attempt_does_not_hold_up_a_pause() {
 }
 
 #[test]
+fn an_answer_to_a_pause_that_was_taken_back_is_none_to_the_next() {
+    let mut host = Host::started();
+    host.command(Command::Pause).expect("a pause");
+    assert_eq!(host.told(1), [Tell::Stop(1)]);
+    host.command(Command::Resume).expect("a resumption");
+    host.begin(1, 0, BeginKind::Do(config(0)), false);
+    host.command(Command::Pause).expect("a pause");
+    assert_eq!(host.told(1), [Tell::Stop(2)]);
+    host.report(1, Report::Quiesced(1));
+    assert_eq!(host.status(), Status::WaitingForPause);
+    assert_eq!(host.told(1), [], "its attempt goes on");
+    host.report(1, Report::Succeeded { call: CallId(0), attempt: 1, value: Payload::UNDEFINED });
+    host.report(1, Report::Quiesced(2));
+    assert_eq!(host.status(), Status::Paused);
+}
+
+#[test]
 fn a_step_without_retries_that_was_begun_during_a_pause_is_granted_afterwards() {
     let mut host = Host::started();
     host.begin(1, 0, BeginKind::Do(config(1)), true);
     host.command(Command::Pause).expect("a pause");
     host.begin(1, 1, BeginKind::Do(config(0)), false);
-    host.report(1, Report::Quiesced);
+    host.report(1, Report::Quiesced(1));
     host.command(Command::Resume).expect("a resumption");
     host.report(1, Report::Forgotten);
     assert_eq!(host.starts(), [(2, vec![(CallId(0), 1), (CallId(1), 1)])]);
@@ -372,6 +389,27 @@ fn an_incarnation_that_is_deleted_is_not_read_again_before_that_is_durable() {
 }
 
 #[test]
+fn with_chaos_a_run_is_replaced_after_a_step_unless_an_attempt_is_in_flight() {
+    let mut host = Host::new(None);
+    host.engine = std::mem::replace(&mut host.engine, Engine::new(KEY, 1)).with_chaos(Chaos::Replay);
+    host.create("a");
+    host.begin(1, 0, BeginKind::Do(StepConfig::DEFAULT), true);
+    host.begin(1, 1, BeginKind::Do(StepConfig::DEFAULT), true);
+    host.report(1, Report::Succeeded { call: CallId(0), attempt: 1, value: Payload::UNDEFINED });
+    assert_eq!(host.told(1), [Tell::Held(CallId(0))]);
+    host.report(1, Report::Succeeded { call: CallId(1), attempt: 1, value: Payload::UNDEFINED });
+    assert_eq!(host.told(1), [Tell::Forget { force: true }]);
+    let once = StepConfig { limit: RetryLimit::Times(0), ..StepConfig::DEFAULT };
+    host.begin(1, 2, BeginKind::Do(once), false);
+    assert_eq!(host.told(1), [], "a run that goes is granted nothing");
+    host.report(1, Report::Forgotten);
+    let Some(Output::Start(start)) = host.out.iter().find(|output| matches!(output, Output::Start(_))) else {
+        panic!("no run follows: {:?}", host.out)
+    };
+    assert_eq!((start.run, &*start.grants), (RunId(2), &[(CallId(2), 1)][..]));
+}
+
+#[test]
 fn a_queued_instance_starts_on_the_newest_deployment() {
     let mut host = Host::new(None);
     host.input(Input::SessionDown(SESSION, Fault::None));
@@ -400,7 +438,7 @@ enum Deed {
     Pass(i64),
     Pause,
     Resume,
-    Quiesced,
+    Quiesced(u32),
 }
 
 fn deed() -> impl Strategy<Value = Deed> {
@@ -414,7 +452,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         (0..4_000_i64).prop_map(Deed::Pass),
         Just(Deed::Pause),
         Just(Deed::Resume),
-        Just(Deed::Quiesced),
+        (1..3_u32).prop_map(Deed::Quiesced),
     ]
 }
 
@@ -436,7 +474,7 @@ impl Host {
             Deed::Pass(ms) => self.pass(ms),
             Deed::Pause => drop(self.command(Command::Pause)),
             Deed::Resume => drop(self.command(Command::Resume)),
-            Deed::Quiesced => self.report(1, Report::Quiesced),
+            Deed::Quiesced(stop) => self.report(1, Report::Quiesced(stop)),
         }
     }
 

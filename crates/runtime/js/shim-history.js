@@ -95,6 +95,12 @@ export class History {
     return past !== undefined && past.made !== true;
   }
 
+  /** Whether what settles next belongs to a call that the code ought to have made before any new one. */
+  isOvertaken() {
+    const next = this.peek();
+    return next !== undefined && this.isExpected(next.call) && !this.isBelowSettled(next.call);
+  }
+
   /**
    * Whether a recorded call is never made again, because the step around it is settled.
    * @param {number} call
@@ -111,12 +117,14 @@ export class History {
   /**
    * Puts a value that was asked for into its settlement.
    * @param {number} call
-   * @param {import('./shim-call.js').Received} value
+   * @param {{value: import('./shim-call.js').Received, stream?: import('./shim-stream.js').StreamRef, corrupt?: boolean}} answer
    */
-  fill(call, value) {
+  fill(call, { value, stream, corrupt }) {
     const settlement = this.large.get(call);
     if (settlement === undefined) return;
     this.large.delete(call);
+    settlement.stream = stream;
+    settlement.corrupt = corrupt;
     if (settlement.event === undefined) settlement.value = value;
     else settlement.event.payload = value;
   }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::thread::JoinHandle;
 
 use anyhow::Context as _;
+use stepwell_engine::engine::Chaos;
 use stepwell_engine::{Engine, InstanceKey};
 use stepwell_store::{CommitError, Options, Store};
 use tokio::sync::oneshot;
@@ -25,6 +26,8 @@ pub struct CoreConfig {
     pub workers: WorkersConfig,
     /// Instances move to the newest deployment whenever a run of theirs starts.
     pub follows_newest: bool,
+    /// What is done to runs on purpose.
+    pub chaos: Chaos,
 }
 
 /// A live core.
@@ -55,7 +58,7 @@ impl Core {
         let deployer = Deployer::new(store.clone(), workers.clone(), driver.clone(), secrets, config.follows_newest);
         let workflows = deployer.workflows().await?;
         let next_key = InstanceKey(store.max_key().await?.0 + 1);
-        let engine = Engine::new(next_key, RUNS_MAX);
+        let engine = Engine::new(next_key, RUNS_MAX).with_chaos(config.chaos);
         let (stop, stopped) = oneshot::channel::<()>();
         let (fail, failed) = oneshot::channel();
         let (runtime, pool, memory) = (tokio::runtime::Handle::current(), workers.clone(), store.clone());

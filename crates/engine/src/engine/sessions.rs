@@ -40,9 +40,17 @@ impl Engine {
             if slot.busy {
                 slot.instance.mark_staying();
             }
+            if matches!(report, Report::Ahead) {
+                slot.instance.mark_ahead();
+            }
             if matches!(report, Report::Forgotten | Report::Completed(_) | Report::Threw(_)) {
                 slot.clear_suspicion();
             }
+        }
+        if let Report::Streamed { call, attempt, stream, .. } = &report
+            && !self.knows_stream(live.key, *call, *attempt, stream.id)
+        {
+            return out.push(Output::Fault(session, "a result in a stream that it did not write"));
         }
         if let Err(Rejection::Protocol(reason)) = self.decide(live.key, Input::Report(report), now) {
             out.push(Output::Fault(session, reason));

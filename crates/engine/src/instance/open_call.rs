@@ -80,6 +80,11 @@ impl OpenCall {
         }
     }
 
+    /// Its attempt runs, or may have begun to.
+    pub fn is_under_way(&self) -> bool {
+        matches!(self, Self::Do { state: DoState::Granted | DoState::InFlight { .. }, .. })
+    }
+
     /// When time moves it.
     pub fn due(&self) -> Option<Millis> {
         self.wait_until().or(self.attempt_deadline())

@@ -121,7 +121,7 @@ impl Handlers {
         moved |= !over.is_empty();
         for Attempt { call, number, undo, .. } in over {
             let error = ErrorRecord::new("Error", format!("attempt {number} of the handler of {call}"));
-            out.push(undone(call, number, (number <= undo.fails).then_some((error, undo.severity))));
+            out.push(undone(call, number, (number <= undo.fails).then(|| (error, undo.severity.clone()))));
         }
         (moved, poison)
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use stepwell_engine::StepConfig;
+use stepwell_engine::engine::Chaos;
 use stepwell_runtime::{Outbound, Workerd};
 
 use super::faces::{FaceSettings, Listeners};
@@ -46,7 +47,9 @@ pub async fn dev(options: DevOptions) -> anyhow::Result<ExitCode> {
         defaults: StepConfig::DEFAULT,
         replicas: 1,
     };
-    let core = Core::start(CoreConfig { data_dir: state.clone(), workers, follows_newest: !options.pin }).await?;
+    let chaos = options.chaos.map_or(Chaos::None, Chaos::from);
+    let core =
+        Core::start(CoreConfig { data_dir: state.clone(), workers, follows_newest: !options.pin, chaos }).await?;
     let d1 = D1::open(state.join("d1"));
     let mut projects = Projects {
         esbuild: tools.esbuild,

@@ -59,11 +59,13 @@ fn script(config: &ProjectConfig, bundle: Bundle) -> Script {
         bindings: bindings(config),
         workflows: workflows(config),
         cpu_ms: config.cpu_ms,
+        annotations: std::collections::BTreeMap::new(),
     };
     let modules = bundle.modules.into_iter().map(|module| ScriptModule {
         name: module.name,
         kind: match module.kind {
             ModuleKind::EsModule => ScriptModuleKind::EsModule,
+            ModuleKind::CommonJs => ScriptModuleKind::CommonJs,
             ModuleKind::Text => ScriptModuleKind::Text,
             ModuleKind::Data => ScriptModuleKind::Data,
             ModuleKind::Wasm => ScriptModuleKind::Wasm,

@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use stepwell_engine::StepConfig;
+use stepwell_engine::engine::Chaos;
 use stepwell_runtime::{Outbound, Workerd};
 
 use super::faces::{FaceSettings, Listeners};
@@ -32,7 +33,9 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<ExitCode> {
         defaults: StepConfig::DEFAULT,
         replicas: options.replicas,
     };
-    let core = Core::start(CoreConfig { data_dir: options.data.clone(), workers, follows_newest: false }).await?;
+    let core =
+        Core::start(CoreConfig { data_dir: options.data.clone(), workers, follows_newest: false, chaos: Chaos::None })
+            .await?;
     let (auth, new_token) = Auth::open(&options.data, &core.platform.store).await?;
     let settings =
         FaceSettings { auth, d1: D1::open(options.data.join("d1")), default_script: None, is_dev: false, host_socket };

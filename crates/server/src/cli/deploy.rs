@@ -157,6 +157,7 @@ fn object<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
 fn content_type(kind: ModuleKind) -> &'static str {
     match kind {
         ModuleKind::EsModule => "application/javascript+module",
+        ModuleKind::CommonJs => "application/javascript",
         ModuleKind::Text => "text/plain",
         ModuleKind::Data => "application/octet-stream",
         ModuleKind::Wasm => "application/wasm",

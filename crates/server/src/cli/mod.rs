@@ -104,6 +104,7 @@ fn asking(command: impl Future<Output = Result<ExitCode, CliError>>) -> Result<E
 mod tests {
     use clap::CommandFactory as _;
 
+    use super::server::ChaosKind;
     use super::*;
 
     fn parse(line: &str) -> Command {
@@ -125,13 +126,14 @@ mod tests {
             persist_to: None,
             env: None,
             pin: false,
+            chaos: None,
         };
         assert_eq!(options, expected);
     }
 
     #[test]
     fn dev_takes_several_projects() {
-        let line = "stepwell dev a b --port 1 --api-port 2 --persist-to s --env staging --pin";
+        let line = "stepwell dev a b --port 1 --api-port 2 --persist-to s --env staging --pin --chaos replay";
         let Command::Dev(options) = parse(line) else { panic!("not dev") };
         let expected = DevOptions {
             projects: vec!["a".into(), "b".into()],
@@ -140,6 +142,7 @@ mod tests {
             persist_to: Some("s".into()),
             env: Some("staging".to_owned()),
             pin: true,
+            chaos: Some(ChaosKind::Replay),
         };
         assert_eq!(options, expected);
     }

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use stepwell_engine::engine::Chaos;
 
 /// Run Workers projects on this machine and deploy them again whenever they change
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -26,6 +27,24 @@ pub struct DevOptions {
     /// Let instances finish on the code they began with, as `serve` does, instead of moving on to each change
     #[arg(long)]
     pub pin: bool,
+    /// Disturb runs on purpose, to find code that does not replay
+    #[arg(long, value_name = "KIND")]
+    pub chaos: Option<ChaosKind>,
+}
+
+/// How `stepwell dev` disturbs runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ChaosKind {
+    /// Drop the run after every step and replay it
+    Replay,
+}
+
+impl From<ChaosKind> for Chaos {
+    fn from(kind: ChaosKind) -> Self {
+        match kind {
+            ChaosKind::Replay => Self::Replay,
+        }
+    }
 }
 
 /// Run a server for good; code comes to it by deploying

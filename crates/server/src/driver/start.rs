@@ -189,6 +189,11 @@ impl History {
                 self.note_attempt(call, attempt);
                 return self.settle_value(call, seq, value);
             }
+            Settled::Streamed { attempt, stream, .. } => {
+                self.note_attempt(call, attempt);
+                self.large.insert(call, seq);
+                Outcomes::Large(stream.bytes)
+            }
             Settled::Slept => Outcomes::Slept,
             Settled::Lost(error) => Outcomes::Error(error),
             Settled::TimedOut => Outcomes::Error(error_text::timed_out(self.waits.get(&call).copied().unwrap_or(0))),

@@ -1,21 +1,24 @@
 //! From a project's source files to the modules that workerd loads: esbuild, called as its native program, with the options
-//! that wrangler gives it.
-//!
-//! wrangler does several things in esbuild plugins, which need JavaScript. Here the `copy` loader makes modules of text, data
-//! and WebAssembly files, aliases and externals stand for Node's modules, and the metafile tells the rest. What is left out:
-//! wrangler's own middleware, and unenv's substitutes for Node modules that workerd does not have at a project's date.
+//! that wrangler gives it and, through its service protocol, with the answers that wrangler's plugins give. What is left out:
+//! wrangler's own middleware.
 
+mod additional;
 mod esbuild;
+mod hooks;
 mod metafile;
+mod node;
+mod packet;
+mod service;
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::compatibility::NodeModules;
 use super::{CustomBuild, ModuleKind, ProjectConfig};
-use esbuild::NodeUse;
-use metafile::Metafile;
+use additional::Found;
+use esbuild::{Build, Output};
 
 /// A Worker as it is uploaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,17 +64,11 @@ pub fn bundle(project: &ProjectConfig, esbuild: &Path, purpose: Purpose) -> Resu
     if !project.main.is_file() {
         return Err(BundleError::NoEntry { main: project.main.clone() });
     }
-    let output = tempfile::tempdir().map_err(|cause| BundleError::Io { path: std::env::temp_dir(), cause })?;
-    let mut build =
-        esbuild::Build { project, purpose, program: esbuild, output: output.path(), node_use: NodeUse::default() };
-    let mut printed = build.run()?;
-    let mut metafile = build.metafile()?;
-    while project.node_modules().are_on() && build.node_use.learn(&metafile) {
-        printed = build.run()?;
-        metafile = build.metafile()?;
-    }
-    check(project, &metafile)?;
-    collect(project, &build, &metafile, &printed)
+    let found = additional::find(project)?;
+    let build = Build { project, purpose, program: esbuild, found: &found };
+    let output = build.run()?;
+    check(project, output.metafile.exports())?;
+    if project.build.no_bundle { as_it_is(project, output, found) } else { Ok(collect(&build, output, &found)) }
 }
 
 fn run_custom(custom: &CustomBuild) -> Result<(), BundleError> {
@@ -86,13 +83,9 @@ fn run_custom(custom: &CustomBuild) -> Result<(), BundleError> {
     Err(BundleError::Command { command: custom.command.clone(), status: output.status.to_string(), output: text })
 }
 
-fn check(project: &ProjectConfig, metafile: &Metafile) -> Result<(), BundleError> {
-    let exports = metafile.exports();
+fn check(project: &ProjectConfig, exports: &[String]) -> Result<(), BundleError> {
     if exports.is_empty() {
         return Err(BundleError::NoExports { main: project.main.clone() });
-    }
-    if let Some(file) = metafile.inputs().find(|file| project.build.rules.is_removed(file)) {
-        return Err(BundleError::RemovedRule { file: file.to_owned() });
     }
     let own = project.workflows.iter().filter(|workflow| workflow.script_name.is_none());
     for workflow in own {
@@ -108,46 +101,54 @@ fn check(project: &ProjectConfig, metafile: &Metafile) -> Result<(), BundleError
     Ok(())
 }
 
-fn collect(
-    project: &ProjectConfig,
-    build: &esbuild::Build<'_>,
-    metafile: &Metafile,
-    printed: &str,
-) -> Result<Bundle, BundleError> {
+fn collect(build: &Build<'_>, output: Output, found: &[Found]) -> Bundle {
+    let project = build.project;
     let main_module = build.main_module();
-    let mut main = read(&build.output.join(&main_module))?;
-    let mut modules = Vec::new();
-    for import in metafile.copied_modules() {
-        let file = import.split('?').next().unwrap_or(&import);
-        if file != import {
-            main = without_suffix(&main, &import, file);
-        }
-        let kind = project.build.rules.kind_of_file(file).unwrap_or(ModuleKind::Data);
-        modules.push(Module { name: file.to_owned(), kind, bytes: read(&build.output.join(file))? });
-    }
-    modules.dedup_by(|second, first| second.name == first.name);
-    modules.insert(0, Module { name: main_module.clone(), kind: ModuleKind::EsModule, bytes: main });
+    let main = Module { name: main_module.clone(), kind: ModuleKind::EsModule, bytes: output.main };
     let mut warnings = Vec::new();
-    if !printed.is_empty() {
-        warnings.push(printed.to_owned());
+    if !output.printed.is_empty() {
+        warnings.push(output.printed);
     }
-    if !project.node_modules().are_on() {
-        warnings.extend(metafile.node_imports().into_iter().map(needs_nodejs_compat));
+    let mode = project.node_modules();
+    if !mode.are_on() {
+        let imports = output.metafile.node_imports().into_iter();
+        let missing = imports.filter(|name| !(mode == NodeModules::Als && *name == "node:async_hooks"));
+        warnings.extend(missing.map(needs_nodejs_compat));
     }
-    Ok(Bundle {
-        source_map: Some(build.source_map()?),
-        inputs: metafile.inputs().map(|file| esbuild::normalized(&project.root.join(file))).collect(),
-        exports: metafile.exports().to_vec(),
+    let bundled = output.metafile.inputs().map(|file| normalized(&project.root.join(file)));
+    let own = bundled.chain(output.collected.iter().map(|collected| collected.path.clone()));
+    let inputs: Vec<_> = own.chain(found.iter().map(|found| found.path.clone())).collect();
+    let collected = output.collected.into_iter().map(|collected| collected.module);
+    let mut others: Vec<_> = collected.chain(found.iter().map(|found| found.module.clone())).collect();
+    others.sort_by(|one, other| one.name.cmp(&other.name));
+    others.dedup_by(|second, first| second.name == first.name);
+    Bundle {
+        source_map: Some(output.source_map),
+        inputs,
+        exports: output.metafile.exports().to_vec(),
+        modules: std::iter::once(main).chain(others).collect(),
         main_module,
-        modules,
         warnings,
-    })
+    }
 }
 
-/// workerd's two module registries disagree about `?module`, so it goes, as in wrangler. The names hold a hash of the
-/// file's content and occur nowhere else.
-fn without_suffix(main: &[u8], import: &str, file: &str) -> Vec<u8> {
-    String::from_utf8_lossy(main).replace(import, file).into_bytes()
+/// The entry's own text; what the bundle would have been told only its exports, and what it imports.
+fn as_it_is(project: &ProjectConfig, output: Output, found: Vec<Found>) -> Result<Bundle, BundleError> {
+    let is_javascript = project.main.extension().is_some_and(|extension| extension == "js" || extension == "mjs");
+    if !is_javascript {
+        return Err(BundleError::NotJavaScript { main: project.main.clone() });
+    }
+    let main_module = project.main.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let main = Module { name: main_module.clone(), kind: ModuleKind::EsModule, bytes: read(&project.main)? };
+    let inputs = std::iter::once(project.main.clone()).chain(found.iter().map(|found| found.path.clone())).collect();
+    Ok(Bundle {
+        source_map: None,
+        inputs,
+        exports: output.metafile.exports().to_vec(),
+        modules: std::iter::once(main).chain(found.into_iter().map(|found| found.module)).collect(),
+        main_module,
+        warnings: Vec::new(),
+    })
 }
 
 fn needs_nodejs_compat(module: &str) -> String {
@@ -155,6 +156,19 @@ fn needs_nodejs_compat(module: &str) -> String {
         "the Worker imports \"{module}\", which exists at run time only with the compatibility flag \"nodejs_compat\" \
          (some Node modules have flags of their own)"
     )
+}
+
+/// Without `.` and `..`, by the text alone.
+fn normalized(path: &Path) -> PathBuf {
+    let mut result = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::ParentDir => drop(result.pop()),
+            Component::CurDir => {}
+            other => result.push(other),
+        }
+    }
+    result
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, BundleError> {
@@ -185,11 +199,8 @@ pub enum BundleError {
         .main.display(), exports.join(", ")
     )]
     ClassMissing { workflow: String, class_name: String, main: PathBuf, exports: Vec<String> },
-    #[error(
-        "{file} matches a module rule that an earlier rule of the same type switched off; \
-         set fallthrough = true on the earlier rule, or add the pattern to it."
-    )]
-    RemovedRule { file: String },
+    #[error("{} is not bundled (no_bundle = true), so it must be JavaScript: a .js or .mjs file.", .main.display())]
+    NotJavaScript { main: PathBuf },
     #[error("esbuild's report about the bundle cannot be read: {detail}. This is a mistake in Stepwell.")]
     Metafile { detail: String },
     #[error("{}: {cause}", .path.display())]

@@ -53,6 +53,8 @@ fn is_date(text: &str) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NodeModules {
     Off,
+    /// `node:async_hooks`, for `nodejs_als`.
+    Als,
     /// `node:fs`.
     Prefixed,
     /// `node:fs` and `fs`.
@@ -61,7 +63,7 @@ pub(super) enum NodeModules {
 
 impl NodeModules {
     pub fn are_on(self) -> bool {
-        self != Self::Off
+        !matches!(self, Self::Off | Self::Als)
     }
 
     pub fn of(date: &str, flags: &[String]) -> Self {
@@ -73,6 +75,7 @@ impl NodeModules {
         match default || has("nodejs_compat") {
             true if date >= NODEJS_COMPAT_V2_FROM && !has("no_nodejs_compat_v2") => Self::Bare,
             true => Self::Prefixed,
+            false if has("nodejs_als") => Self::Als,
             false => Self::Off,
         }
     }

@@ -13,6 +13,7 @@ mod diagnostics;
 mod document;
 mod dotenv;
 mod environment;
+mod glob;
 mod keys;
 mod rules;
 mod section;
@@ -27,7 +28,7 @@ use std::path::{Path, PathBuf};
 pub use bindings::{D1Config, ServiceConfig, WorkflowConfig};
 pub use dev::{D1Seed, DevConfig, OutboundStub, OutboundTarget};
 pub use diagnostics::{ConfigError, Problem};
-pub use rules::{ModuleKind, ModuleRules};
+pub use rules::{ModuleKind, ModuleRule, ModuleRules};
 pub use settings::{BuildConfig, CustomBuild, Var};
 
 use diagnostics::Diagnostics;

@@ -49,6 +49,14 @@ pub struct BuildConfig {
     pub jsx_fragment: Option<String>,
     pub minify: bool,
     pub keep_names: bool,
+    /// The entry is uploaded as it is, with the modules that the rules find.
+    pub no_bundle: bool,
+    /// Files below `base_dir` that match a rule are uploaded, imported or not.
+    pub find_additional_modules: bool,
+    /// The entry's directory where it is not set.
+    pub base_dir: Option<PathBuf>,
+    /// Collected files keep their names instead of getting a hash of their content in front.
+    pub preserve_file_names: bool,
 }
 
 /// A command of the user's that makes the entry point.
@@ -64,10 +72,14 @@ pub struct CustomBuild {
 impl BuildConfig {
     pub(super) fn read(environment: &Environment<'_>, root: &Path, diagnostics: &mut Diagnostics) -> Self {
         let mut text = |key| environment.section_with(key).text(key, diagnostics);
+        let base_dir = text("base_dir").map(|path| root.join(path).components().collect());
         let tsconfig = text("tsconfig").map(|path| root.join(path));
         let (jsx_factory, jsx_fragment) = (text("jsx_factory"), text("jsx_fragment"));
         let mut boolean = |key| environment.section_with(key).boolean(key, diagnostics);
         let (minify, keep_names) = (boolean("minify").unwrap_or(false), boolean("keep_names").unwrap_or(true));
+        let no_bundle = boolean("no_bundle").unwrap_or(false);
+        let find_additional_modules = boolean("find_additional_modules").unwrap_or(no_bundle);
+        let preserve_file_names = boolean("preserve_file_names").unwrap_or(false);
         Self {
             custom: custom(environment, root, diagnostics),
             rules: ModuleRules::read(environment, diagnostics),
@@ -78,6 +90,10 @@ impl BuildConfig {
             jsx_fragment,
             minify,
             keep_names,
+            no_bundle,
+            find_additional_modules,
+            base_dir,
+            preserve_file_names,
         }
     }
 }

@@ -323,7 +323,8 @@ fn bindings_are_read_whole() {
         ServiceConfig { binding: "S".to_owned(), service: "other".to_owned(), entrypoint: Some("Admin".to_owned()) };
     assert_eq!(config.services, [service]);
     assert_eq!(config.cpu_ms, Some(100));
-    assert_eq!(config.build.rules.kind_of_file("a/b.sql"), Some(ModuleKind::Text));
+    let first = &config.build.rules.rules[0];
+    assert_eq!((first.kind, first.globs[2].as_str()), (ModuleKind::Text, "**/*.sql"));
 }
 
 #[test]

@@ -207,6 +207,13 @@ impl Timeline {
                 let number = self.step(call).map_or(1, |step| step.attempts.len().max(1));
                 self.fail_attempt(call, u32::try_from(number).unwrap_or(u32::MAX), error, None, at);
             }
+            Outcome::Streamed { attempt, stream, preview } => {
+                let place = self.open.get(&call).filter(|open| !open.sensitive).map(|open| open.place);
+                self.succeed(call, attempt, preview, at);
+                if let Some(Step::Do(step)) = place.and_then(|place| self.steps.get_mut(place)) {
+                    step.stream = Some(stream);
+                }
+            }
             Outcome::Slept => self.end_wait(call, None, None, at),
             Outcome::Event { seq } => {
                 let payload = self.events.remove(&seq).flatten();
@@ -303,7 +310,7 @@ impl Timeline {
 
 fn new_step(name: String, config: &StepConfig, at: Millis, attempts: Vec<Attempt>) -> Do {
     let config = Config::from(config);
-    Do { name, start: Iso(at), end: None, success: None, output: None, config, attempts, retry_at: None }
+    Do { name, start: Iso(at), end: None, success: None, output: None, stream: None, config, attempts, retry_at: None }
 }
 
 fn begun_attempt(at: Millis) -> Attempt {
@@ -495,6 +502,38 @@ mod tests {
         let outputs: Vec<_> =
             folded.steps.iter().map(|step| serde_json::to_value(step).expect("JSON")["output"].clone()).collect();
         assert_eq!(outputs, [Value::Null, json!("2")]);
+    }
+
+    #[test]
+    fn a_handler_is_a_step_of_its_own_with_its_attempts() {
+        let call = CallId(0);
+        let (config, cause) = (Box::new(StepConfig::DEFAULT), ErrorRecord::new("Error", "boom"));
+        let entries = vec![
+            did("a", None, "1"),
+            Entry::RollbackRegistered { call, config },
+            Entry::RollbackStarted { cause: cause.clone(), error: Some(cause) },
+            Entry::RollbackAttemptStarted { call, attempt: 1 },
+            Entry::RollbackAttemptFailed {
+                call,
+                attempt: 1,
+                error: ErrorRecord::new("Error", "no"),
+                retry_at: Some(6_000),
+            },
+            Entry::RollbackAttemptStarted { call, attempt: 2 },
+            Entry::RollbackAttemptStarted { call, attempt: 2 },
+            Entry::RolledBack { call, attempt: 2 },
+            Entry::RollbackEnded { error: None },
+        ];
+        let error = json!({"name": "Error", "message": "no"});
+        let expected = json!({
+            "type": "rollback", "name": "a-2", "start": second(4), "end": second(8), "success": true, "output": null,
+            "config": default_config(),
+            "attempts": [
+                {"start": second(4), "end": second(5), "success": false, "error": error},
+                {"start": second(7), "end": second(8), "success": true, "error": null, "interruptions": 1},
+            ],
+        });
+        assert_eq!(steps(entries)[1], expected);
     }
 
     #[test]

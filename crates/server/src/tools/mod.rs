@@ -1,7 +1,8 @@
-//! The two foreign programs that Stepwell needs: workerd, which runs user code, and esbuild, which bundles it.
+//! The two foreign programs that Stepwell needs: workerd, which runs user code, and esbuild, which bundles it; with them the
+//! packages that stand in for modules of Node's that workerd does not have at a Worker's date.
 //!
-//! Both come from npm at pinned versions, with the integrity of each package in the lock file that is built into the binary.
-//! Only the native programs are installed, so that nothing needs Node once they are there. What is left out: updating (a new
+//! All come from npm at pinned versions, with the integrity of each package in the lock file that is built into the binary.
+//! The programs are native and the packages only bundled, so that nothing needs Node once they are there. What is left out: updating (a new
 //! pin is a new directory) and removing old directories.
 
 mod install;
@@ -53,6 +54,18 @@ impl Tools {
     pub fn ensure(progress: &mut dyn FnMut(&str)) -> Result<Self, ToolsError> {
         Sources::from_environment().ensure(progress)
     }
+}
+
+/// The `node_modules` directory with the packages that stand in for Node's modules: that in which `esbuild` is installed, else
+/// that of the tools directory. None where they are not installed.
+pub(crate) fn polyfills(esbuild: &Path) -> Option<PathBuf> {
+    let beside = esbuild.ancestors().filter(|directory| directory.ends_with("node_modules")).map(Path::to_owned);
+    let installed = Sources::from_environment().directory().map(|directory| directory.join("node_modules"));
+    beside.chain(installed).find(|directory| has_polyfills(directory))
+}
+
+fn has_polyfills(modules: &Path) -> bool {
+    ["unenv", "@cloudflare/unenv-preset"].iter().all(|package| modules.join(package).is_dir())
 }
 
 /// Where tools may come from: the environment, read once so that everything below can be tested.
@@ -143,7 +156,7 @@ impl Platform {
             workerd: modules.join("@cloudflare").join(self.workerd_package).join("bin/workerd"),
             esbuild: modules.join("@esbuild").join(self.esbuild_package).join("bin/esbuild"),
         };
-        (tools.workerd.is_file() && tools.esbuild.is_file()).then_some(tools)
+        (tools.workerd.is_file() && tools.esbuild.is_file() && has_polyfills(&modules)).then_some(tools)
     }
 }
 

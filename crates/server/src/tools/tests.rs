@@ -105,6 +105,7 @@ fn an_override_that_is_no_file_is_refused() {
 
 /// Writes programs that answer `--version` as the pinned ones do, for whichever platform asks.
 const FAKE_INSTALL: &str = r#"
+mkdir -p node_modules/unenv node_modules/@cloudflare/unenv-preset
 for p in @cloudflare/workerd-linux-64 @cloudflare/workerd-linux-arm64 @esbuild/linux-x64 @esbuild/linux-arm64; do
   mkdir -p node_modules/$p/bin
   case $p in

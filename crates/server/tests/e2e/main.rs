@@ -3,11 +3,15 @@
 mod bad_input;
 mod binding;
 mod bindings;
+mod chaos;
 mod deploys;
 mod examples;
 mod hostile;
 mod lifecycle;
+mod restarts;
 mod rollback;
 mod steps;
+mod streams;
+mod subscriptions;
 mod support;
 mod waits;

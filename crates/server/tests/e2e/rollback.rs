@@ -39,7 +39,7 @@ impl Server {
     }
 
     /// What `status()` tells in a Worker.
-    async fn told(&self, workflow: &str, id: &str) -> Json {
+    async fn binding_status(&self, workflow: &str, id: &str) -> Json {
         let call = json!({ "workflow": workflow, "id": id, "method": "status" });
         self.fetch("saga", Method::POST, "/", &call.to_string()).await.ok()
     }
@@ -65,7 +65,7 @@ async fn handlers_run_in_reverse_order_and_for_the_step_that_failed() {
     assert_eq!((&detail["rollback"], &detail["step_count"]), (&complete(), &json!(4)));
     let names: Vec<&Json> = rollback_steps(&detail).into_iter().map(|step| &step["name"]).collect();
     assert_eq!(names, ["ship-1", "pay-1", "book-1"]);
-    let told = server.told("Saga", &id).await;
+    let told = server.binding_status("Saga", &id).await;
     let error = json!({ "name": "TypeError", "message": "lost at sea" });
     assert_eq!(told, json!({ "status": "errored", "error": error, "rollback": complete() }));
 }
@@ -86,7 +86,7 @@ async fn no_handler_runs_on_success_nor_for_an_error_that_is_caught() {
     assert_eq!(server.output("Saga", &id).await, "1970-01-01T00:00:00.005Z");
     assert_eq!(server.undone(&id).await, Json::Null);
     assert_eq!(server.instance("Saga", &id).await["rollback"], Json::Null);
-    assert_eq!(server.told("Saga", &id).await.get("rollback"), None);
+    assert_eq!(server.binding_status("Saga", &id).await.get("rollback"), None);
 }
 
 #[tokio::test]
@@ -128,7 +128,7 @@ async fn the_first_handler_that_fails_for_good_ends_the_rollback() {
         let detail = server.instance("Retried", &id).await;
         assert_eq!(detail["rollback"]["outcome"], "failed");
         assert_eq!(error_text(&detail["rollback"]["error"]), text);
-        let told = server.told("Retried", &id).await;
+        let told = server.binding_status("Retried", &id).await;
         assert_eq!(error_text(&told["rollback"]["error"]), text);
     }
 }
@@ -194,7 +194,10 @@ async fn a_termination_rolls_back_when_asked_to() {
         let mut expected: Vec<Json> = UNTIL_WAIT.repeat(runs).into_iter().map(Json::from).collect();
         expected.extend([json!(["notify-1", null]), json!(["book", 7, 7])]);
         assert_eq!(server.undone(&id).await, json!(expected), "the step behind the wait never began");
-        assert_eq!(server.told("Waits", &id).await, json!({ "status": "terminated", "rollback": complete() }));
+        assert_eq!(
+            server.binding_status("Waits", &id).await,
+            json!({ "status": "terminated", "rollback": complete() })
+        );
         let last = detail["steps"].as_array().and_then(|steps| steps.last()).expect("steps");
         assert_eq!(last["type"], "termination");
     }
@@ -263,7 +266,7 @@ async fn commands_during_a_rollback() {
     let server = server().await;
     let id = server.create("Retried", json!({ "failures": 9, "delay": 60_000 })).await;
     server.until_status("Retried", &id, "rollingBack").await;
-    assert_eq!(server.told("Retried", &id).await, json!({ "status": "running" }));
+    assert_eq!(server.binding_status("Retried", &id).await, json!({ "status": "running" }));
     for word in ["pause", "resume"] {
         assert_eq!(server.changed("Retried", &id, word).await, "rollingBack", "{word}");
     }

@@ -8,6 +8,8 @@ mod catalog_write;
 mod fault;
 mod read;
 mod schema;
+mod streams;
+mod tails;
 mod write;
 
 use std::cell::Cell;
@@ -18,6 +20,7 @@ use rusqlite::hooks::Wal;
 use rusqlite::{Connection, OpenFlags};
 use stepwell_engine::{Batch, InstanceKey};
 
+use self::tails::Tails;
 use crate::OpenError;
 use crate::backend::{Backend, Fault, Reader};
 use crate::counters::Deltas;
@@ -52,6 +55,7 @@ pub struct Sqlite {
     epoch: i64,
     /// Of the transaction.
     deltas: Deltas,
+    tails: Tails,
     /// Dropped after the connection, so that nobody comes in while it closes.
     _dir: DataDir,
 }
@@ -67,7 +71,8 @@ impl Sqlite {
         let opened = Connection::open(&path).map_err(|error| fault::open(&error, dir, &path))?;
         let connection = prepare(opened, dir, &path, options)?;
         let epoch = take_over(&connection).map_err(|error| fault::open(&error, dir, &path))?;
-        Ok(Self { connection, path, epoch, deltas: Deltas::default(), _dir: claimed })
+        streams::drop_all_open(&connection).map_err(|error| fault::open(&error, dir, &path))?;
+        Ok(Self { connection, path, epoch, deltas: Deltas::default(), tails: Tails::default(), _dir: claimed })
     }
 }
 
@@ -155,7 +160,7 @@ impl Backend for Sqlite {
     }
 
     fn apply(&mut self, batch: &Batch) -> Result<Vec<InstanceKey>, Fault> {
-        let (refused, deltas) = write::apply(&self.connection, batch)?;
+        let (refused, deltas) = write::apply(&self.connection, &mut self.tails, batch)?;
         self.deltas.merge(deltas);
         Ok(refused)
     }
@@ -171,6 +176,7 @@ impl Backend for Sqlite {
 
     fn rollback(&mut self) {
         self.deltas = Deltas::default();
+        self.tails.forget_all();
         if self.connection.is_autocommit() {
             return;
         }

@@ -2,23 +2,23 @@
 
 use std::collections::HashSet;
 
-use rusqlite::{Connection, OptionalExtension, Result, named_params, params};
-use stepwell_engine::{
-    Batch, Creation, DeploymentId, InstanceKey, InstanceWrite, Payload, Recorded, Restart, Summary, WorkflowId,
-};
+use rusqlite::{CachedStatement, Connection, Result, named_params, params};
+use stepwell_engine::{Batch, Carried, Creation, InstanceKey, InstanceWrite, Payload, Recorded, Restart, Summary};
 
-use super::fault;
-use super::read::{InstanceKeySql, status};
+use super::read::InstanceKeySql;
+use super::tails::{Tail, Tails};
+use super::{fault, streams};
 use crate::backend::Fault;
-use crate::counters::{Counted, Deltas};
+use crate::counters::Deltas;
 use crate::limits::{GARBAGE_BYTES_MAX, GARBAGE_ROWS_MAX};
 use crate::record;
 
 /// All of the batch or nothing of it: the savepoint leaves the other batches of the group alone.
-pub(super) fn apply(db: &Connection, batch: &Batch) -> Result<(Vec<InstanceKey>, Deltas), Fault> {
+pub(super) fn apply(db: &Connection, tails: &mut Tails, batch: &Batch) -> Result<(Vec<InstanceKey>, Deltas), Fault> {
     run(db, "SAVEPOINT batch").map_err(fault::write)?;
-    let applied = apply_parts(db, batch);
+    let applied = apply_parts(db, tails, batch);
     if matches!(applied, Err(Fault::Fenced(_))) {
+        tails.forget_all();
         run(db, "ROLLBACK TO batch").map_err(fault::write)?;
     }
     if matches!(applied, Ok(_) | Err(Fault::Fenced(_))) {
@@ -27,25 +27,31 @@ pub(super) fn apply(db: &Connection, batch: &Batch) -> Result<(Vec<InstanceKey>,
     applied
 }
 
-fn apply_parts(db: &Connection, batch: &Batch) -> Result<(Vec<InstanceKey>, Deltas), Fault> {
+fn apply_parts(db: &Connection, tails: &mut Tails, batch: &Batch) -> Result<(Vec<InstanceKey>, Deltas), Fault> {
     let mut deltas = Deltas::default();
+    let mut entries = EntryInsert::prepare(db).map_err(fault::write)?;
     let mut refused = HashSet::new();
     let mut answer = Vec::new();
     for creation in &batch.creations {
-        if !create(db, creation, &mut deltas).map_err(fault::write)? && refused.insert(creation.key) {
+        if !create(db, &mut entries, tails, creation, &mut deltas).map_err(fault::write)?
+            && refused.insert(creation.key)
+        {
             answer.push(creation.key);
         }
     }
     for again in &batch.restarts {
-        if !restart(db, again, &mut deltas).map_err(fault::write)? && refused.insert(again.new) {
+        if !restart(db, &mut entries, tails, again, &mut deltas)? && refused.insert(again.new) {
             answer.push(again.new);
         }
     }
     for write in batch.writes.iter().filter(|write| !refused.contains(&write.key)) {
-        extend(db, write, &mut deltas)?;
+        extend(db, &mut entries, tails, write, &mut deltas)?;
     }
     for key in batch.deletions.iter().filter(|key| !refused.contains(key)) {
-        delete(db, *key, &mut deltas).map_err(fault::write)?;
+        delete(db, tails, *key, &mut deltas).map_err(fault::write)?;
+    }
+    for stream in &batch.dropped_streams {
+        streams::drop_open(db, *stream).map_err(fault::write)?;
     }
     Ok((answer, deltas))
 }
@@ -55,7 +61,13 @@ fn run(db: &Connection, sql: &str) -> Result<()> {
 }
 
 /// Whether the id was free.
-fn create(db: &Connection, creation: &Creation, deltas: &mut Deltas) -> Result<bool> {
+fn create(
+    db: &Connection,
+    entries: &mut EntryInsert,
+    tails: &mut Tails,
+    creation: &Creation,
+    deltas: &mut Deltas,
+) -> Result<bool> {
     let Creation { key, workflow, id, created, summary, .. } = creation;
     let made = db
         .prepare_cached(
@@ -73,52 +85,90 @@ fn create(db: &Connection, creation: &Creation, deltas: &mut Deltas) -> Result<b
     if made == 0 {
         return Ok(false);
     }
-    insert_entry(db, *key, created)?;
+    entries.insert(*key, created)?;
+    tails.put(*key, Tail { workflow: *workflow, counted: summary.into(), next_seq: created.seq + 1 });
     deltas.add(*workflow, summary.into());
     Ok(true)
 }
 
 /// Whether the old incarnation was there.
-fn restart(db: &Connection, again: &Restart, deltas: &mut Deltas) -> Result<bool> {
+fn restart(
+    db: &Connection,
+    entries: &mut EntryInsert,
+    tails: &mut Tails,
+    again: &Restart,
+    deltas: &mut Deltas,
+) -> Result<bool, Fault> {
     let Restart { old, new, summary, .. } = again;
-    let Some(tail) = tail(db, *old)? else { return Ok(false) };
-    run_keyed(db, "UPDATE instances SET key = ?2 WHERE key = ?1", *old, *new)?;
-    run_keyed(
-        db,
-        "INSERT INTO entries (instance, seq, kind, at, value_bytes, meta, value, exact)
-         SELECT ?2, seq, kind, at, value_bytes, meta, value, exact FROM entries WHERE instance = ?1 AND seq = 0",
-        *old,
-        *new,
-    )?;
-    update(db, *new, summary)?;
-    discard(db, *old)?;
+    let Some(tail) = tails.take(db, *old).map_err(fault::write)? else { return Ok(false) };
+    db.prepare_cached("UPDATE instances SET key = ?2 WHERE key = ?1")
+        .and_then(|mut sql| sql.execute(params![old.sql(), new.sql()]))
+        .map_err(fault::write)?;
+    carry(db, entries, again)?;
+    streams::carry(db, *old, *new).map_err(fault::write)?;
+    update(db, *new, summary).and_then(|()| discard(db, *old)).map_err(fault::write)?;
     deltas.change(tail.workflow, tail.counted, summary.into());
     Ok(true)
 }
 
-fn run_keyed(db: &Connection, sql: &str, old: InstanceKey, new: InstanceKey) -> Result<()> {
-    db.prepare_cached(sql)?.execute(params![old.sql(), new.sql()]).map(|_| ())
-}
-
-fn extend(db: &Connection, write: &InstanceWrite, deltas: &mut Deltas) -> Result<(), Fault> {
-    let Some(tail) = tail(db, write.key).map_err(fault::write)? else {
-        return Err(Fault::Fenced(format!("instance {} is gone", write.key)));
-    };
-    for (next_seq, recorded) in (tail.next_seq..).zip(&write.entries) {
-        if recorded.seq != next_seq {
-            return Err(Fault::Fenced(format!("instance {} is at entry {next_seq}, not {}", write.key, recorded.seq)));
+/// Makes the history of the new incarnation.
+fn carry(db: &Connection, entries: &mut EntryInsert, again: &Restart) -> Result<(), Fault> {
+    let mut next_seq = 0;
+    for part in &again.history {
+        let made = match part {
+            Carried::Copied { from_seq, count } => copy(db, again, (*from_seq, *count), next_seq),
+            Carried::Written(recorded) if recorded.seq == next_seq => entries.insert(again.new, recorded).map(|()| 1),
+            Carried::Written(_) => Ok(0),
+        };
+        if made.map_err(fault::write)? != part.entry_count() {
+            return Err(Fault::Fenced(format!("instance {} has no {part:?} for entry {next_seq}", again.old)));
         }
-        insert_entry(db, write.key, recorded).map_err(fault::write)?;
-    }
-    if let Some(summary) = &write.summary {
-        update(db, write.key, summary).map_err(fault::write)?;
-        deltas.change(tail.workflow, tail.counted, summary.into());
+        next_seq += part.entry_count();
     }
     Ok(())
 }
 
-fn delete(db: &Connection, key: InstanceKey, deltas: &mut Deltas) -> Result<()> {
-    let Some(tail) = tail(db, key)? else { return Ok(()) };
+/// Entries copied.
+fn copy(db: &Connection, again: &Restart, (from_seq, count): (u64, u64), to_seq: u64) -> Result<u64> {
+    db.prepare_cached(
+        "INSERT INTO entries (instance, seq, kind, at, value_bytes, meta, value, exact)
+         SELECT ?2, seq - ?3 + ?5, kind, at, value_bytes, meta, value, exact FROM entries
+         WHERE instance = ?1 AND seq >= ?3 AND seq < ?3 + ?4",
+    )?
+    .execute(params![again.old.sql(), again.new.sql(), from_seq, count, to_seq])
+    .map(|copied| copied as u64)
+}
+
+fn extend(
+    db: &Connection,
+    entries: &mut EntryInsert,
+    tails: &mut Tails,
+    write: &InstanceWrite,
+    deltas: &mut Deltas,
+) -> Result<(), Fault> {
+    let Some(mut tail) = tails.take(db, write.key).map_err(fault::write)? else {
+        return Err(Fault::Fenced(format!("instance {} is gone", write.key)));
+    };
+    for recorded in &write.entries {
+        if recorded.seq != tail.next_seq {
+            let (key, next_seq, seq) = (write.key, tail.next_seq, recorded.seq);
+            return Err(Fault::Fenced(format!("instance {key} is at entry {next_seq}, not {seq}")));
+        }
+        entries.insert(write.key, recorded).map_err(fault::write)?;
+        streams::keep_named(db, write.key, &recorded.entry).map_err(fault::write)?;
+        tail.next_seq += 1;
+    }
+    if let Some(summary) = &write.summary {
+        update(db, write.key, summary).map_err(fault::write)?;
+        deltas.change(tail.workflow, tail.counted, summary.into());
+        tail.counted = summary.into();
+    }
+    tails.put(write.key, tail);
+    Ok(())
+}
+
+fn delete(db: &Connection, tails: &mut Tails, key: InstanceKey, deltas: &mut Deltas) -> Result<()> {
+    let Some(tail) = tails.take(db, key)? else { return Ok(()) };
     db.prepare_cached("DELETE FROM instances WHERE key = ?")?.execute([key.sql()])?;
     discard(db, key)?;
     deltas.remove(tail.workflow, tail.counted);
@@ -127,29 +177,10 @@ fn delete(db: &Connection, key: InstanceKey, deltas: &mut Deltas) -> Result<()> 
 
 /// Leaves what belongs to a key to the garbage collection, and remembers that the key was used.
 fn discard(db: &Connection, key: InstanceKey) -> Result<()> {
+    streams::drop_of_instance(db, key)?;
     db.prepare_cached("INSERT INTO garbage (instance) VALUES (?)")?.execute([key.sql()])?;
     db.prepare_cached("UPDATE meta SET value = max(value, ?) WHERE name = 'key_max'")?.execute([key.sql()])?;
     Ok(())
-}
-
-/// Where an instance stands before a write.
-struct Tail {
-    workflow: WorkflowId,
-    counted: Counted,
-    next_seq: u64,
-}
-
-fn tail(db: &Connection, key: InstanceKey) -> Result<Option<Tail>> {
-    db.prepare_cached(
-        "SELECT workflow, status, deployment,
-                (SELECT seq + 1 FROM entries WHERE instance = key ORDER BY seq DESC LIMIT 1)
-         FROM instances WHERE key = ?",
-    )?
-    .query_row([key.sql()], |row| {
-        let counted = Counted { status: status(row.get(1)?)?, deployment: DeploymentId(row.get(2)?) };
-        Ok(Tail { workflow: WorkflowId(row.get(0)?), counted, next_seq: row.get(3)? })
-    })
-    .optional()
 }
 
 fn update(db: &Connection, key: InstanceKey, summary: &Summary) -> Result<()> {
@@ -170,24 +201,34 @@ fn update(db: &Connection, key: InstanceKey, summary: &Summary) -> Result<()> {
     .map(|_| ())
 }
 
-fn insert_entry(db: &Connection, key: InstanceKey, recorded: &Recorded) -> Result<()> {
-    let record = record::encode(&recorded.entry);
-    let Payload { json, exact, value_bytes } = record.payload.unwrap_or(&Payload::UNDEFINED);
-    db.prepare_cached(
-        "INSERT INTO entries (instance, seq, kind, at, value_bytes, meta, value, exact)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-    )?
-    .execute(params![
-        key.sql(),
-        recorded.seq,
-        record.kind,
-        recorded.at,
-        value_bytes,
-        record.meta,
-        json.as_deref(),
-        exact.as_deref()
-    ])
-    .map(|_| ())
+/// The statement behind every entry, looked up once for a batch.
+struct EntryInsert<'db>(CachedStatement<'db>);
+
+impl<'db> EntryInsert<'db> {
+    fn prepare(db: &'db Connection) -> Result<Self> {
+        db.prepare_cached(
+            "INSERT INTO entries (instance, seq, kind, at, value_bytes, meta, value, exact)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .map(Self)
+    }
+
+    fn insert(&mut self, key: InstanceKey, recorded: &Recorded) -> Result<()> {
+        let record = record::encode(&recorded.entry);
+        let Payload { json, exact, value_bytes } = record.payload.unwrap_or(&Payload::UNDEFINED);
+        self.0
+            .execute(params![
+                key.sql(),
+                recorded.seq,
+                record.kind,
+                recorded.at,
+                value_bytes,
+                record.meta,
+                json.as_deref(),
+                exact.as_deref()
+            ])
+            .map(|_| ())
+    }
 }
 
 pub(super) fn count(db: &Connection, deltas: &Deltas) -> Result<()> {
@@ -209,14 +250,14 @@ pub(super) fn count(db: &Connection, deltas: &Deltas) -> Result<()> {
 }
 
 pub(super) fn has_garbage(db: &Connection) -> Result<bool> {
-    db.prepare_cached("SELECT 1 FROM garbage LIMIT 1")?.exists([])
+    Ok(db.prepare_cached("SELECT 1 FROM garbage LIMIT 1")?.exists([])? || streams::has_garbage(db)?)
 }
 
-/// One bounded bite at the first instance in the garbage.
+/// One bounded bite at the first instance in the garbage, or else at the first stream.
 pub(super) fn collect_garbage(db: &Connection) -> Result<()> {
     let first =
         db.prepare_cached("SELECT min(instance) FROM garbage")?.query_row([], |row| row.get::<_, Option<i64>>(0))?;
-    let Some(instance) = first else { return Ok(()) };
+    let Some(instance) = first else { return streams::collect_garbage(db) };
     if let Some(last) = last_of_bite(db, instance)? {
         db.prepare_cached("DELETE FROM entries WHERE instance = ? AND seq <= ?")?.execute([instance, last])?;
         return Ok(());

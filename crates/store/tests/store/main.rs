@@ -8,4 +8,5 @@ mod golden_content;
 mod golden_rollback;
 mod opening;
 mod room;
+mod streams;
 mod support;

@@ -1,17 +1,20 @@
-//! The command line of one esbuild run, and what it leaves in its output directory.
+//! The options of one esbuild run, and what comes out of it.
 
-use std::collections::BTreeSet;
 use std::env;
-use std::ffi::OsString;
-use std::path::{Component, Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
 
+use super::additional::Found;
+use super::hooks::{Collected, Hooks};
 use super::metafile::Metafile;
-use super::{BundleError, Purpose, read};
+use super::node::Node;
+use super::service::{Built, Service};
+use super::{BundleError, Purpose, normalized};
 use crate::project::ProjectConfig;
 use crate::project::compatibility::{NodeModules, has_navigator};
+use crate::tools;
 
-const METAFILE: &str = "meta.json";
+/// Where esbuild believes to write, below the project: sources are named from there. Nothing is written.
+const OUTPUT: &str = ".stepwell/bundle";
 
 /// wrangler's `COMMON_ESBUILD_OPTIONS`, conditions, and what is always external.
 const COMMON: &[&str] = &[
@@ -24,7 +27,6 @@ const COMMON: &[&str] = &[
     "--loader:.cjs=jsx",
     "--conditions=workerd,worker,browser",
     "--sourcemap=external",
-    "--asset-names=[hash]-[name]",
     "--external:cloudflare:*",
     "--external:workerd:*",
     "--external:node:*",
@@ -33,129 +35,61 @@ const COMMON: &[&str] = &[
     "--color=false",
 ];
 
-/// Node's modules as they may be imported without `node:`.
-const BARE_NODE_MODULES: &[&str] = &[
-    "_http_agent",
-    "_http_client",
-    "_http_common",
-    "_http_incoming",
-    "_http_outgoing",
-    "_http_server",
-    "_stream_duplex",
-    "_stream_passthrough",
-    "_stream_readable",
-    "_stream_transform",
-    "_stream_wrap",
-    "_stream_writable",
-    "_tls_common",
-    "_tls_wrap",
-    "assert",
-    "assert/strict",
-    "async_hooks",
-    "buffer",
-    "child_process",
-    "cluster",
-    "console",
-    "constants",
-    "crypto",
-    "dgram",
-    "diagnostics_channel",
-    "dns",
-    "dns/promises",
-    "domain",
-    "events",
-    "fs",
-    "fs/promises",
-    "http",
-    "http2",
-    "https",
-    "inspector",
-    "inspector/promises",
-    "module",
-    "net",
-    "os",
-    "path",
-    "path/posix",
-    "path/win32",
-    "perf_hooks",
-    "process",
-    "punycode",
-    "querystring",
-    "readline",
-    "readline/promises",
-    "repl",
-    "stream",
-    "stream/consumers",
-    "stream/promises",
-    "stream/web",
-    "string_decoder",
-    "sys",
-    "timers",
-    "timers/promises",
-    "tls",
-    "trace_events",
-    "tty",
-    "url",
-    "util",
-    "util/types",
-    "v8",
-    "vm",
-    "wasi",
-    "worker_threads",
-    "zlib",
-];
-
-/// Gives CommonJS dependencies a `require` for Node's modules. As in wrangler, a module is its default export, also at dates
-/// where workerd's own `require` answers with the namespace.
-const REQUIRE_BANNER: &str = "import { createRequire as __stepwellCreateRequire } from \"node:module\"; \
-    const __stepwellRequire = __stepwellCreateRequire(\"/\"); \
-    const require = (id) => { const m = __stepwellRequire(id); \
-    return Object.prototype.toString.call(m) === \"[object Module]\" && m.default !== undefined ? m.default : m; };";
-
-/// What only a run tells about a Worker's use of Node's modules, and the next run heeds.
-#[derive(Debug, Default)]
-pub(super) struct NodeUse {
-    /// Bundled CommonJS code calls `require` for them.
-    requires: bool,
-    /// Files of packages that are named like one of them, as in `process/browser`; an alias covers these too.
-    package_files: BTreeSet<String>,
-}
-
-impl NodeUse {
-    /// True when `metafile` shows something new, so that another run is needed. It ends: names are only added, and one that
-    /// was added is bundled or an error.
-    pub fn learn(&mut self, metafile: &Metafile) -> bool {
-        let names = metafile.node_imports().into_iter().filter_map(|path| path.strip_prefix("node:"));
-        let files = names.filter(|name| name.contains('/') && !BARE_NODE_MODULES.contains(name));
-        let known = (self.requires, self.package_files.len());
-        self.package_files.extend(files.map(str::to_owned));
-        self.requires |= metafile.requires_node_modules();
-        known != (self.requires, self.package_files.len())
-    }
-}
-
 pub(super) struct Build<'a> {
     pub project: &'a ProjectConfig,
     pub purpose: Purpose,
     pub program: &'a Path,
-    pub output: &'a Path,
-    pub node_use: NodeUse,
+    /// Modules that are not bundled into the main module.
+    pub found: &'a [Found],
+}
+
+/// What a run made.
+pub(super) struct Output {
+    pub metafile: Metafile,
+    pub main: Vec<u8>,
+    pub source_map: Vec<u8>,
+    pub collected: Vec<Collected>,
+    /// Warnings, as esbuild prints them.
+    pub printed: String,
 }
 
 impl Build<'_> {
-    /// Runs esbuild; what it printed are warnings.
-    pub fn run(&self) -> Result<String, BundleError> {
-        let output = Command::new(self.program)
-            .args(self.arguments())
-            .current_dir(&self.project.root)
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|cause| BundleError::NoEsbuild { program: self.program.to_owned(), cause })?;
-        let printed = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        if output.status.success() {
-            return Ok(printed);
+    /// Runs esbuild.
+    pub fn run(&self) -> Result<Output, BundleError> {
+        let mut hooks = Hooks::new(self.project, tools::polyfills(self.program), self.found);
+        let built = self.service(&mut hooks).map_err(|cause| self.cannot_run(cause))?;
+        if built.failed {
+            let messages = without_external_advice(&built.printed) + self.advice(&built.printed);
+            return Err(BundleError::Failed { messages });
         }
-        Err(BundleError::Failed { messages: without_external_advice(&printed) + self.advice(&printed) })
+        let file = |name: &str| {
+            let is_it = |path: &str| Path::new(path).file_name().is_some_and(|other| other == name);
+            let found = built.files.iter().find(|(path, _)| is_it(path)).map(|(_, bytes)| bytes.clone());
+            found.ok_or_else(|| BundleError::Metafile { detail: format!("there is no {name}") })
+        };
+        let main_module = self.main_module();
+        Ok(Output {
+            metafile: Metafile::parse(&built.metafile, &main_module)?,
+            main: file(&main_module)?,
+            source_map: self.source_map(&file(&format!("{main_module}.map"))?)?,
+            collected: hooks.collected,
+            printed: built.printed,
+        })
+    }
+
+    fn service(&self, hooks: &mut Hooks<'_>) -> std::io::Result<Built> {
+        let root = self.project.root.to_string_lossy();
+        let flags = self.flags(hooks);
+        Service::start(self.program, &self.project.root)?.build(
+            &self.project.main.to_string_lossy(),
+            &root,
+            flags,
+            hooks,
+        )
+    }
+
+    fn cannot_run(&self, cause: std::io::Error) -> BundleError {
+        BundleError::NoEsbuild { program: self.program.to_owned(), cause }
     }
 
     /// The entry's name with `.js`, as wrangler names it.
@@ -164,17 +98,11 @@ impl Build<'_> {
         format!("{stem}.js")
     }
 
-    pub fn metafile(&self) -> Result<Metafile, BundleError> {
-        Metafile::parse(&read(&self.output.join(METAFILE))?, &self.main_module())
-    }
-
     /// esbuild names sources from its output directory, which means nothing later; here they start at the project.
-    pub fn source_map(&self) -> Result<Vec<u8>, BundleError> {
-        let bytes = read(&self.output.join(format!("{}.map", self.main_module())))?;
+    fn source_map(&self, bytes: &[u8]) -> Result<Vec<u8>, BundleError> {
         let broken = |error: serde_json::Error| BundleError::Metafile { detail: error.to_string() };
-        let mut map: serde_json::Value = serde_json::from_slice(&bytes).map_err(broken)?;
-        let output =
-            self.output.canonicalize().map_err(|cause| BundleError::Io { path: self.output.to_owned(), cause })?;
+        let mut map: serde_json::Value = serde_json::from_slice(bytes).map_err(broken)?;
+        let output = self.output();
         for source in map["sources"].as_array_mut().into_iter().flatten() {
             if let Some(text) = source.as_str() {
                 let path = normalized(&output.join(text));
@@ -185,41 +113,29 @@ impl Build<'_> {
         serde_json::to_vec(&map).map_err(broken)
     }
 
-    fn arguments(&self) -> Vec<OsString> {
-        let mut arguments: Vec<OsString> = vec![self.project.main.clone().into()];
-        arguments.extend(COMMON.iter().map(Into::into));
-        arguments.push(joined("--outfile=", &self.output.join(self.main_module())));
-        arguments.push(joined("--metafile=", &self.output.join(METAFILE)));
-        arguments.extend(self.settings().into_iter().map(Into::into));
-        arguments.extend(self.node().into_iter().map(Into::into));
-        arguments.extend(self.defines().into_iter().map(Into::into));
-        arguments
+    fn output(&self) -> PathBuf {
+        self.project.root.join(OUTPUT)
+    }
+
+    fn flags(&self, hooks: &Hooks<'_>) -> Vec<String> {
+        let mut flags: Vec<String> = COMMON.iter().map(|flag| (*flag).to_owned()).collect();
+        flags.push(format!("--outfile={}", self.output().join(self.main_module()).display()));
+        flags.push("--metafile".to_owned());
+        flags.extend(hooks.injections());
+        flags.extend(self.settings());
+        flags.extend(self.defines());
+        flags
     }
 
     fn settings(&self) -> Vec<String> {
         let build = &self.project.build;
-        let mut arguments: Vec<_> =
-            build.rules.extensions.iter().map(|(extension, _)| format!("--loader:.{extension}=copy")).collect();
+        let mut arguments = Vec::new();
         arguments.extend(build.keep_names.then(|| "--keep-names".to_owned()));
         arguments.extend(build.minify.then(|| "--minify".to_owned()));
         arguments.extend(build.tsconfig.iter().map(|path| format!("--tsconfig={}", path.display())));
         arguments.extend(build.jsx_factory.iter().map(|name| format!("--jsx-factory={name}")));
         arguments.extend(build.jsx_fragment.iter().map(|name| format!("--jsx-fragment={name}")));
         arguments.extend(build.alias.iter().map(|(from, to)| format!("--alias:{from}={to}")));
-        arguments
-    }
-
-    /// The user's own alias for a module wins.
-    fn node(&self) -> Vec<String> {
-        let mut arguments = Vec::new();
-        if self.project.node_modules() == NodeModules::Bare {
-            let bare = BARE_NODE_MODULES.iter().filter(|name| !self.project.build.alias.contains_key(**name));
-            arguments.extend(bare.map(|name| format!("--alias:{name}=node:{name}")));
-            arguments.extend(self.node_use.package_files.iter().map(|name| format!("--alias:{name}={name}")));
-        }
-        if self.node_use.requires {
-            arguments.push(format!("--banner:js={REQUIRE_BANNER}"));
-        }
         arguments
     }
 
@@ -243,7 +159,8 @@ impl Build<'_> {
     }
 
     fn advice(&self, text: &str) -> &'static str {
-        let node_module = BARE_NODE_MODULES.iter().any(|name| text.contains(&format!("Could not resolve \"{name}\"")));
+        let unresolved = text.split("Could not resolve \"").skip(1).filter_map(|rest| rest.split('"').next());
+        let node_module = unresolved.into_iter().any(Node::is_module);
         match (node_module, self.project.node_modules()) {
             (true, NodeModules::Off) => "\nModules of Node need compatibility_flags = [\"nodejs_compat\"].",
             (true, _) => {
@@ -262,23 +179,4 @@ fn without_external_advice(messages: &str) -> String {
     let kept: Vec<_> =
         messages.lines().filter(|line| !line.trim_start().starts_with("You can mark the path")).collect();
     kept.join("\n")
-}
-
-fn joined(option: &str, path: &Path) -> OsString {
-    let mut text = OsString::from(option);
-    text.push(path);
-    text
-}
-
-/// Without `.` and `..`, by the text alone.
-pub(super) fn normalized(path: &Path) -> PathBuf {
-    let mut result = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::ParentDir => drop(result.pop()),
-            Component::CurDir => {}
-            other => result.push(other),
-        }
-    }
-    result
 }

@@ -22,7 +22,6 @@ struct Output {
 #[derive(Debug, Deserialize, Clone)]
 struct Import {
     path: String,
-    kind: String,
     #[serde(default)]
     external: bool,
 }
@@ -52,19 +51,6 @@ impl Metafile {
 
     pub fn exports(&self) -> &[String] {
         &self.main.exports
-    }
-
-    /// Names of the files beside the main module that it imports, each with a `?suffix` if it is imported with one.
-    pub fn copied_modules(&self) -> Vec<String> {
-        let copied = self.main.imports.iter().filter(|import| !import.external);
-        let mut names: Vec<_> = copied.map(|import| file_name(&import.path).to_owned()).collect();
-        names.sort();
-        names.dedup();
-        names
-    }
-
-    pub fn requires_node_modules(&self) -> bool {
-        self.external_node().any(|import| import.kind == "require-call")
     }
 
     /// Each once, as `node:fs`.

@@ -22,9 +22,12 @@ fn example(name: &str) -> (ProjectConfig, Bundle) {
 
 /// Writes `files` into a directory with a minimal configuration (plus `extra`) and bundles it.
 fn build(extra: &str, files: &[(&str, &str)]) -> Result<Bundle, String> {
+    build_configured(&format!("name = \"w\"\nmain = \"src/index.ts\"\n{extra}"), files)
+}
+
+fn build_configured(config: &str, files: &[(&str, &str)]) -> Result<Bundle, String> {
     let directory = tempfile::tempdir().unwrap();
-    let config = format!("name = \"w\"\nmain = \"src/index.ts\"\n{extra}");
-    for (name, text) in files.iter().chain([&("wrangler.toml", config.as_str())]) {
+    for (name, text) in files.iter().chain([&("wrangler.toml", config)]) {
         let path = directory.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
@@ -124,38 +127,121 @@ fn a_file_of_a_rule_that_was_switched_off_is_refused() {
     let index = format!("import t from './a.txt'; console.log(t); {HANDLER}");
     let rules = "[[rules]]\ntype = \"Text\"\nglobs = [\"**/*.md\"]\n";
     let error = build(&format!("{DATE}{rules}"), &[("src/index.ts", &index), ("src/a.txt", "a")]).unwrap_err();
-    assert!(error.starts_with("src/a.txt matches a module rule that an earlier rule"), "{error}");
+    assert!(error.contains("./a.txt matches a module rule that an earlier rule"), "{error}");
+    assert!(error.contains("src/index.ts:1:14"), "{error}");
+}
+
+#[test]
+fn rules_match_imports_by_their_globs() {
+    let index = "import a from './texts/a.js'; import b from './b.js'; import m from 'pkg/readme.md';
+        export default { fetch() { return Response.json([a, b, m]) } };";
+    let rules = "[[rules]]\ntype = \"Text\"\nglobs = [\"./texts/*\", \"**/*.md\"]\n";
+    let files = [
+        ("src/index.ts", index),
+        ("src/texts/a.js", "not code"),
+        ("src/b.js", "export default 'code';"),
+        ("node_modules/pkg/readme.md", "# read me"),
+    ];
+    let bundle = build(&format!("{DATE}{rules}"), &files).unwrap();
+    let mut texts: Vec<_> = bundle.modules[1..].iter().map(|module| String::from_utf8_lossy(&module.bytes)).collect();
+    texts.sort();
+    assert_eq!(texts, ["# read me", "not code"]);
+    assert!(main_text(&bundle).contains("\"code\""));
+    assert_eq!(bundle.inputs.len(), files.len());
+}
+
+#[test]
+fn modules_that_no_import_names_are_found_by_the_rules() {
+    let index = "import { one } from './lib/one.mjs';
+        export default { async fetch() { return Response.json([one, (await import('./lib/' + 'two.mjs')).two]) } };";
+    let extra = "find_additional_modules = true\n[[rules]]\ntype = \"ESModule\"\nglobs = [\"**/*.mjs\"]\n";
+    let files = [
+        ("src/index.ts", index),
+        ("src/lib/one.mjs", "export const one = 1;"),
+        ("src/lib/two.mjs", "export const two = 2;"),
+        ("src/lib/three.txt", "three"),
+    ];
+    let bundle = build(&format!("{DATE}{extra}"), &files).unwrap();
+    let found: Vec<_> = bundle.modules[1..].iter().map(|module| (module.name.as_str(), module.kind)).collect();
+    let (code, text) = (ModuleKind::EsModule, ModuleKind::Text);
+    assert_eq!(found, [("lib/one.mjs", code), ("lib/three.txt", text), ("lib/two.mjs", code)]);
+    assert!(main_text(&bundle).contains("from \"./lib/one.mjs\""), "{}", main_text(&bundle));
+}
+
+#[test]
+fn a_worker_that_is_not_bundled_is_uploaded_as_it_is() {
+    let index = "import { one } from './one.js';\nexport default { fetch: () => new Response(one) };\n";
+    let config = "main = \"src/index.js\"\nno_bundle = true\n[[rules]]\ntype = \"ESModule\"\nglobs = [\"**/*.js\"]\n";
+    let files = [("src/index.js", index), ("src/one.js", "export const one = '1';")];
+    let bundle = build_configured(&format!("name = \"w\"\n{DATE}{config}"), &files).unwrap();
+    assert_eq!((bundle.main_module.as_str(), main_text(&bundle)), ("index.js", index));
+    assert_eq!(bundle.modules[1].name, "one.js");
+    assert_eq!(bundle.exports, ["default"]);
+    let error = build(&format!("{DATE}no_bundle = true\n"), &[("src/index.ts", HANDLER)]).unwrap_err();
+    assert!(error.ends_with("so it must be JavaScript: a .js or .mjs file."), "{error}");
 }
 
 #[test]
 fn modules_of_node_are_external_with_and_without_prefix() {
-    let index = format!("import fs from 'fs'; import {{ join }} from 'node:path'; console.log(fs, join); {HANDLER}");
+    let index = format!("import c from 'crypto'; import {{ join }} from 'node:path'; console.log(c, join); {HANDLER}");
     let bundle =
         build(&format!("{DATE}compatibility_flags = [\"nodejs_compat\"]"), &[("src/index.ts", &index)]).unwrap();
     let text = main_text(&bundle);
-    assert!(text.contains("from \"node:fs\"") && text.contains("from \"node:path\""), "{text}");
+    assert!(text.contains("from \"node:crypto\"") && text.contains("from \"node:path\""), "{text}");
     assert_eq!(bundle.warnings, Vec::<String>::new());
     assert!(!text.contains("createRequire"));
 }
 
 #[test]
+fn what_workerd_does_not_have_at_a_date_comes_from_the_stand_ins() {
+    let index = format!("import fs from 'node:fs'; import f from 'node-fetch'; console.log(fs, f); {HANDLER}");
+    let flags = "compatibility_flags = [\"nodejs_compat\"]\n";
+    let old = build(&format!("{DATE}{flags}"), &[("src/index.ts", &index)]).unwrap();
+    let text = main_text(&old);
+    assert!(text.contains("/unenv/dist/runtime/node/fs.mjs") && !text.contains("\"node:fs\""), "{text}");
+    assert!(text.contains("/unenv/dist/runtime/npm/node-fetch.mjs"), "{text}");
+    assert!(text.contains("globalThis.process = ") && text.contains("globalThis.console = "), "{text}");
+    let new = build(&format!("compatibility_date = \"2026-03-17\"\n{flags}"), &[("src/index.ts", &index)]).unwrap();
+    let text = main_text(&new);
+    assert!(text.contains("from \"node:fs\"") && !text.contains("globalThis.process = "), "{text}");
+}
+
+#[test]
+fn an_alias_of_the_users_wins_over_nodes_module() {
+    let index = format!("import fs from 'fs'; console.log(fs); {HANDLER}");
+    let extra = format!("{DATE}compatibility_flags = [\"nodejs_compat\"]\n[alias]\nfs = \"./src/mine.ts\"\n");
+    let files = [("src/index.ts", index.as_str()), ("src/mine.ts", "export default 'my own files';")];
+    assert!(main_text(&build(&extra, &files).unwrap()).contains("my own files"));
+}
+
+#[test]
+fn only_async_local_storage_needs_no_more_than_its_own_flag() {
+    let index = format!("import a from 'node:async_hooks'; import f from 'node:fs'; console.log(a, f); {HANDLER}");
+    let bundle = build(&format!("{DATE}compatibility_flags = [\"nodejs_als\"]"), &[("src/index.ts", &index)]).unwrap();
+    assert_eq!(bundle.warnings.len(), 1, "{:?}", bundle.warnings);
+    assert!(bundle.warnings[0].contains("\"node:fs\""));
+}
+
+#[test]
 fn dependencies_in_commonjs_may_require_modules_of_node() {
     let index = format!("import dep from 'dep'; console.log(dep); {HANDLER}");
-    let dep = "module.exports = class extends require('events') {};";
+    let dep = "module.exports = class extends require('node:events') {};";
     let files = [("src/index.ts", index.as_str()), ("node_modules/dep/index.js", dep)];
-    let bundle = build(&format!("{DATE}compatibility_flags = [\"nodejs_compat\"]"), &files).unwrap();
-    assert!(
-        main_text(&bundle).starts_with("import { createRequire as __stepwellCreateRequire } from \"node:module\";")
-    );
+    for date in ["2024-12-01", "2024-09-01"] {
+        let config = format!("compatibility_date = \"{date}\"\ncompatibility_flags = [\"nodejs_compat\"]");
+        let bundle = build(&config, &files).unwrap();
+        assert!(main_text(&bundle).contains("import libDefault from \"node:events\";"), "{}", main_text(&bundle));
+    }
 }
 
 #[test]
 fn files_of_packages_named_like_a_module_of_node_are_bundled() {
-    let index = format!("import p from 'process/browser'; import fs from 'fs/promises'; console.log(p, fs); {HANDLER}");
+    let index =
+        format!("import p from 'process/browser'; import dns from 'dns/promises'; console.log(p, dns); {HANDLER}");
     let files = [("src/index.ts", index.as_str()), ("node_modules/process/browser.js", "module.exports = 'from npm';")];
     let bundle = build(&format!("{DATE}compatibility_flags = [\"nodejs_compat\"]"), &files).unwrap();
     let text = main_text(&bundle);
-    assert!(text.contains("from npm") && text.contains("\"node:fs/promises\""), "{text}");
+    assert!(text.contains("from npm") && text.contains("\"node:dns/promises\""), "{text}");
 }
 
 #[test]
