@@ -116,15 +116,15 @@ impl Client {
             return Some(Ask::Create(rng.pick(&places).clone()));
         }
         let key = *rng.pick(&keys);
-        Some(match rng.below(20) {
+        Some(match rng.below(21) {
             0..=10 => Ask::Event(key, format!("\"e{}\"", self.next)),
             11 | 12 => Ask::Command(key, Command::Pause),
             13..=15 => Ask::Command(key, Command::Resume),
             16 => Ask::Command(key, Command::Terminate),
             17 => Ask::Command(key, Command::Restart),
             18 => Ask::Command(key, Command::Delete),
-            19 if rng.chance(50) => Ask::Command(key, Command::RollBack),
-            19 => {
+            19 => Ask::Command(key, Command::RollBack),
+            20 if rng.chance(70) => {
                 let name = format!("s{}", rng.between(1, 8));
                 Ask::Command(key, Command::RestartFrom(StepTarget { kind: TargetKind::Do, name, count: 1 }))
             }
