@@ -243,7 +243,8 @@ pub async fn terminate_all(
     let workflow = api.platform.workflow(&name).await?;
     let statuses = match params.status.as_deref() {
         Some(word) => vec![parse_status(word)?],
-        None => Status::ALL.into_iter().filter(|status| !status.is_final()).collect(),
+        // What rolls back comes to its end by itself.
+        None => Status::ALL.into_iter().filter(|status| !status.is_final() && *status != Status::RollingBack).collect(),
     };
     let begun = api.sweeps.terminate(api.platform.clone(), workflow.id, statuses);
     Ok(terminate_answer(begun))

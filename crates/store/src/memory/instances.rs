@@ -9,7 +9,7 @@ use stepwell_engine::{
 
 use super::MemoryReader;
 use crate::backend::{Fault, HistoryPage, Reader};
-use crate::{Due, InstanceRow, ListQuery, Order, ReadError, record};
+use crate::{Due, InstanceRow, ListQuery, Order, ReadError, StatusCounts, record};
 
 #[derive(Default)]
 pub(super) struct Instances {
@@ -259,8 +259,8 @@ impl Reader for MemoryReader {
         Ok(found.into_iter().take(query.limit).map(|(_, key, instance)| instance.row(key)).collect())
     }
 
-    fn counters(&mut self, workflow: WorkflowId) -> Result<[u64; 8], ReadError> {
-        let mut counts = [0; 8];
+    fn counters(&mut self, workflow: WorkflowId) -> Result<StatusCounts, ReadError> {
+        let mut counts = StatusCounts::default();
         for (_, summary) in self.tables().instances.summaries().filter(|(of, _)| *of == workflow) {
             counts[usize::from(summary.status.number())] += 1;
         }
