@@ -46,7 +46,7 @@ export function checkName(name) {
  * @returns {StepConfig}
  */
 export function parseConfig(name, config, defaults) {
-  if (config === undefined) return defaultConfig(defaults);
+  if (config === undefined || config === null) return defaultConfig(defaults);
   const fields = fieldsOf(config, ['retries', 'timeout', 'sensitive']);
   if (fields === undefined) throw invalidConfig(name);
   const retries = parseRetries(fields.retries);

@@ -2,6 +2,7 @@
 
 import { DateNow, JSONStringify, never, ObjectFreeze } from './shim-builtins.js';
 import { checkFuture, checkName, checkRollback, parseConfig, parseSleep, parseSleepUntil, parseWait } from './shim-config.js';
+import { durationMs } from './shim-duration.js';
 import { workflowFatalError } from './shim-errors.js';
 
 /**
@@ -102,7 +103,8 @@ function makeDo(run, name, rest) {
 }
 
 /**
- * A step that began keeps the configuration it began with; only a delay function comes from the code.
+ * A step that began keeps the configuration it began with; only a delay function comes from the code. What the code still says
+ * the same is shown as the code spells it.
  * @param {import('./shim-config.js').StepConfig} config
  * @param {import('./shim-config.js').WireConfig} recorded
  * @returns {import('./shim-config.js').StepConfig}
@@ -110,7 +112,8 @@ function makeDo(run, name, rest) {
 function asRecorded(config, recorded) {
   const { limit = config.limit, delay_ms, backoff = config.shown.retries.backoff, timeout_ms, dynamic } = recorded;
   const retries = { ...config.shown.retries, limit: limit >= 1e308 ? Infinity : limit, backoff };
-  if (delay_ms !== undefined) retries.delay = delay_ms;
-  const timeout = timeout_ms === undefined ? config.shown.timeout : timeout_ms;
+  if (delay_ms !== undefined && durationMs(retries.delay) !== delay_ms) retries.delay = delay_ms;
+  const same = timeout_ms === undefined || durationMs(config.shown.timeout) === timeout_ms;
+  const timeout = same ? config.shown.timeout : timeout_ms;
   return { wire: recorded, limit, delay: dynamic === true ? config.delay : undefined, shown: { ...config.shown, retries, timeout } };
 }

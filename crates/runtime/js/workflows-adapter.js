@@ -40,7 +40,9 @@ function object(members) {
 /** @param {any} options what user code gave to `create`, or one entry of `createBatch` */
 function createOptions(options) {
   const { id, params, retention, locationHint } = options ?? {};
-  return { id: text(id), params: travelling(params), retention: text(retention), locationHint: text(locationHint) };
+  // What is no text is no id either, and the server says so of the empty one.
+  const named = id === undefined || typeof id === 'string' ? id : '';
+  return { id: text(named), params: travelling(params), retention: text(retention), locationHint: text(locationHint) };
 }
 
 /**

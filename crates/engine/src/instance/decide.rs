@@ -315,7 +315,7 @@ impl Instance {
                 decision.tells.push(Tell::Held(call));
             }
             Severity::Fatal => {
-                let ended = Entry::Errored { error: error.clone() };
+                let ended = Entry::Errored { error: error_text::ended_by(&error) };
                 decision.entries.extend([Entry::AttemptFailed { call, attempt, error, retry_at: None }, ended]);
                 decision.tells.push(Tell::Forget { force: true });
             }

@@ -10,6 +10,7 @@ use stepwell_engine::{ErrorRecord, Payload};
 
 use crate::api_error::ApiError;
 use crate::platform::{NewInstance, StatusView};
+use crate::platform_batch::BATCH_INSTANCES_MAX;
 
 /// What a binding wants.
 #[derive(Debug, PartialEq)]
@@ -101,7 +102,7 @@ impl Call {
         Ok(match method {
             "create" => Self::Create(new_instance(read(body)?)),
             "createBatch" => read_batch(read(body)?)?,
-            "deleteBatch" => Self::DeleteBatch(read::<DeleteBody>(body)?.instances),
+            "deleteBatch" => Self::DeleteBatch(read_deletions(read(body)?)?),
             "getInstance" => Self::Find(read::<InstanceBody<'_>>(body)?.id),
             "status" => Self::Status(read::<InstanceBody<'_>>(body)?.id),
             _ => read_command(method, body)?,
@@ -110,8 +111,11 @@ impl Call {
 }
 
 fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(body)
-        .map_err(|error| ApiError::bad_request(format!("(body) Provided argument is invalid: {error}")))
+    serde_json::from_slice(body).map_err(|_| invalid_argument())
+}
+
+fn invalid_argument() -> ApiError {
+    ApiError::bad_request("(body) Provided argument is invalid")
 }
 
 fn new_instance(body: CreateBody<'_>) -> NewInstance {
@@ -121,17 +125,29 @@ fn new_instance(body: CreateBody<'_>) -> NewInstance {
 fn read_batch(body: BatchBody<'_>) -> Result<Call, ApiError> {
     let is_array = body.form == "array";
     if let Some(instances) = body.instances {
+        if !is_array && !(1..=BATCH_INSTANCES_MAX).contains(&instances.len()) {
+            return Err(ApiError::bad_request("(body) Batch size exceeds maximum allowed"));
+        }
         let batch = instances.into_iter().map(new_instance).collect();
         return Ok(if is_array { Call::CreateArray(batch) } else { Call::CreateObject(batch) });
     }
-    let count = body.count.as_ref().and_then(Value::as_u64).filter(|count| *count > 0);
+    let count = body.count.ok_or_else(invalid_argument)?;
+    let count = count.as_u64().filter(|count| *count > 0);
     let count = count.ok_or_else(|| ApiError::bad_request("(body) count must be a positive integer"))?;
-    if count > crate::platform_batch::BATCH_INSTANCES_MAX as u64 {
+    if count > BATCH_INSTANCES_MAX as u64 {
         return Err(ApiError::bad_request("(body) batchCreate only supports 100 instances at a time"));
     }
     let params = body.params.map(Payload::from);
     let each = |_| NewInstance { id: None, params: params.clone(), trigger: "binding" };
     Ok(Call::CreateObject((0..count).map(each).collect()))
+}
+
+fn read_deletions(body: DeleteBody) -> Result<Vec<String>, ApiError> {
+    match body.instances.len() {
+        0 => Err(ApiError::bad_request("(body) batchDeleteInstances should have at least 1 instance")),
+        1..=BATCH_INSTANCES_MAX => Ok(body.instances),
+        _ => Err(ApiError::bad_request("(body) batchDeleteInstances only supports 100 instances at a time")),
+    }
 }
 
 fn read_command(method: &str, body: &[u8]) -> Result<Call, ApiError> {
