@@ -8,16 +8,6 @@ pub fn timed_out(timeout_ms: u64) -> ErrorRecord {
     ErrorRecord::new("WorkflowTimeoutError", format!("Execution timed out after {timeout_ms}ms"))
 }
 
-/// The end of an instance by an error that nothing may catch. That of a result which cannot be stored says so of the instance, and the
-/// attempt's own error names the step.
-#[must_use]
-pub fn ended_by(error: &ErrorRecord) -> ErrorRecord {
-    let step = error.message.strip_prefix("Value returned from step ");
-    let Some(step) = step.and_then(|rest| rest.strip_suffix(" is not serialisable")) else { return error.clone() };
-    let text = "The execution of the Workflow instance was terminated, as the step";
-    ErrorRecord::new("WorkflowFatalError", format!("{text} {step} returned a value which is not serialisable"))
-}
-
 /// An attempt that must not be repeated was lost with its worker.
 #[must_use]
 pub fn attempt_lost() -> ErrorRecord {

@@ -6,6 +6,7 @@
 mod decide;
 mod io;
 mod open_call;
+mod restart_from;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 pub use io::{BeginKind, Decision, Input, Rejection, Report, Settlement, Severity, Tell};
 pub use open_call::OpenCall;
 use open_call::{DoState, Waiting};
+pub use restart_from::{Remaining, StepTarget, TargetKind, remaining};
 
 use crate::limits::QUIESCE_MS;
 use crate::{

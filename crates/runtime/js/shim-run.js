@@ -135,6 +135,7 @@ export class Run {
     this.session.runs.delete(this.number);
     this.timers.clear();
     nativeClearTimeout(this.blockedTimer);
+    this.open.forEach((call) => call.stopStream());
     this.open = new SafeMap();
     this.history = new History();
   }
@@ -218,6 +219,7 @@ export class Run {
    * @param {number} attempt
    */
   startAttempt(call, attempt) {
+    call.stopStream();
     call.attempt = attempt;
     call.result = null;
     call.error = null;
@@ -231,7 +233,7 @@ export class Run {
   /**
    * @param {Call} call
    * @param {number} attempt
-   * @param {{result?: import('./value.js').WireText, error?: Thrown}} outcome
+   * @param {{result?: import('./shim-call.js').ResultText, error?: Thrown}} outcome
    */
   ended(call, attempt, { result, error }) {
     this.running -= 1;
@@ -248,11 +250,12 @@ export class Run {
   /**
    * @param {Call} call
    * @param {number} attempt
-   * @param {import('./value.js').WireText | undefined} result
+   * @param {import('./shim-call.js').ResultText | undefined} result
    * @param {Thrown | undefined} error
    */
   sendEnded(call, attempt, result, error) {
-    const outcome = result === undefined ? `"error":${JSONStringify(error)}` : `"value":${wireJson(result)}`;
+    let outcome = result === undefined ? `"error":${JSONStringify(error)}` : `"value":${wireJson(result)}`;
+    if (result?.stream !== undefined) outcome += `,"stream":${JSONStringify(result.stream)}`;
     this.session.send(`{"ended":{"run":${this.number},"call":${call.id},"attempt":${attempt},${outcome}}}`);
   }
 
@@ -293,10 +296,10 @@ export class Run {
 
   /**
    * @param {number} call
-   * @param {Received} value
+   * @param {{value: Received, stream?: import('./shim-stream.js').StreamRef, corrupt?: boolean}} answer
    */
-  fill(call, value) {
-    this.history.fill(call, value);
+  fill(call, answer) {
+    this.history.fill(call, answer);
     this.pump();
   }
 

@@ -3,7 +3,7 @@
 use futures_util::future::BoxFuture;
 use stepwell_engine::engine::WorkflowSettings;
 use stepwell_engine::{DeploymentId, WorkflowId};
-use stepwell_store::{DeploymentRow, NewWorkflow, Store, WorkflowRow};
+use stepwell_store::{DeploymentRow, NewRelease, NewWorkflow, Store, WorkflowRow};
 
 use crate::api_error::ApiError;
 use crate::driver::{DriverHandle, now_ms};
@@ -39,8 +39,27 @@ impl Deployer {
         }
         self.workers.try_out(upload).await?;
         let row = self.store.put_deployment(upload.to_deployment(now_ms())).await?;
-        for workflow in &upload.settings.workflows {
-            self.put_workflow(&upload.settings.script, workflow).await?;
+        self.take_effect(&row, &upload.settings).await?;
+        Ok(row)
+    }
+
+    /// Keeps a script as a version that is not current.
+    ///
+    /// # Errors
+    /// As [`Deployer::deploy`], and where the script does not exist.
+    pub async fn upload_version(&self, upload: &Script) -> Result<DeploymentRow, ApiError> {
+        if self.store.is_full() {
+            return Err(ApiError::disk_full());
+        }
+        self.workers.try_out(upload).await?;
+        let kept = self.store.put_version(upload.to_deployment(now_ms())).await?;
+        kept.ok_or_else(|| ApiError::no_script(&upload.settings.script))
+    }
+
+    /// What has become current: its workflows, its worker processes, and what new instances start on.
+    async fn take_effect(&self, row: &DeploymentRow, settings: &ScriptSettings) -> Result<(), ApiError> {
+        for workflow in &settings.workflows {
+            self.put_workflow(&settings.script, workflow).await?;
         }
         self.workers.renew(&row.script);
         for known in self.store.workflows().await? {
@@ -48,7 +67,19 @@ impl Deployer {
                 self.announce(&known, row.id).await;
             }
         }
-        Ok(row)
+        Ok(())
+    }
+
+    /// An upload as a script, with what it inherits. Its secrets are kept from now on.
+    async fn script_of(&self, upload: ScriptUpload) -> Result<Script, ApiError> {
+        let current = self.store.current_deployment(&upload.name).await?;
+        let before = current.and_then(|row| serde_json::from_str::<ScriptSettings>(&row.settings).ok());
+        let kept: Vec<_> = self.store.secrets(&upload.name).await?.into_iter().map(|secret| secret.name).collect();
+        let DeployableScript { script, secrets } = upload.into_script(before.as_ref(), &kept)?;
+        for (name, text) in secrets {
+            self.secrets.put(&script.settings.script, name, &text).await?;
+        }
+        Ok(script)
     }
 
     /// Makes or changes a workflow.
@@ -97,15 +128,39 @@ impl Deployer {
 
 impl Deploy for Deployer {
     fn deploy(&self, upload: ScriptUpload) -> BoxFuture<'_, Result<DeploymentRow, ApiError>> {
+        Box::pin(async move { Self::deploy(self, &self.script_of(upload).await?).await })
+    }
+
+    fn upload_version(&self, upload: ScriptUpload) -> BoxFuture<'_, Result<DeploymentRow, ApiError>> {
+        Box::pin(async move { Self::upload_version(self, &self.script_of(upload).await?).await })
+    }
+
+    fn release(&self, release: NewRelease) -> BoxFuture<'_, Result<(), ApiError>> {
         Box::pin(async move {
-            let current = self.store.current_deployment(&upload.name).await?;
-            let before = current.and_then(|row| serde_json::from_str::<ScriptSettings>(&row.settings).ok());
-            let kept: Vec<_> = self.store.secrets(&upload.name).await?.into_iter().map(|secret| secret.name).collect();
-            let DeployableScript { script, secrets } = upload.into_script(before.as_ref(), &kept)?;
-            for (name, text) in secrets {
-                self.secrets.put(&script.settings.script, name, &text).await?;
+            let script = release.script.clone();
+            if !self.store.release(release).await? {
+                return Err(ApiError::no_script(&script));
             }
-            Self::deploy(self, &script).await
+            let row = self.store.current_deployment(&script).await?.ok_or_else(|| ApiError::no_script(&script))?;
+            let settings: ScriptSettings = serde_json::from_str(&row.settings).map_err(ApiError::internal)?;
+            self.take_effect(&row, &settings).await
+        })
+    }
+
+    fn change_secrets(
+        &self,
+        script: String,
+        changes: Vec<(String, Option<String>)>,
+    ) -> BoxFuture<'_, Result<(), ApiError>> {
+        Box::pin(async move {
+            for (name, text) in changes {
+                match text {
+                    Some(text) => self.secrets.put(&script, name, &text).await?,
+                    None => drop(self.store.delete_secret(&script, &name).await?),
+                }
+            }
+            self.workers.renew(&script);
+            Ok(())
         })
     }
 }

@@ -34,6 +34,10 @@ impl Engine {
         for entry in decision.entries.drain(..) {
             let recorded = Recorded { seq: slot.instance.next_seq(), at: now, entry };
             slot.instance.apply(&recorded);
+            slot.keep_stream(&recorded.entry);
+            if let Some(planned) = &mut slot.planned {
+                planned.since.push(recorded.clone());
+            }
             self.gather.record(key, recorded);
         }
         for call in decision.ready.drain(..) {
@@ -46,6 +50,7 @@ impl Engine {
         if decision.detach {
             self.detach(key, decision.park);
         }
+        self.drop_streams(key);
         let status = self.slots.get(&key).map(|slot| slot.instance.status());
         self.follow_up(key, now);
         status

@@ -44,6 +44,11 @@ impl Engine {
                 slot.clear_suspicion();
             }
         }
+        if let Report::Streamed { call, attempt, stream, .. } = &report
+            && !self.knows_stream(live.key, *call, *attempt, stream.id)
+        {
+            return out.push(Output::Fault(session, "a result in a stream that it did not write"));
+        }
         if let Err(Rejection::Protocol(reason)) = self.decide(live.key, Input::Report(report), now) {
             out.push(Output::Fault(session, reason));
         }

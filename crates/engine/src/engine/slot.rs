@@ -1,9 +1,10 @@
 //! An instance in memory, with what only this process knows about it.
 
 use super::io::Fresh;
-use crate::instance::{Leaving, Tell};
+use crate::instance::{Leaving, StepTarget, Tell};
 use crate::scheduler::{Line, Pool, Quarantine};
-use crate::{CommitId, DeploymentId, Instance, Millis, RunId, Summary};
+use crate::stream::OpenStream;
+use crate::{CommitId, DeploymentId, Instance, Millis, Recorded, ReplyId, RunId, Summary};
 
 /// Times that a run's worker may die around it before it is suspected.
 const DEATHS_BEFORE_SUSPICION: u8 = 2;
@@ -40,6 +41,18 @@ pub(super) struct Slot {
     pub deaths: u8,
     /// For the first run.
     pub fresh: Option<Fresh>,
+    /// What its attempts in flight are writing.
+    pub streams: Vec<OpenStream>,
+    /// Restarts from a step that wait for its history.
+    pub planned: Option<PlannedRestart>,
+}
+
+/// Restarts from a step, until the history has been read.
+#[derive(Debug, Default)]
+pub(super) struct PlannedRestart {
+    pub wanted: Vec<(ReplyId, StepTarget)>,
+    /// What has been recorded since the history was asked for.
+    pub since: Vec<Recorded>,
 }
 
 impl Slot {
@@ -60,6 +73,8 @@ impl Slot {
             quarantine: Quarantine::Free,
             deaths: 0,
             fresh: None,
+            streams: Vec::new(),
+            planned: None,
         }
     }
 
@@ -86,7 +101,8 @@ impl Slot {
 
     /// Nothing in this process needs it.
     pub fn is_idle(&self) -> bool {
-        !self.queued && self.ghost.is_none() && self.instance.run().is_none() && !self.instance.wants_run()
+        let is_still = !self.queued && self.ghost.is_none() && self.planned.is_none();
+        is_still && self.instance.run().is_none() && !self.instance.wants_run()
     }
 
     /// Its worker died while it was active. `at_work`: it hung, and this one had been going on just then.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::limits::{EVENTS_BUFFERED_BYTES_MAX, EVENTS_BUFFERED_MAX, VALUE_BYTES_MAX};
-use crate::{CallId, DeploymentId, Entry, ErrorRecord, Millis, Outcome, Payload, StepConfig};
+use crate::{CallId, DeploymentId, Entry, ErrorRecord, Millis, Outcome, Payload, StepConfig, StreamRef};
 
 /// What can happen to one instance.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,6 +87,17 @@ pub enum Report {
         /// Result.
         value: Payload,
     },
+    /// An attempt succeeded with a stream that it has written.
+    Streamed {
+        /// The call.
+        call: CallId,
+        /// Attempt.
+        attempt: u32,
+        /// The stream.
+        stream: StreamRef,
+        /// What people see of it.
+        preview: Payload,
+    },
     /// An attempt failed.
     Failed {
         /// The call.
@@ -141,14 +152,14 @@ pub enum BeginKind {
 }
 
 /// What a failure means for the step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Severity {
     /// Retried as configured.
     Ordinary,
     /// Not retried.
     NonRetryable,
-    /// Ends the instance.
-    Fatal,
+    /// Ends the instance with this error.
+    Fatal(ErrorRecord),
 }
 
 /// Words for the live run, to be said once the entries are durable.
@@ -238,6 +249,9 @@ pub enum Rejection {
     /// The instance has ended and cannot be terminated.
     #[error("(instance.cannot_terminate) Cannot terminate instance since its on a finite state")]
     CannotTerminate,
+    /// The step to restart from never began.
+    #[error("(instance.cannot_restart) Step \"{0}\" not found in execution history")]
+    StepNotFound(String),
     /// Too many events wait for delivery.
     #[error(
         "(instance.too_many_events) {EVENTS_BUFFERED_MAX} events or {EVENTS_BUFFERED_BYTES_MAX} bytes wait for delivery to this instance; wait until it takes some"

@@ -126,6 +126,7 @@ fn config_of(step: &Step) -> Option<Box<StepConfig>> {
 fn outcome_text(outcome: &Outcome, history: &[Recorded]) -> String {
     match outcome {
         Outcome::Done { value, .. } => value.json.as_deref().unwrap_or_default().to_owned(),
+        Outcome::Streamed { preview, .. } => preview.json.as_deref().unwrap_or_default().to_owned(),
         Outcome::Slept => "slept".to_owned(),
         Outcome::Event { seq } => match history.iter().find(|recorded| recorded.seq == *seq).map(|one| &one.entry) {
             Some(Entry::EventReceived { payload, .. }) => payload.json.as_deref().unwrap_or_default().to_owned(),
@@ -402,7 +403,7 @@ impl Code {
         if attempt <= step.fails {
             let error = ErrorRecord::new("Error", format!("attempt {attempt} of {}", step.name));
             open.result = Some("error Error".to_owned());
-            self.out.push(Report::Failed { call, attempt, error, severity: step.severity, delay_ms: None });
+            self.out.push(Report::Failed { call, attempt, error, severity: step.severity.clone(), delay_ms: None });
             return;
         }
         self.nonce += 1;

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use crate::config::{PREFIX, WORKERD_DATE, WRAPPER};
+use crate::config::{HOST_BINDING, PREFIX, WORKERD_DATE, WRAPPER};
 use crate::spec::{Binding, ModuleBody, WorkerSpec};
 
 /// A Worker that cannot run here, and why.
@@ -38,6 +38,8 @@ pub enum Refusal {
     ReservedModule { name: String },
     #[error("binding \"{name}\" is given more than once")]
     RepeatedBinding { name: String },
+    #[error("binding \"{name}\" has a name that is kept for the server: rename it")]
+    ReservedBinding { name: String },
 }
 
 /// Judges what can be judged without workerd.
@@ -52,6 +54,9 @@ pub fn check(spec: &WorkerSpec) -> Result<(), Refusal> {
     }
     if let Some(name) = first_repeated(spec.bindings.iter().map(Binding::name)) {
         return Err(Refusal::RepeatedBinding { name });
+    }
+    if let Some(binding) = spec.bindings.iter().find(|binding| binding.name() == HOST_BINDING) {
+        return Err(Refusal::ReservedBinding { name: binding.name().to_owned() });
     }
     match spec.modules.iter().find(|module| is_reserved(&module.name)) {
         Some(module) => Err(Refusal::ReservedModule { name: module.name.clone() }),

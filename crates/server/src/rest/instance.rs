@@ -6,8 +6,8 @@ use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use stepwell_engine::Status;
 use stepwell_engine::engine::Command;
+use stepwell_engine::{Status, StreamRef};
 use stepwell_store::backend::HistoryPage;
 use stepwell_store::{InstanceRow, WorkflowRow};
 
@@ -16,6 +16,7 @@ use super::envelope::{Reply, success};
 use super::limits::{
     BODY_BYTES_MAX, HISTORY_BYTES_MAX, HISTORY_ROWS_MAX, OUTPUT_BYTES_MAX, READ_TRIES_MAX, WAIT_MS_MAX,
 };
+use super::stream_output::stream_output;
 use super::timeline::{Folded, Keep, Timeline};
 use super::times::{Iso, now};
 use super::{Api, body, public_ids};
@@ -151,11 +152,14 @@ pub async fn step(
         }
     };
     let workflow = api.platform.workflow(&name).await?;
-    let (_, folded) = read(&api.platform, &workflow, &id, &Keep::OfStep(params.name.clone())).await?;
+    let (row, folded) = read(&api.platform, &workflow, &id, &Keep::OfStep(params.name.clone())).await?;
     let is_wanted =
         |step: &&Step| step.name() == Some(&params.name) && matches!(step, Step::WaitForEvent(_)) == wants_wait;
-    let found = folded.steps.iter().find(is_wanted).and_then(|step| step_view(step, params.attempt));
-    match found {
+    let step = folded.steps.iter().find(is_wanted);
+    if let Some(stream) = step.and_then(|step| stream_of(step, params.attempt)) {
+        return Ok(stream_output(api.platform.store.clone(), row.key, stream));
+    }
+    match step.and_then(|step| step_view(step, params.attempt)) {
         Some(view) => Ok(success(view)),
         None => {
             let message =
@@ -163,6 +167,13 @@ pub async fn step(
             Err(ApiError::new(404, 10_404, message).into())
         }
     }
+}
+
+/// The stream that a step, or that attempt of it, gave.
+fn stream_of(step: &Step, attempt: Option<usize>) -> Option<StreamRef> {
+    let Step::Do(step) = step else { return None };
+    let is_last = attempt.is_none_or(|number| number == step.attempts.len());
+    step.stream.filter(|_| is_last)
 }
 
 fn step_view(step: &Step, attempt: Option<usize>) -> Option<Value> {

@@ -76,7 +76,7 @@ async fn catalog(shared: &Shared, worker: &Worker) -> Result<SessionCatalog, Str
         let settings = RawValue::from_string(start).map_err(|error| error.to_string())?;
         workflows.insert(row.id, StartInfo { workflow: row.name, class, settings });
     }
-    Ok(SessionCatalog { workflows })
+    Ok(SessionCatalog { workflows, token: worker.token().to_owned() })
 }
 
 struct Session {

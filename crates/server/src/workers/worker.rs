@@ -73,6 +73,11 @@ impl Worker {
         Duration::from_millis(u64::from(self.settings.cpu_ms.unwrap_or(CPU_MS_DEFAULT)))
     }
 
+    /// What its process alone knows.
+    pub fn token(&self) -> &str {
+        self.process.session_token()
+    }
+
     pub fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Acquire)
     }

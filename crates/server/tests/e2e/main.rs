@@ -9,5 +9,6 @@ mod examples;
 mod hostile;
 mod lifecycle;
 mod steps;
+mod streams;
 mod support;
 mod waits;

@@ -21,7 +21,7 @@ use stepwell_engine::scheduler::Pool;
 use stepwell_engine::{
     Batch, Creation, Engine, Entry, InstanceKey, InstanceWrite, Payload, Recorded, SessionId, Status, Summary,
 };
-use stepwell_store::{DeploymentRow, NewDeployment, NewWorkflow, Store, WorkflowRow};
+use stepwell_store::{DeploymentRow, NewDeployment, NewRelease, NewWorkflow, Secret, Store, WorkflowRow};
 use tempfile::TempDir;
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
@@ -68,13 +68,40 @@ impl Deploy for Deployments {
             Ok(row)
         })
     }
+
+    fn upload_version(&self, upload: ScriptUpload) -> BoxFuture<'_, Result<DeploymentRow, ApiError>> {
+        Box::pin(async move {
+            let new = NewDeployment { content_id: "2".to_owned(), ..deployment(&upload.name) };
+            self.store.put_version(new).await?.ok_or_else(|| ApiError::no_script(&upload.name))
+        })
+    }
+
+    fn release(&self, release: NewRelease) -> BoxFuture<'_, Result<(), ApiError>> {
+        Box::pin(async move { Ok(self.store.release(release).await.map(|_| ())?) })
+    }
+
+    fn change_secrets(
+        &self,
+        script: String,
+        changes: Vec<(String, Option<String>)>,
+    ) -> BoxFuture<'_, Result<(), ApiError>> {
+        Box::pin(async move {
+            for (name, text) in changes {
+                match text {
+                    Some(text) => self.store.put_secret(&script, Secret { name, value: text.into_bytes() }).await?,
+                    None => drop(self.store.delete_secret(&script, &name).await?),
+                }
+            }
+            Ok(())
+        })
+    }
 }
 
 fn deployment(script: &str) -> NewDeployment {
     NewDeployment {
         script: script.to_owned(),
         content_id: "1".to_owned(),
-        settings: "{}".to_owned(),
+        settings: format!(r#"{{"script":{script:?},"main_module":"index.js","compatibility_date":"2026-01-01"}}"#),
         modules: Vec::new(),
         created_at: 5,
     }
@@ -128,7 +155,7 @@ impl Server {
         let d1 = tempfile::tempdir().expect("a directory");
         let proxy = Arc::new(Proxy::new(Arc::new(NoWorkers)));
         let hosting = Hosting { platform: platform.clone(), proxy, d1: D1::open(d1.path()) };
-        let api = rest::router(Api::new(platform, Auth::Open, Arc::clone(&deploy) as Arc<dyn Deploy>, false));
+        let api = rest::router(Api::new(platform, Auth::Open, Arc::clone(&deploy) as Arc<dyn Deploy>, false, 8787));
         let (stop, driver) = (Some(stop), Some(driver));
         Self { api, host: hosting::router(hosting), store, workflow, deploy, stop, driver, _d1: d1 }
     }
