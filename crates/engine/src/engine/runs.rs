@@ -62,6 +62,7 @@ impl Engine {
         let Some(run) = slot.instance.run() else { return };
         match &tell {
             Tell::Attempt(call, _) => slot.instance.mark_granted(*call),
+            Tell::Stop(_) => slot.instance.mark_stopped(),
             Tell::Forget { force } => slot.instance.mark_leaving(*force),
             _ => {}
         }

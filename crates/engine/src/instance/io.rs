@@ -115,8 +115,8 @@ pub enum Report {
     Completed(Payload),
     /// `run()` threw.
     Threw(ErrorRecord),
-    /// After [`Tell::Stop`]: no attempt is in flight.
-    Quiesced,
+    /// After the [`Tell::Stop`] of this number: no attempt is in flight.
+    Quiesced(u32),
     /// After [`Tell::Forget`]: the run is gone.
     Forgotten,
     /// After a gentle [`Tell::Forget`]: the run has timers of its own and stays.
@@ -171,8 +171,9 @@ pub enum Tell {
     Settle(CallId, Settlement),
     /// An attempt may start.
     Attempt(CallId, u32),
-    /// Start no attempts.
-    Stop,
+    /// Start no attempts. Numbered within the run, so that an answer to an earlier one, which was taken back since, is
+    /// none to this.
+    Stop(u32),
     /// Attempts may start again.
     Go,
     /// Forget the run; without `force` it may refuse, and must while it has timers of its own or something to settle:

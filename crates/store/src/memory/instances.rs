@@ -100,6 +100,11 @@ impl Instances {
         self.by_key.contains_key(&key)
     }
 
+    /// The history of an instance.
+    pub fn entries_of(&self, key: InstanceKey) -> &[Recorded] {
+        self.by_key.get(&key).map_or(&[], |instance| &instance.entries)
+    }
+
     /// Statuses and deployments of all instances, for what a database keeps counters for.
     pub fn summaries(&self) -> impl Iterator<Item = (WorkflowId, &Summary)> {
         self.by_key.values().map(|instance| (instance.workflow, &instance.summary))

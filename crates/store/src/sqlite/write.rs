@@ -105,6 +105,7 @@ fn restart(
         .and_then(|mut sql| sql.execute(params![old.sql(), new.sql()]))
         .map_err(fault::write)?;
     carry(db, entries, again)?;
+    streams::carry(db, *old, *new).map_err(fault::write)?;
     update(db, *new, summary).and_then(|()| discard(db, *old)).map_err(fault::write)?;
     deltas.change(tail.workflow, tail.counted, summary.into());
     Ok(true)
