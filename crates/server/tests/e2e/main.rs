@@ -15,4 +15,5 @@ mod steps;
 mod streams;
 mod subscriptions;
 mod support;
+mod values;
 mod waits;

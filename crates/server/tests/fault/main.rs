@@ -9,3 +9,4 @@ mod sleepers;
 mod storm;
 mod streams;
 mod support;
+mod values;

@@ -37,7 +37,7 @@ export class SlowTogether extends WorkflowEntrypoint {
         mark(event, `${name} ends`);
         return name;
       });
-    const parts = await Promise.all([slow('a', 800), slow('b', 1_200)]);
+    const parts = await Promise.all([slow('a', 3_000), slow('b', 4_000)]);
     await step.do('next', async () => mark(event, 'next'));
     return parts;
   }
@@ -56,7 +56,7 @@ export class Sleeping extends WorkflowEntrypoint {
 /** Waits for its next attempt. */
 export class Retrying extends WorkflowEntrypoint {
   async run(event, step) {
-    return await step.do('try', { retries: { limit: 3, delay: 1_500, backoff: 'constant' } }, async ({ attempt }) => {
+    return await step.do('try', { retries: { limit: 3, delay: 3_500, backoff: 'constant' } }, async ({ attempt }) => {
       mark(event, `attempt ${attempt}`);
       if (attempt < 2) throw new Error('again');
       return attempt;

@@ -48,6 +48,9 @@ export class DynamicDelay extends WorkflowEntrypoint {
       throws: () => {
         throw new TypeError('no delay today');
       },
+      rejects: async () => {
+        throw new TypeError('no delay tomorrow');
+      },
       invalid: () => 'i like trains',
       nothing: () => undefined,
       negative: () => -5,
@@ -119,7 +122,7 @@ export class MutatesConfig extends WorkflowEntrypoint {
 export class ConfigFixed extends WorkflowEntrypoint {
   async run(event, step) {
     const limit = marks(event, 'begun') === 0 ? 3 : 7;
-    return await step.do('try', { retries: { limit, delay: 1_500, backoff: 'constant' } }, async ({ attempt, config }) => {
+    return await step.do('try', { retries: { limit, delay: 3_000, backoff: 'constant' } }, async ({ attempt, config }) => {
       mark(event, 'begun');
       if (attempt === 1) throw new Error('again');
       return config;
@@ -198,7 +201,7 @@ export class Held extends WorkflowEntrypoint {
 export class Race extends WorkflowEntrypoint {
   async run(event, step) {
     const slow = step.do('slow', async () => {
-      await new Promise((resolve) => setTimeout(resolve, 300));
+      await new Promise((resolve) => setTimeout(resolve, 2_000));
       return 'slow';
     });
     const fast = step.do('fast', async () => 'fast');

@@ -67,7 +67,7 @@ export class ParallelSleeps extends WorkflowEntrypoint {
       await step.sleep(`nap of ${ms}`, ms);
       order.push(ms);
     };
-    await Promise.all([nap(900), nap(100), nap(500)]);
+    await Promise.all([nap(2_500), nap(100), nap(1_200)]);
     return order;
   }
 }
@@ -172,7 +172,7 @@ export class Collects extends WorkflowEntrypoint {
     const collected = [];
     for (let index = 0; index < 3; index += 1) {
       try {
-        collected.push((await step.waitForEvent('item', { type: 'item', timeout: '1 second' })).payload);
+        collected.push((await step.waitForEvent('item', { type: 'item', timeout: '3 seconds' })).payload);
       } catch (error) {
         collected.push(error.message.includes('timed out') ? 'timeout' : error.message);
       }
