@@ -1,10 +1,10 @@
 // One attempt of a `step.do`: calls user code, encodes what it returns inside the attempt, and tells the outcome.
 
-import { nativeClearTimeout, nativeSetTimeout, NativePromise } from './shim-builtins.js';
+import { nativeClearTimeout, nativeSetTimeout, NativePromise, StringStartsWith } from './shim-builtins.js';
 import { durationMs } from './shim-duration.js';
 import { FatalResultError, namedError, toThrown } from './shim-errors.js';
 import { isStream, writeStream } from './shim-stream.js';
-import { TooLargeError, toWire } from './value.js';
+import { INSTANCE_REFUSED, TooLargeError, toWire } from './value.js';
 
 /**
  * @typedef {import('./shim-call.js').Call} Call
@@ -64,7 +64,7 @@ function encodeResult(call, value) {
       const text = `Step ${call.name}-${call.count} output is too large. Maximum allowed size is 1MiB.`;
       throw namedError('WorkflowInternalError', text);
     }
-    if (isRefused(error)) {
+    if (isFunctionRefused(error)) {
       const ends = `The execution of the Workflow instance was terminated, as the step "${call.name}" returned a value which is not serialisable`;
       throw new FatalResultError(`Value returned from step "${call.name}" is not serialisable`, ends);
     }
@@ -73,11 +73,15 @@ function encodeResult(call, value) {
 }
 
 /**
- * Whether this error says that a value cannot be stored, rather than that user code in it threw.
+ * Whether a value cannot be stored because of a function in it. Cloudflare carries functions as far as its store, which ends the
+ * instance; whatever else cannot be cloned fails on the way, as an error of the attempt. V8's text begins with the function's source;
+ * those of other values are these.
  * @param {any} error
  */
-export function isRefused(error) {
-  return error?.name === 'DataCloneError' || error?.name === 'DevalueError';
+function isFunctionRefused(error) {
+  if (error?.name !== 'DataCloneError') return false;
+  const { message } = error;
+  return message !== 'Symbol(s) could not be cloned.' && !StringStartsWith(message, '#<') && !StringStartsWith(message, INSTANCE_REFUSED);
 }
 
 /**

@@ -57,7 +57,7 @@ export function parseConfig(name, config, defaults) {
  * @returns {StepConfig}
  */
 function parseConfigOf(whose, name, config, defaults) {
-  if (config === undefined) return defaultConfig(defaults);
+  if (config === undefined || config === null) return defaultConfig(defaults);
   const fields = fieldsOf(config, ['retries', 'timeout', 'sensitive']);
   if (fields === undefined) throw invalidConfig(whose, name);
   const retries = parseRetries(fields.retries);

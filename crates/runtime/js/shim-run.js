@@ -7,7 +7,7 @@ import {
 import { Call, wireJson } from './shim-call.js';
 import { runAttempt } from './shim-attempt.js';
 import { makeContext } from './shim-context.js';
-import { namedError, toThrown } from './shim-errors.js';
+import { namedError, preserved, toThrown } from './shim-errors.js';
 import { History } from './shim-history.js';
 import { Rollback } from './shim-rollback.js';
 import { inScope, currentScope, makeEntry } from './shim-scope.js';
@@ -132,7 +132,8 @@ export class Run {
    * @returns {Thrown}
    */
   uncaught(thrown) {
-    if (thrown.kind !== 'non_retryable' || this.settings.preserve_non_retryable) return thrown;
+    if (thrown.kind !== 'non_retryable') return thrown;
+    if (this.settings.preserve_non_retryable) return preserved(thrown);
     const message =
       'The execution of the Workflow instance was terminated, as a step threw an NonRetryableError and it was not handled';
     return { ...thrown, name: 'WorkflowFatalError', message };

@@ -101,7 +101,8 @@ function makeDo(run, name, rest) {
 }
 
 /**
- * A step that began keeps the configuration it began with; only a delay function comes from the code.
+ * A step that began keeps the configuration it began with; only a delay function comes from the code. What the code still says
+ * the same is shown as the code spells it.
  * @param {import('./shim-config.js').StepConfig} config
  * @param {import('./shim-config.js').WireConfig} recorded
  * @param {import('./shim-config.js').Defaults} defaults

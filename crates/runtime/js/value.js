@@ -3,8 +3,9 @@
 
 import {
   ArrayBufferIsView, ArrayIsArray, ArrayPrototype, DateGetTime, DateToISOString, HasOwn, JSONParse, JSONStringify, nativeStructuredClone, NativeArrayBuffer,
-  NativeBigInt, NativeBoolean, NativeDate, NativeError, NativeMap, NativeNumber, NativeRegExp, NativeSet, NativeString, ObjectGetOwnPropertyDescriptor, ObjectGetPrototypeOf,
-  ObjectDefineProperty, ObjectKeys, ObjectPrototype, NumberIsFinite, NumberIsNaN, ReflectOwnKeys, RegExpExec, SafeSet, StringIsWellFormed, StringSlice,
+  NativeBigInt, NativeBoolean, NativeDate, NativeDOMException, NativeError, NativeMap, NativeNumber, NativeRegExp, NativeSet, NativeString,
+  ObjectGetOwnPropertyDescriptor, ObjectGetPrototypeOf, ObjectDefineProperty, ObjectKeys, ObjectPrototype, ObjectToString, NumberIsFinite,
+  NumberIsNaN, ReflectApply, ReflectOwnKeys, RegExpExec, SafeSet, StringIsWellFormed, StringSlice,
   StringToWellFormed, utf8Length,
 } from './shim-builtins.js';
 import { namedError } from './shim-errors.js';
@@ -23,6 +24,9 @@ const VIEW_DEPTH_MAX = 6;
 /** Objects that the view enters: it is short anyway, and a wide cycle would never end. */
 const VIEW_OBJECTS_MAX = 500;
 
+/** How the refusal of an object with a class of user code begins. */
+export const INSTANCE_REFUSED = 'Could not serialize object of type ';
+
 /** A value of more than `VALUE_BYTES_MAX`. */
 export class TooLargeError extends NativeError {
   constructor() {
@@ -40,6 +44,7 @@ export class TooLargeError extends NativeError {
 export function toWire(value) {
   if (value === undefined) return {};
   if (isPlain(value)) return plainWire(value);
+  refuseInstances(value, new SafeSet());
   const clone = nativeStructuredClone(value);
   return withNatives(() => exactWire(clone));
 }
@@ -110,6 +115,55 @@ function plainWire(value) {
  */
 function isPlain(value) {
   return isPlainPrimitive(value) || (typeof value === 'object' && !hasToJSON() && isPlainObject(value, 0, { first: value, rest: null }));
+}
+
+/**
+ * A clone would make plain objects of instances of user classes; Cloudflare refuses them. What has a class of the platform is left to
+ * the clone. Reads no accessor.
+ * @param {any} value
+ * @param {Set<unknown>} seen
+ * @throws `DataCloneError`
+ */
+function refuseInstances(value, seen) {
+  if (typeof value !== 'object' || value === null || seen.has(value)) return;
+  seen.add(value);
+  if (ArrayBufferIsView(value) || value instanceof NativeArrayBuffer) return;
+  if (value instanceof NativeMap) {
+    for (const [key, member] of value) {
+      refuseInstances(key, seen);
+      refuseInstances(member, seen);
+    }
+  } else if (value instanceof NativeSet) {
+    for (const member of value) refuseInstances(member, seen);
+  } else {
+    if (isInstance(value)) {
+      const text = `${INSTANCE_REFUSED}"${kindOf(value)}". This type does not support serialization.`;
+      throw new NativeDOMException(text, 'DataCloneError');
+    }
+    refuseMembers(value, seen);
+  }
+}
+
+/**
+ * @param {any} object
+ * @param {Set<unknown>} seen
+ */
+function refuseMembers(object, seen) {
+  const keys = ObjectKeys(object);
+  for (let i = 0; i < keys.length; i += 1) {
+    const member = ObjectGetOwnPropertyDescriptor(object, keys[i]);
+    if (member !== undefined && member.get === undefined) refuseInstances(member.value, seen);
+  }
+}
+
+/**
+ * Whether an object is an ordinary one with a prototype of user code.
+ * @param {any} object
+ */
+function isInstance(object) {
+  const prototype = ObjectGetPrototypeOf(object);
+  if (prototype === ObjectPrototype || prototype === null || ArrayIsArray(object)) return false;
+  return ReflectApply(ObjectToString, object, []) === '[object Object]';
 }
 
 /** A `toJSON` on a shared prototype would change every JSON text. */

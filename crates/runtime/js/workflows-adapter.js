@@ -53,8 +53,10 @@ function object(members) {
  */
 function createOptions(options, props) {
   const { id, params, retention, locationHint } = options ?? {};
+  // What is no text is no id either, and the server says so of the empty one.
+  const named = id === undefined || typeof id === 'string' ? id : '';
   const travels = travelling(params, 'Instance params are', props);
-  return { id: text(id), params: travels, retention: text(retention), locationHint: text(locationHint) };
+  return { id: text(named), params: travels, retention: text(retention), locationHint: text(locationHint) };
 }
 
 /**

@@ -8,7 +8,7 @@ use stepwell_engine::{ErrorRecord, InstanceKey, Payload, Status};
 
 use crate::api_error::ApiError;
 use crate::platform::{NewInstance, StatusView};
-use crate::platform_batch::{check_location_hint, invalid_id, is_addressable_id};
+use crate::platform_batch::{BATCH_INSTANCES_MAX, check_location_hint, invalid_id, is_addressable_id};
 use crate::restart_from::{RestartFrom, restart_command};
 use crate::subscription::{Options as SubscriptionOptions, Place};
 use crate::travelling::{Travelling, raw_or_null};
@@ -117,8 +117,11 @@ impl Call {
 }
 
 fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(body)
-        .map_err(|error| ApiError::bad_request(format!("(body) Provided argument is invalid: {error}")))
+    serde_json::from_slice(body).map_err(|_| invalid_argument())
+}
+
+fn invalid_argument() -> ApiError {
+    ApiError::bad_request("(body) Provided argument is invalid")
 }
 
 fn new_instance(body: CreateBody<'_>) -> Result<NewInstance, ApiError> {
@@ -138,7 +141,7 @@ fn read_batch(body: BatchBody<'_>) -> Result<Call, ApiError> {
 fn read_count(count: &Value, params: Option<Payload>, location_hint: Option<&Value>) -> Result<Call, ApiError> {
     let count = count.as_u64().filter(|count| *count > 0);
     let count = count.ok_or_else(|| ApiError::bad_request("(body) count must be a positive integer"))?;
-    if count > crate::platform_batch::BATCH_INSTANCES_MAX as u64 {
+    if count > BATCH_INSTANCES_MAX as u64 {
         return Err(ApiError::bad_request("(body) batchCreate only supports 100 instances at a time"));
     }
     check_location_hint(location_hint)?;
