@@ -13,6 +13,8 @@ export const JSONStringify = JSON.stringify;
 export const MathMax = Math.max;
 export const MathMin = Math.min;
 export const NativeArrayBuffer = ArrayBuffer;
+export const NativeBigInt = BigInt;
+export const NativeBoolean = Boolean;
 export const NativeDataView = DataView;
 export const NativeDate = Date;
 export const NativeError = Error;
@@ -36,6 +38,7 @@ export const ObjectGetPrototypeOf = Object.getPrototypeOf;
 export const ObjectKeys = Object.keys;
 export const ObjectPrototype = Object.prototype;
 export const ReflectApply = Reflect.apply;
+export const ReflectDeleteProperty = Reflect.deleteProperty;
 export const ReflectOwnKeys = Reflect.ownKeys;
 export const ArrayBufferIsView = ArrayBuffer.isView;
 

@@ -15,6 +15,7 @@ pub const SHIM_MODULES: &[(&str, &str)] = &[
     ("shim-history.js", include_str!("../js/shim-history.js")),
     ("shim-host.js", include_str!("../js/shim-host.js")),
     ("shim-rollback.js", include_str!("../js/shim-rollback.js")),
+    ("shim-natives.js", include_str!("../js/shim-natives.js")),
     ("shim-run.js", include_str!("../js/shim-run.js")),
     ("shim-scope.js", include_str!("../js/shim-scope.js")),
     ("shim-session.js", include_str!("../js/shim-session.js")),

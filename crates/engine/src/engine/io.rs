@@ -111,6 +111,11 @@ pub enum Fault {
         /// Last sign of life.
         alive_at: Millis,
     },
+    /// Its process was killed, and not by this server: by an operator, or by the kernel when memory ran out.
+    Killed {
+        /// Last sign of life.
+        alive_at: Millis,
+    },
     /// It was killed because it did not answer.
     Hung {
         /// Last sign of life.

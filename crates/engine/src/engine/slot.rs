@@ -39,6 +39,8 @@ pub(super) struct Slot {
     pub quarantine: Quarantine,
     /// Workers that died around it since its last good run.
     pub deaths: u8,
+    /// Whether somebody outside has killed a worker in which it was alone, since its last good run.
+    pub was_killed_outside: bool,
     /// For the first run.
     pub fresh: Option<Fresh>,
     /// What its attempts in flight are writing.
@@ -72,6 +74,7 @@ impl Slot {
             ghost: None,
             quarantine: Quarantine::Free,
             deaths: 0,
+            was_killed_outside: false,
             fresh: None,
             streams: Vec::new(),
             planned: None,
@@ -115,8 +118,16 @@ impl Slot {
         };
     }
 
+    /// Somebody outside killed the worker in which it was alone; says whether it is to blame. Once is an operator's whim.
+    /// Again is a pattern: the kernel that ends what takes all memory looks just the same, and code that takes it would
+    /// otherwise be tried for ever.
+    pub fn note_outside_kill(&mut self) -> bool {
+        std::mem::replace(&mut self.was_killed_outside, true)
+    }
+
     /// Its run ended in order.
     pub fn clear_suspicion(&mut self) {
+        self.was_killed_outside = false;
         self.quarantine = Quarantine::Free;
         self.deaths = 0;
     }

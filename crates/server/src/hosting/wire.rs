@@ -246,12 +246,8 @@ mod tests {
     #[test]
     fn values_are_kept_as_they_came() {
         let exact = r#""[[\"Date\",\"2026\"]]""#;
-        let body = format!(r#"{{"id":"a","params":{{"json":{{"d": 1.0}},"exact":{exact}}}}}"#);
-        let payload = Payload {
-            json: Some(r#"{"d": 1.0}"#.into()),
-            exact: Some(exact.into()),
-            value_bytes: exact.len() as u64 - 2,
-        };
+        let body = format!(r#"{{"id":"a","params":{{"json":{{"d": 1.0}},"exact":{exact},"bytes":8}}}}"#);
+        let payload = Payload { json: Some(r#"{"d": 1.0}"#.into()), exact: Some(exact.into()), value_bytes: 8 };
         assert_eq!(parse("create", &body), Call::Create(new(Some("a"), Some(payload))));
         assert_eq!(parse("create", "{}"), Call::Create(new(None, None)));
         let null = parse("create", r#"{"params":{"json":null}}"#);

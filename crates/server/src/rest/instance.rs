@@ -18,9 +18,10 @@ use super::limits::{
 };
 use super::stream_output::stream_output;
 use super::timeline::{Folded, Keep, Timeline};
-use super::times::{Iso, now};
+use super::times::Iso;
 use super::{Api, body, public_ids};
 use crate::api_error::ApiError;
+use crate::driver::now_ms;
 use crate::platform::Platform;
 use crate::restart_from::{RestartFrom, restart_command};
 
@@ -220,7 +221,7 @@ pub async fn change_status(
     let command = command(body::parse(&bytes)?)?;
     let workflow = api.platform.workflow(&name).await?;
     let answer = api.platform.command(&workflow, &id, command).await?;
-    Ok(success(json!({ "status": answer.status.as_str(), "timestamp": Iso(now()) })))
+    Ok(success(json!({ "status": answer.status.as_str(), "timestamp": Iso(now_ms()) })))
 }
 
 fn command(body: StatusBody) -> Result<Command, ApiError> {

@@ -10,3 +10,4 @@ mod sleepers;
 mod storm;
 mod streams;
 mod support;
+mod values;

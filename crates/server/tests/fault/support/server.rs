@@ -263,6 +263,17 @@ impl Server {
         Some(self.client.get(uri).await.ok()?.status().as_u16())
     }
 
+    /// Calls the Worker's `fetch` at this path, which answers JSON.
+    pub async fn ask(&self, path: &str) -> Json {
+        let output = self.output();
+        let port = output.lines().find_map(|line| line.split_once(".localhost:")).expect("the ingress").1.to_owned();
+        let port = port.trim_end_matches('/');
+        let uri = format!("http://127.0.0.1:{port}/{path}").parse().expect("a URL");
+        let response = self.client.get(uri).await.expect("an answer");
+        let bytes = response.into_body().collect().await.expect("a whole answer").to_bytes();
+        serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&bytes)))
+    }
+
     /// Deletes instances; durable when it returns.
     pub async fn delete(&self, ids: &[String]) {
         self.request(Method::POST, "instances/batch/delete", Some(json!({ "instances": ids }))).await;
