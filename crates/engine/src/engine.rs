@@ -10,6 +10,7 @@ mod gather;
 mod horizon;
 mod io;
 mod loading;
+mod restart;
 mod runs;
 mod sessions;
 mod slot;
@@ -25,7 +26,6 @@ pub use io::{Answer, Command, Fault, Fresh, Input, Output, Start, WorkflowSettin
 use loading::Waiter;
 use slot::Slot;
 
-use crate::batch::Restart;
 use crate::instance::{self, Decision, Rejection, Tell};
 use crate::{
     Batch, CommitId, Creation, Entry, Instance, InstanceKey, Millis, Payload, Recorded, ReplyId, RunId, Scheduler,
@@ -109,6 +109,7 @@ impl Engine {
             }
             Input::Command { reply, key, command } => self.command(reply, key, command, now, out),
             Input::Loaded(key, instance) => self.loaded(key, instance.map(|boxed| *boxed), now, out),
+            Input::HistoryRead(key, history) => self.history_read(key, &history, now),
             Input::DueRead { until, due, complete } => {
                 self.horizon.read(until, &due, complete, |key| self.slots.contains_key(&key));
             }
@@ -230,6 +231,7 @@ impl Engine {
     fn command_loaded(&mut self, reply: ReplyId, key: InstanceKey, command: Command, now: Millis) {
         let input = match command {
             Command::Restart => return self.restart(reply, key, now),
+            Command::RestartFrom(target) => return self.want_restart_from(reply, key, target),
             Command::Delete => return self.delete(reply, key),
             Command::SendEvent { event_type, payload } => instance::Input::SendEvent { event_type, payload },
             Command::Pause => instance::Input::Pause,
@@ -251,27 +253,6 @@ impl Engine {
         Ok(Answer { key, status: slot.instance.status() })
     }
 
-    /// Ends the old incarnation and begins a new one, which waits until the old one's run is gone.
-    fn restart(&mut self, reply: ReplyId, old: InstanceKey, now: Millis) {
-        let Some(slot) = self.take_out(old) else { return };
-        let workflow = slot.instance.workflow;
-        let deployment = self.workflows.get(&workflow).map_or(slot.instance.deployment, |settings| settings.deployment);
-        let new = self.new_key();
-        let instance = Instance::new(new, workflow, deployment, now);
-        let summary = instance.summary(now);
-        let mut successor = Slot::new(instance, Some(summary), self.gather.next());
-        successor.ghost = slot.instance.run().map(|run| run.id).or(slot.ghost);
-        if let Some(live) = successor.ghost.and_then(|ghost| self.runs.get_mut(&ghost)) {
-            live.key = new;
-        }
-        self.slots.insert(new, successor);
-        self.gather.batch.restarts.push(Restart { old, new, deployment, summary });
-        self.gather.concern(new);
-        let answer = self.answer(new);
-        self.gather.then(Act::Emit(Output::Reply(reply, answer)));
-        self.follow_up(new, now);
-    }
-
     fn delete(&mut self, reply: ReplyId, key: InstanceKey) {
         let Some(slot) = self.take_out(key) else { return };
         self.gather.batch.deletions.push(key);
@@ -281,7 +262,7 @@ impl Engine {
 
     /// Removes an incarnation that comes to an end from memory; its live run is told to go.
     fn take_out(&mut self, key: InstanceKey) -> Option<Slot> {
-        let slot = self.slots.remove(&key)?;
+        let mut slot = self.slots.remove(&key)?;
         self.horizon.clear(key, slot.timer);
         self.forget_fresh(&slot);
         self.gather.withdraw(key);
@@ -293,6 +274,9 @@ impl Engine {
             self.gather.then(Act::Emit(Output::Tell(run.session, run.id, Tell::Forget { force: true })));
         }
         self.gather.then(Act::Emit(Output::Ended(key, slot.instance.status())));
+        for (reply, _) in slot.planned.take().into_iter().flat_map(|planned| planned.wanted) {
+            self.refuse(reply, Rejection::NotFound);
+        }
         Some(slot)
     }
 

@@ -24,7 +24,7 @@ pub mod scheduler;
 pub mod status;
 pub mod stream;
 
-pub use batch::{Batch, Creation, InstanceWrite, Restart, Summary};
+pub use batch::{Batch, Carried, Creation, InstanceWrite, Restart, Summary};
 pub use engine::{Engine, Input, Output};
 pub use entry::{Entry, ErrorRecord, Outcome, Payload, Recorded, StepKind};
 pub use ids::{CallId, CommitId, DeploymentId, InstanceKey, Millis, ReplyId, RunId, SessionId, StreamId, WorkflowId};

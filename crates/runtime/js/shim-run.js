@@ -56,7 +56,8 @@ export class Run {
     this.stepsUsed = 0;
     this.running = 0;
     this.stopped = start.paused;
-    this.quiescing = false;
+    /** The `stop` that wants its answer. */
+    this.quiescing = 0;
     this.dead = false;
     this.settledTurn = -1;
     /** The code no longer makes a recorded call: what is recorded behind it never settles. */
@@ -258,21 +259,23 @@ export class Run {
     this.session.send(`{"ended":{"run":${this.number},"call":${call.id},"attempt":${attempt},${outcome}}}`);
   }
 
-  stop() {
+  /** @param {number} stop */
+  stop(stop) {
     this.stopped = true;
-    this.quiescing = true;
+    this.quiescing = stop;
     this.tellQuiesced();
   }
 
   tellQuiesced() {
-    if (!this.quiescing || this.running > 0) return;
-    this.quiescing = false;
-    this.session.send(`{"quiesced":{"run":${this.number}}}`);
+    const stop = this.quiescing;
+    if (stop === 0 || this.running > 0) return;
+    this.quiescing = 0;
+    this.session.send(`{"quiesced":{"run":${this.number},"stop":${stop}}}`);
   }
 
   go() {
     this.stopped = false;
-    this.quiescing = false;
+    this.quiescing = 0;
     const { held } = this;
     this.held = [];
     for (let i = 0; i < held.length; i += 1) this.attempt(held[i][0].id, held[i][1]);

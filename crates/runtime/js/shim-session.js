@@ -68,7 +68,7 @@ export class Session {
     else if (message.start) this.start(message.start);
     else if (message.history) this.load(message.history);
     else if (message.value) this.runs.get(message.value.run)?.fill(message.value.call, message.value);
-    else if (message.stop) this.runs.get(message.stop.run)?.stop();
+    else if (message.stop) this.runs.get(message.stop.run)?.stop(message.stop.stop);
     else if (message.go) this.runs.get(message.go.run)?.go();
     else if (message.forget) this.forget(message.forget);
     else if (message.ping) this.send(`{"pong":{"n":${message.ping.n}}}`);

@@ -216,6 +216,8 @@ pub enum FromShim<'a> {
     Quiesced {
         /// Run number.
         run: u64,
+        /// Number of the `stop`.
+        stop: u32,
     },
     /// After `forget`: nothing of this run comes after it.
     Forgotten {
@@ -348,6 +350,8 @@ pub enum ToShim<'a> {
     Stop {
         /// Run number.
         run: u64,
+        /// Which of the run's, from 1: the answer names it.
+        stop: u32,
     },
     /// Attempts may start again.
     Go {

@@ -63,7 +63,7 @@ fn read_message(message: FromShim<'_>, defaults: &StepConfig) -> Message {
         }
         FromShim::Done { run, value } => (run, Report::Completed(read_value(value))),
         FromShim::Threw { run, error } => (run, Report::Threw(read_error(error))),
-        FromShim::Quiesced { run } => (run, Report::Quiesced),
+        FromShim::Quiesced { run, stop } => (run, Report::Quiesced(stop)),
         FromShim::Forgotten { run } => (run, Report::Forgotten),
         FromShim::Busy { run } => (run, Report::Busy),
         FromShim::Ahead { run } => (run, Report::Ahead),
@@ -146,7 +146,7 @@ pub fn write_tell(run: RunId, tell: &Tell, frame: &mut Frame) {
             frame.push(&ToShim::Settle { run, with: Settlement { call: call.0, outcome: write_outcome(settles) } });
         }
         Tell::Attempt(call, attempt) => frame.push(&ToShim::Attempt { run, call: call.0, attempt: *attempt }),
-        Tell::Stop => frame.push(&ToShim::Stop { run }),
+        Tell::Stop(stop) => frame.push(&ToShim::Stop { run, stop: *stop }),
         Tell::Go => frame.push(&ToShim::Go { run }),
         Tell::Forget { force } => frame.push(&ToShim::Forget { run, force: *force }),
     }

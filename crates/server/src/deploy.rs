@@ -109,21 +109,23 @@ impl Deployer {
         let mut all = Vec::new();
         for workflow in self.store.workflows().await? {
             if let Some(current) = self.store.current_deployment(&workflow.script).await? {
-                all.push((workflow.id, self.settings(&workflow, current.id)));
+                all.push((workflow.id, engine_settings(&workflow, current.id, self.follows_newest)));
             }
         }
         Ok(all)
     }
 
     async fn announce(&self, workflow: &WorkflowRow, deployment: DeploymentId) {
-        self.driver.set_workflow(workflow.id, self.settings(workflow, deployment)).await;
+        self.driver.set_workflow(workflow.id, engine_settings(workflow, deployment, self.follows_newest)).await;
     }
+}
 
-    fn settings(&self, workflow: &WorkflowRow, deployment: DeploymentId) -> WorkflowSettings {
-        let settings: Option<ScriptWorkflow> = serde_json::from_str(&workflow.settings).ok();
-        let concurrency = settings.and_then(|settings| settings.concurrency_max).map(|limit| limit as usize);
-        WorkflowSettings { deployment, follows_newest: self.follows_newest, concurrency }
-    }
+/// What the engine must know of a workflow whose newest deployment this is.
+#[must_use]
+pub fn engine_settings(workflow: &WorkflowRow, deployment: DeploymentId, follows_newest: bool) -> WorkflowSettings {
+    let settings: Option<ScriptWorkflow> = serde_json::from_str(&workflow.settings).ok();
+    let concurrency = settings.and_then(|settings| settings.concurrency_max).map(|limit| limit as usize);
+    WorkflowSettings { deployment, follows_newest, concurrency }
 }
 
 impl Deploy for Deployer {
@@ -172,4 +174,25 @@ fn merged(before: Option<&str>, workflow: &ScriptWorkflow) -> String {
     let new = serde_json::to_string(workflow).expect("settings are plain data");
     settings.extend(object(&new).into_iter().filter(|(_, value)| !value.is_null()));
     serde_json::Value::Object(settings).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_engine_is_told_of_the_concurrency() {
+        let settings = r#"{"name":"w","class_name":"C","concurrency_max":2}"#.to_owned();
+        let row = WorkflowRow {
+            id: WorkflowId(1),
+            name: "w".to_owned(),
+            script: "s".to_owned(),
+            class_name: "C".to_owned(),
+            settings,
+            created_at: 0,
+            modified_at: 0,
+        };
+        let expected = WorkflowSettings { deployment: DeploymentId(3), follows_newest: true, concurrency: Some(2) };
+        assert_eq!(engine_settings(&row, DeploymentId(3), true), expected);
+    }
 }

@@ -5,6 +5,7 @@
 
 mod handle;
 mod large_value;
+mod news;
 mod session_io;
 mod start;
 mod streams;
@@ -15,6 +16,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use handle::DriverHandle;
 use handle::Request;
+use news::News;
 use session_io::SessionIo;
 pub use session_io::{SessionCatalog, SessionLoad};
 pub use start::StartInfo;
@@ -23,8 +25,8 @@ use stepwell_engine::instance::{Rejection, Report, Settlement, Tell};
 use stepwell_engine::limits::BATCH_ENTRIES_MAX;
 use stepwell_engine::scheduler::Pool;
 use stepwell_engine::{
-    CallId, CommitId, Engine, ErrorRecord, Input, Instance, InstanceKey, Millis, Output, ReplyId, RunId, SessionId,
-    Status, WorkflowId,
+    CallId, CommitId, Engine, ErrorRecord, Input, Instance, InstanceKey, Millis, Output, Recorded, ReplyId, RunId,
+    SessionId, Status, WorkflowId,
 };
 use stepwell_runtime::session::SessionSender;
 use stepwell_store::{CommitError, Committed, ReadError, Store};
@@ -79,6 +81,7 @@ pub trait WorkerPool: Send + 'static {
 enum Done {
     Committed(CommitId, Result<Committed, CommitError>),
     Loaded(InstanceKey, Option<Box<Instance>>),
+    HistoryRead(InstanceKey, Vec<Recorded>),
     DueRead(Millis, Vec<(Millis, InstanceKey)>, bool),
     StartSent(RunId, StartSent),
 }
@@ -104,6 +107,7 @@ pub struct Driver<P> {
     replies: HashMap<ReplyId, oneshot::Sender<Result<Answer, Rejection>>>,
     next_reply: ReplyId,
     watchers: HashMap<InstanceKey, Vec<oneshot::Sender<Status>>>,
+    news: News,
     done: mpsc::UnboundedSender<Done>,
     outputs: Vec<Output>,
     failed: Option<CommitError>,
@@ -166,6 +170,7 @@ impl<P: WorkerPool> Driver<P> {
             replies: HashMap::new(),
             next_reply: ReplyId(1),
             watchers: HashMap::new(),
+            news: News::default(),
             done: done_in,
             outputs: Vec::new(),
             failed: None,
@@ -236,6 +241,10 @@ impl<P: WorkerPool> Driver<P> {
                 // One that has lost patience needs no word.
                 let _ = watched.send(());
             }
+            Request::News { key, watched, reply } => {
+                self.news.watch(key, reply);
+                let _ = watched.send(());
+            }
             Request::Workflow(workflow, settings) => self.input(Input::Workflow(workflow, settings)),
             Request::Stream(request) => self.take_stream_request(request),
         }
@@ -250,9 +259,13 @@ impl<P: WorkerPool> Driver<P> {
 
     fn take_done(&mut self, event: Done) {
         match event {
-            Done::Committed(commit, Ok(committed)) => self.input(Input::Committed(commit, committed.refused)),
+            Done::Committed(commit, Ok(committed)) => {
+                self.news.committed(commit);
+                self.input(Input::Committed(commit, committed.refused));
+            }
             Done::Committed(_, Err(error)) => self.failed = Some(error),
             Done::Loaded(key, instance) => self.input(Input::Loaded(key, instance)),
+            Done::HistoryRead(key, history) => self.input(Input::HistoryRead(key, history)),
             Done::DueRead(until, due, complete) => self.input(Input::DueRead { until, due, complete }),
             Done::StartSent(run, large) => self.start_sent(run, large),
         }
@@ -298,6 +311,7 @@ impl<P: WorkerPool> Driver<P> {
             if self.engine.commits_under_way() < COMMITS_UNDER_WAY_MAX
                 && let Some((commit, batch)) = self.engine.flush(now_ms(), &mut self.outputs)
             {
+                self.news.submitted(commit, &batch);
                 let done = self.done.clone();
                 self.store.submit(batch, move |result| {
                     // A driver that is gone needs no answer.
@@ -319,6 +333,7 @@ impl<P: WorkerPool> Driver<P> {
     fn perform(&mut self, output: Output) {
         match output {
             Output::Load(key) => self.load(key),
+            Output::ReadHistory(key) => self.read_history(key),
             Output::ReadDue { after, until } => self.read_due(after, until),
             Output::WantSession(pool) => self.pool.want(pool),
             Output::Fault(session, reason) => self.pool.fault(session, reason),
@@ -422,6 +437,15 @@ impl<P: WorkerPool> Driver<P> {
                 Instance::replay(key, row.workflow, row.summary.deployment, &history).map(Box::new)
             });
             let _ = done.send(Done::Loaded(key, instance));
+        });
+    }
+
+    fn read_history(&self, key: InstanceKey) {
+        let (store, done) = (self.store.clone(), self.done.clone());
+        self.runtime.spawn(async move {
+            let loaded = insist("a history", || store.load(key)).await;
+            let history = loaded.map_or_else(Vec::new, |(_, history)| history);
+            let _ = done.send(Done::HistoryRead(key, history));
         });
     }
 

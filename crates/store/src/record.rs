@@ -46,7 +46,8 @@ const DIVERGED: u8 = 17;
 const COMPLETED: u8 = 18;
 const ERRORED: u8 = 19;
 const TERMINATED: u8 = 20;
-const STREAMED: u8 = 31;
+/// A result that is a stream.
+pub(crate) const STREAMED: u8 = 31;
 
 /// Takes an entry apart.
 #[must_use]

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::instance::{Rejection, Report, Tell};
+use crate::instance::{Rejection, Report, StepTarget, Tell};
 use crate::{
-    CallId, DeploymentId, Instance, InstanceKey, Millis, Payload, ReplyId, RunId, SessionId, Status, StreamId,
-    WorkflowId, scheduler::Pool,
+    CallId, DeploymentId, Instance, InstanceKey, Millis, Payload, Recorded, ReplyId, RunId, SessionId, Status,
+    StreamId, WorkflowId, scheduler::Pool,
 };
 
 /// Anything that wakes the engine.
@@ -37,6 +37,8 @@ pub enum Input {
     },
     /// Answer to [`Output::Load`]: `None` where there is no such instance.
     Loaded(InstanceKey, Option<Box<Instance>>),
+    /// Answer to [`Output::ReadHistory`]: whole, as it is durable; payloads may lack their texts.
+    HistoryRead(InstanceKey, Vec<Recorded>),
     /// Answer to [`Output::ReadDue`].
     DueRead {
         /// Up to where it was read.
@@ -80,6 +82,8 @@ pub enum Command {
     Terminate,
     /// Start anew.
     Restart,
+    /// Start anew from a step: what began before it stays.
+    RestartFrom(StepTarget),
     /// Remove with all data.
     Delete,
 }
@@ -105,6 +109,11 @@ pub enum Fault {
         /// Last sign of life.
         alive_at: Millis,
     },
+    /// Its process was killed, and not by this server: by an operator, or by the kernel when memory ran out.
+    Killed {
+        /// Last sign of life.
+        alive_at: Millis,
+    },
     /// It was killed because it did not answer.
     Hung {
         /// Last sign of life.
@@ -117,6 +126,8 @@ pub enum Fault {
 pub enum Output {
     /// Read an instance: [`Input::Loaded`].
     Load(InstanceKey),
+    /// Read the history of an instance: [`Input::HistoryRead`].
+    ReadHistory(InstanceKey),
     /// Read what is due after `after` until `until`: [`Input::DueRead`].
     ReadDue {
         /// Exclusive.

@@ -35,6 +35,9 @@ impl Engine {
             let recorded = Recorded { seq: slot.instance.next_seq(), at: now, entry };
             slot.instance.apply(&recorded);
             slot.keep_stream(&recorded.entry);
+            if let Some(planned) = &mut slot.planned {
+                planned.since.push(recorded.clone());
+            }
             self.gather.record(key, recorded);
         }
         for call in decision.ready.drain(..) {
@@ -59,6 +62,7 @@ impl Engine {
         let Some(run) = slot.instance.run() else { return };
         match &tell {
             Tell::Attempt(call, _) => slot.instance.mark_granted(*call),
+            Tell::Stop(_) => slot.instance.mark_stopped(),
             Tell::Forget { force } => slot.instance.mark_leaving(*force),
             _ => {}
         }

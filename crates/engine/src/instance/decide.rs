@@ -200,8 +200,9 @@ impl Instance {
                 decision.entries.push(Entry::Errored { error });
                 decision.detach = true;
             }
-            Report::Quiesced => {
-                if matches!(self.phase, Phase::Pausing { .. }) {
+            Report::Quiesced(stop) => {
+                let is_latest = self.run.is_some_and(|run| run.stops == stop);
+                if is_latest && matches!(self.phase, Phase::Pausing { .. }) {
                     decision.entries.push(Entry::Paused);
                     decision.tells.push(Tell::Forget { force: true });
                 }
@@ -385,7 +386,7 @@ impl Instance {
             }
             Phase::Queued { .. } | Phase::Running { .. } => {
                 decision.entries.push(Entry::PauseRequested);
-                decision.tells.push(Tell::Stop);
+                decision.tells.push(Tell::Stop(self.run.map_or(0, |run| run.stops) + 1));
             }
             _ => {}
         }

@@ -115,8 +115,8 @@ pub enum Report {
     Completed(Payload),
     /// `run()` threw.
     Threw(ErrorRecord),
-    /// After [`Tell::Stop`]: no attempt is in flight.
-    Quiesced,
+    /// After the [`Tell::Stop`] of this number: no attempt is in flight.
+    Quiesced(u32),
     /// After [`Tell::Forget`]: the run is gone.
     Forgotten,
     /// After a gentle [`Tell::Forget`]: the run has timers of its own and stays.
@@ -171,8 +171,9 @@ pub enum Tell {
     Settle(CallId, Settlement),
     /// An attempt may start.
     Attempt(CallId, u32),
-    /// Start no attempts.
-    Stop,
+    /// Start no attempts. Numbered within the run, so that an answer to an earlier one, which was taken back since, is
+    /// none to this.
+    Stop(u32),
     /// Attempts may start again.
     Go,
     /// Forget the run; without `force` it may refuse, and must while it has timers of its own or something to settle:
@@ -249,6 +250,9 @@ pub enum Rejection {
     /// The instance has ended and cannot be terminated.
     #[error("(instance.cannot_terminate) Cannot terminate instance since its on a finite state")]
     CannotTerminate,
+    /// The step to restart from never began.
+    #[error("(instance.cannot_restart) Step \"{0}\" not found in execution history")]
+    StepNotFound(String),
     /// Too many events wait for delivery.
     #[error(
         "(instance.too_many_events) {EVENTS_BUFFERED_MAX} events or {EVENTS_BUFFERED_BYTES_MAX} bytes wait for delivery to this instance; wait until it takes some"

@@ -89,7 +89,7 @@ struct Code {
     created_at: Millis,
     careful: bool,
     stopped: bool,
-    quiescing: bool,
+    quiescing: Option<u32>,
     next_call: u32,
     counts: BTreeMap<(&'static str, String), u32>,
     past: BTreeMap<Identity, Past>,
@@ -145,7 +145,7 @@ impl Run {
             created_at,
             careful,
             stopped: false,
-            quiescing: false,
+            quiescing: None,
             next_call: calls,
             counts: BTreeMap::new(),
             past: BTreeMap::new(),
@@ -198,13 +198,13 @@ impl Run {
                 code.queue.push_back((call, value));
             }
             Tell::Attempt(call, attempt) => code.ask(call, attempt),
-            Tell::Stop => {
+            Tell::Stop(stop) => {
                 code.stopped = true;
-                code.quiescing = true;
+                code.quiescing = Some(stop);
             }
             Tell::Go => {
                 code.stopped = false;
-                code.quiescing = false;
+                code.quiescing = None;
                 for (call, attempt) in std::mem::take(&mut code.held) {
                     code.ask(call, attempt);
                 }
@@ -241,9 +241,9 @@ impl Run {
             } else {
                 Report::Completed(Payload::from_json("\"done\""))
             });
-        } else if self.code.quiescing && self.attempts.is_empty() {
-            self.code.quiescing = false;
-            self.code.out.push(Report::Quiesced);
+        } else if let Some(stop) = self.code.quiescing.filter(|_| self.attempts.is_empty()) {
+            self.code.quiescing = None;
+            self.code.out.push(Report::Quiesced(stop));
         }
         self.finish_turn(done)
     }

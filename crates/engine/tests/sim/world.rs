@@ -8,8 +8,8 @@ use stepwell_engine::engine::{Chaos, Fault, Start, WorkflowSettings};
 use stepwell_engine::instance::{Report, Settlement, Tell};
 use stepwell_engine::scheduler::Pool;
 use stepwell_engine::{
-    Batch, CommitId, DeploymentId, Engine, Input, Instance, InstanceKey, Millis, Output, Payload, RunId, SessionId,
-    WorkflowId,
+    Batch, CommitId, DeploymentId, Engine, Input, Instance, InstanceKey, Millis, Output, Payload, Recorded, RunId,
+    SessionId, WorkflowId,
 };
 
 use super::checker::Checker;
@@ -42,6 +42,7 @@ pub enum Event {
     Committed(CommitId),
     Loaded(InstanceKey, Option<Box<Instance>>),
     Load(InstanceKey),
+    HistoryRead(InstanceKey, Vec<Recorded>),
     DueRead {
         until: Millis,
         due: Vec<(Millis, InstanceKey)>,
@@ -203,6 +204,7 @@ impl World {
                 let instance = self.store.load(key).map(Box::new);
                 self.input(Input::Loaded(key, instance));
             }
+            Event::HistoryRead(key, history) => self.input(Input::HistoryRead(key, history)),
             Event::DueRead { until, due, complete } => self.input(Input::DueRead { until, due, complete }),
             Event::SessionUp(pool) => self.session_up(pool),
             Event::ToWorker(session) => self.worker_hears(session),
@@ -271,15 +273,29 @@ impl World {
     }
 
     fn durable(&mut self, id: CommitId) {
-        let Some(commit) = self.commits.iter_mut().find(|commit| commit.id == id) else { return };
-        match self.store.apply(&commit.batch) {
-            Ok(refused) => commit.refused = Some(refused),
+        let Some(place) = self.commits.iter().position(|commit| commit.id == id) else { return };
+        let batch = self.commits[place].batch.clone();
+        match self.apply(&batch) {
+            Ok(refused) => self.commits[place].refused = Some(refused),
             Err(fence) => return self.checker.fail(format!("the store refuses batch {id}: {fence}")),
         }
         let ms = self.rng.between(0, 3);
         let last = self.client.replied_until.max(self.now + ms);
         self.client.replied_until = last;
         self.at(last, Event::Committed(id));
+    }
+
+    /// Makes a batch durable, and looks at what becomes of incarnations that are replaced.
+    fn apply(&mut self, batch: &Batch) -> Result<Vec<InstanceKey>, String> {
+        let replaced: Vec<_> =
+            batch.restarts.iter().map(|again| (again, self.store.rows.get(&again.old).cloned())).collect();
+        let refused = self.store.apply(batch)?;
+        for (again, before) in replaced {
+            if let (Some(before), Some(after)) = (before, self.store.rows.get(&again.new)) {
+                self.checker.replaced((again.old, &before), (again.new, after));
+            }
+        }
+        Ok(refused)
     }
 
     fn committed(&mut self, id: CommitId) {
@@ -314,6 +330,7 @@ impl World {
                     if early { Event::Loaded(key, self.store.load(key).map(Box::new)) } else { Event::Load(key) };
                 self.after(ms, event);
             }
+            Output::ReadHistory(key) => self.read_history(key),
             Output::ReadDue { after, until } => self.read_due(after, until),
             Output::WantSession(pool) => {
                 if !self.wanted.contains(&pool) {
@@ -330,6 +347,15 @@ impl World {
             Output::Reply(reply, answer) => self.answered(reply, answer),
             Output::Ended(..) => {}
         }
+    }
+
+    fn read_history(&mut self, key: InstanceKey) {
+        let mut history = self.store.rows.get(&key).map_or_else(Vec::new, |row| row.entries.clone());
+        if self.mutant == Some(Mutant::StaleHistory) {
+            history.truncate(history.len().saturating_sub(2).max(1));
+        }
+        let ms = if self.rng.chance(20) { self.rng.between(0, 2_000) } else { self.rng.between(0, 20) };
+        self.after(ms, Event::HistoryRead(key, history));
     }
 
     fn read_due(&mut self, after: (Millis, InstanceKey), until: Millis) {
@@ -436,7 +462,7 @@ impl World {
         let survive = self.rng.below(pending.len() as u64 + 1) as usize;
         self.note(|| format!("the server crashes; {survive} of {} batches survive", pending.len()));
         for commit in &pending[..survive] {
-            if let Err(fence) = self.store.apply(&commit.batch) {
+            if let Err(fence) = self.apply(&commit.batch) {
                 self.checker.fail(format!("the store refuses batch {}: {fence}", commit.id));
             }
         }

@@ -15,6 +15,8 @@ pub enum Refusal {
     ExperimentalFlag { flag: String },
     #[error("compatibility flag \"{flag}\" is given more than once: keep one")]
     RepeatedFlag { flag: String },
+    #[error("compatibility flag \"{flag}\" cannot be used here: {reason}. Remove it")]
+    UnsupportedFlag { flag: String, reason: &'static str },
     #[error("compatibility flags do not fit together: {message}")]
     UnfitFlags { message: String },
     #[error("compatibility date \"{date}\" is no date: write it as YYYY-MM-DD")]
@@ -42,12 +44,20 @@ pub enum Refusal {
     ReservedBinding { name: String },
 }
 
+/// Flags that workerd takes and this server cannot serve.
+const UNSUPPORTED_FLAGS: &[(&str, &str)] =
+    &[("d1_binding_jsrpc", "with it D1 is called by RPC, and the databases of this server answer over HTTP")];
+
 /// Judges what can be judged without workerd.
 pub fn check(spec: &WorkerSpec) -> Result<(), Refusal> {
     check_date(&spec.compatibility_date)?;
     check_main_module(spec)?;
     if let Some(flag) = first_repeated(spec.compatibility_flags.iter().map(String::as_str)) {
         return Err(Refusal::RepeatedFlag { flag });
+    }
+    let unsupported = UNSUPPORTED_FLAGS.iter().find(|(flag, _)| spec.compatibility_flags.iter().any(|own| own == flag));
+    if let Some((flag, reason)) = unsupported {
+        return Err(Refusal::UnsupportedFlag { flag: (*flag).to_owned(), reason });
     }
     if let Some(name) = first_repeated(spec.modules.iter().map(|module| module.name.as_str())) {
         return Err(Refusal::RepeatedModule { name });

@@ -13,6 +13,7 @@ mod error;
 mod exit;
 mod instances;
 mod latest;
+mod logs;
 mod multipart;
 mod screen;
 mod server;

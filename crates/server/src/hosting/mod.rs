@@ -20,6 +20,7 @@ use crate::api_error::ApiError;
 use crate::d1::{D1, DATABASE_HEADER};
 use crate::ingress::{Peer, Proxy};
 use crate::platform::Platform;
+use crate::subscription::Subscriptions;
 pub use call::deletions;
 pub use streams::{SHIM_HEADER, kept_stream};
 
@@ -37,6 +38,8 @@ pub struct Hosting {
     pub proxy: Arc<Proxy>,
     /// Databases.
     pub d1: D1,
+    /// How far subscribers have read.
+    pub subscriptions: Subscriptions,
 }
 
 /// All routes, for the host socket.
@@ -57,7 +60,7 @@ async fn route(State(hosting): State<Hosting>, request: Request) -> Response {
     }
     let path = request.uri().path().to_owned();
     let outcome = match wire::read_path(&path) {
-        Some((workflow, method)) => answer(&hosting.platform, &workflow, method, request.into_body()).await,
+        Some((workflow, method)) => answer(&hosting, &workflow, method, request.into_body()).await,
         None => Err(ApiError::new(404, 7_003, format!("no route for {path}"))),
     };
     match outcome {
@@ -73,9 +76,9 @@ fn target(request: &Request, header: &str) -> Option<String> {
     request.headers().get(header)?.to_str().ok().map(str::to_owned)
 }
 
-async fn answer(platform: &Platform, workflow: &str, method: &str, request: Body) -> Result<String, ApiError> {
+async fn answer(hosting: &Hosting, workflow: &str, method: &str, request: Body) -> Result<String, ApiError> {
     let bytes = crate::rest::read_body(request, CALL_BYTES_MAX).await?;
     let call = wire::Call::parse(method, &bytes)?;
-    let workflow = platform.workflow(workflow).await?;
-    call::perform(platform, &workflow, call).await
+    let workflow = hosting.platform.workflow(workflow).await?;
+    call::perform(hosting, &workflow, call).await
 }

@@ -18,10 +18,12 @@ use super::limits::{
 };
 use super::stream_output::stream_output;
 use super::timeline::{Folded, Keep, Timeline};
-use super::times::{Iso, now};
+use super::times::Iso;
 use super::{Api, body, public_ids};
 use crate::api_error::ApiError;
+use crate::driver::now_ms;
 use crate::platform::Platform;
+use crate::restart_from::{RestartFrom, restart_command};
 
 pub(super) type AccountWorkflowInstance = Path<(String, String, String)>;
 
@@ -43,7 +45,7 @@ pub struct StepParams {
 #[derive(Deserialize)]
 struct StatusBody {
     status: String,
-    from: Option<Value>,
+    from: Option<RestartFrom>,
     #[serde(default)]
     rollback: bool,
 }
@@ -215,23 +217,20 @@ pub async fn change_status(
     request: Body,
 ) -> Reply {
     let bytes = body::read(request, BODY_BYTES_MAX).await?;
-    let command = command(&body::parse(&bytes)?)?;
+    let command = command(body::parse(&bytes)?)?;
     let workflow = api.platform.workflow(&name).await?;
     let answer = api.platform.command(&workflow, &id, command).await?;
-    Ok(success(json!({ "status": answer.status.as_str(), "timestamp": Iso(now()) })))
+    Ok(success(json!({ "status": answer.status.as_str(), "timestamp": Iso(now_ms()) })))
 }
 
-fn command(body: &StatusBody) -> Result<Command, ApiError> {
-    if body.from.is_some() {
-        return Err(ApiError::restart_from_unsupported());
-    }
+fn command(body: StatusBody) -> Result<Command, ApiError> {
     if body.rollback {
         return Err(ApiError::rollback_unsupported());
     }
     match body.status.as_str() {
         "pause" => Ok(Command::Pause),
         "resume" => Ok(Command::Resume),
-        "restart" => Ok(Command::Restart),
+        "restart" => restart_command(body.from),
         "terminate" => Ok(Command::Terminate),
         other => {
             let message = format!("status: {other:?} is not one of pause, resume, restart, terminate");

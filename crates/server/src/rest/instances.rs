@@ -16,6 +16,7 @@ use super::times::{self, Iso};
 use super::workflows::checked_per_page;
 use super::{Api, body, public_ids};
 use crate::api_error::ApiError;
+use crate::driver::now_ms;
 use crate::platform::{CreatedInstance, NewInstance, Platform};
 use crate::platform_batch::ALREADY_EXISTS;
 
@@ -76,7 +77,7 @@ impl From<InstanceRow> for RowView {
             status: summary.status.as_str(),
             version_id: public_ids::version(summary.deployment),
             workflow_id: public_ids::workflow(row.workflow),
-            wake_at: summary.wake_at.filter(|at| *at > times::now()).map(Iso),
+            wake_at: summary.wake_at.filter(|at| *at > now_ms()).map(Iso),
             deployment: summary.deployment.0,
         }
     }

@@ -9,10 +9,12 @@ use stepwell_store::{DeploymentRow, NewWorkflow, WorkflowRow};
 
 use super::envelope::{Reply, ResultInfo, page, success};
 use super::limits::{BODY_BYTES_MAX, PER_PAGE_MAX};
-use super::times::{Iso, now};
+use super::times::Iso;
 use super::workflow_options::WorkflowOptions;
 use super::{Api, body, public_ids, sweep};
 use crate::api_error::ApiError;
+use crate::deploy::engine_settings;
+use crate::driver::now_ms;
 
 /// Rows of a page of workflows unless asked otherwise: wrangler shows one page.
 const PER_PAGE_DEFAULT: usize = 100;
@@ -81,9 +83,9 @@ pub async fn put(State(api): State<Api>, Path((_, name)): AccountAndWorkflow, re
     let deployment = store.current_deployment(&script_name).await?;
     let deployment = deployment.ok_or_else(|| ApiError::no_script(&script_name))?;
     let settings = options.to_settings(&name, &class_name);
-    let new = NewWorkflow { name, script: script_name, class_name, settings, at: now() };
+    let new = NewWorkflow { name, script: script_name, class_name, settings, at: now_ms() };
     let row = store.put_workflow(new).await?;
-    api.platform.driver.set_workflow(row.id, options.engine(deployment.id, api.follows_newest)).await;
+    api.platform.driver.set_workflow(row.id, engine_settings(&row, deployment.id, api.follows_newest)).await;
     Ok(success(json!({
         "id": public_ids::workflow(row.id),
         "name": row.name,

@@ -16,6 +16,7 @@ use stepwell::hosting::{self, Hosting};
 use stepwell::ingress::{Proxy, WorkerGate};
 use stepwell::platform::Platform;
 use stepwell::rest::{self, Api, Deploy, ScriptUpload};
+use stepwell::subscription::Subscriptions;
 use stepwell_engine::engine::WorkflowSettings;
 use stepwell_engine::scheduler::Pool;
 use stepwell_engine::{
@@ -154,7 +155,12 @@ impl Server {
         let deploy = Arc::new(Deployments { store: store.clone(), uploads: Mutex::default() });
         let d1 = tempfile::tempdir().expect("a directory");
         let proxy = Arc::new(Proxy::new(Arc::new(NoWorkers)));
-        let hosting = Hosting { platform: platform.clone(), proxy, d1: D1::open(d1.path()) };
+        let hosting = Hosting {
+            platform: platform.clone(),
+            proxy,
+            d1: D1::open(d1.path()),
+            subscriptions: Subscriptions::default(),
+        };
         let api = rest::router(Api::new(platform, Auth::Open, Arc::clone(&deploy) as Arc<dyn Deploy>, false, 8787));
         let (stop, driver) = (Some(stop), Some(driver));
         Self { api, host: hosting::router(hosting), store, workflow, deploy, stop, driver, _d1: d1 }

@@ -58,6 +58,9 @@ impl Backend for Memory {
         let refused = tables.instances.check(batch)?;
         tables.instances.apply(batch, &refused);
         tables.streams.apply(batch, &refused);
+        for again in batch.restarts.iter().filter(|again| !refused.contains(&again.new)) {
+            tables.streams.carry(again.old, again.new, tables.instances.entries_of(again.new));
+        }
         for gone in batch.deletions.iter().chain(batch.restarts.iter().map(|again| &again.old)) {
             tables.catalog.forget_logs(*gone);
             tables.streams.forget(*gone);

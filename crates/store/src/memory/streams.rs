@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use stepwell_engine::{Batch, Entry, InstanceKey, Outcome, StreamId, StreamRef};
+use stepwell_engine::{Batch, Entry, InstanceKey, Outcome, Recorded, StreamId, StreamRef};
 
 use super::Memory;
 use crate::ChangeError;
@@ -50,6 +50,17 @@ impl Streams {
 
     pub fn forget(&mut self, key: InstanceKey) {
         self.by_id.retain(|_, stream| stream.key != key);
+    }
+
+    /// Streams that the history of the new incarnation names are its own from then on.
+    pub fn carry(&mut self, old: InstanceKey, new: InstanceKey, history: &[Recorded]) {
+        for recorded in history {
+            if let Entry::Settled { outcome: Outcome::Streamed { stream, .. }, .. } = &recorded.entry
+                && let Some(stream) = self.by_id.get_mut(&stream.id).filter(|stream| stream.key == old)
+            {
+                stream.key = new;
+            }
+        }
     }
 
     pub fn is_whole(&self, key: InstanceKey, stream: StreamRef) -> bool {

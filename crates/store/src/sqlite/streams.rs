@@ -8,6 +8,7 @@ use super::{Sqlite, fault};
 use crate::ChangeError;
 use crate::backend::{Fault, StreamWriter};
 use crate::limits::GARBAGE_CHUNKS_MAX;
+use crate::record;
 use crate::stream::{StreamChunk, StreamState};
 
 impl StreamWriter for Sqlite {
@@ -66,6 +67,16 @@ pub(super) fn keep_named(db: &Connection, key: InstanceKey, entry: &Entry) -> Re
     db.prepare_cached("UPDATE streams SET state = ?3 WHERE id = ?1 AND instance = ?2")?
         .execute(params![stream.id.0, key.sql(), StreamState::Kept as u8])
         .map(|_| ())
+}
+
+/// Streams that the history of the new incarnation names are its own from then on.
+pub(super) fn carry(db: &Connection, old: InstanceKey, new: InstanceKey) -> Result<()> {
+    db.prepare_cached(
+        "UPDATE streams SET instance = ?2 WHERE instance = ?1 AND state = ?3
+         AND id IN (SELECT meta ->> 'stream' FROM entries WHERE instance = ?2 AND kind = ?4)",
+    )?
+    .execute(params![old.sql(), new.sql(), StreamState::Kept as u8, record::STREAMED])
+    .map(|_| ())
 }
 
 pub(super) fn drop_open(db: &Connection, stream: StreamId) -> Result<()> {

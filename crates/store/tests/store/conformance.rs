@@ -1,6 +1,8 @@
 //! What holds for every backend.
 
-use stepwell_engine::{Batch, DeploymentId, Entry, InstanceKey, Payload, Restart, Status, Summary, WorkflowId};
+use stepwell_engine::{
+    Batch, Carried, DeploymentId, Entry, InstanceKey, Payload, Recorded, Restart, Status, Summary, WorkflowId,
+};
 use stepwell_store::backend::HistoryPage;
 use stepwell_store::limits::{LOG_LINES_MAX, RELEASES_MAX};
 use stepwell_store::{
@@ -100,6 +102,7 @@ every_backend! {
             new: InstanceKey(new),
             deployment: DeploymentId(2),
             summary: Summary { deployment: DeploymentId(2), ..summary(Status::Queued, Some(50)) },
+            history: vec![Carried::CREATION],
         };
         let batch = Batch { restarts: vec![again(1, 2), again(9, 3)], ..Batch::default() };
         assert_eq!(commit(store, batch), [InstanceKey(3)]);
@@ -110,6 +113,33 @@ every_backend! {
         assert_eq!(wait(store.instance(InstanceKey(1))), Ok(None));
         assert_eq!(wait(store.counters(WORKFLOW)), Ok([1, 0, 0, 0, 0, 0, 0, 0]));
         assert_eq!(wait(store.resolve(WORKFLOW, "a")), Ok(Some(InstanceKey(2))));
+    }
+
+    fn a_restart_copies_and_writes_what_its_history_says(store: &Store) {
+        let made = creation(1, "a", 1);
+        commit(store, creations(vec![made.clone()]));
+        let first = write(1, 1, vec![Entry::Paused, did(0, "[0]"), did(1, "[1]"), sleep(2, 30)], None);
+        commit(store, writes(vec![first.clone()]));
+        let history = |from_seq| {
+            let written = Recorded { seq: 3, at: 7, entry: sleep(2, 90) };
+            vec![Carried::CREATION, Carried::Copied { from_seq, count: 2 }, Carried::Written(written)]
+        };
+        let again = |from_seq| Restart {
+            old: InstanceKey(1),
+            new: InstanceKey(2),
+            deployment: DeploymentId(1),
+            summary: summary(Status::Queued, Some(50)),
+            history: history(from_seq),
+        };
+        let restart = |from_seq| Batch { restarts: vec![again(from_seq)], ..Batch::default() };
+        assert!(matches!(wait(store.commit(restart(4))), Err(CommitError::Fenced(_))), "there is no entry 5");
+        let more = Batch { writes: vec![write(2, 4, vec![did(3, "3")], None)], ..restart(2) };
+        assert_eq!(commit(store, more), []);
+        let entries: Vec<_> = crate::support::history(store, 2).into_iter().map(|one| (one.seq, one.entry)).collect();
+        let expected = [made.created.entry, did(0, "[0]"), did(1, "[1]"), sleep(2, 90), did(3, "3")];
+        assert_eq!(entries, (0..).zip(expected).collect::<Vec<_>>());
+        assert_eq!(wait(store.instance(InstanceKey(2))).unwrap().unwrap().entry_count, 5);
+        assert_eq!(wait(store.load(InstanceKey(1))), Ok(None));
     }
 
     fn a_load_leaves_the_texts_out_and_a_history_does_not(store: &Store) {

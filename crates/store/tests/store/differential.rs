@@ -1,7 +1,7 @@
 //! Memory and SQLite are asked the same and answer the same.
 
 use proptest::prelude::*;
-use stepwell_engine::{Batch, DeploymentId, Entry, InstanceKey, Restart, Status, Summary};
+use stepwell_engine::{Batch, Carried, DeploymentId, Entry, InstanceKey, Recorded, Restart, Status, Summary};
 use stepwell_store::backend::HistoryPage;
 use stepwell_store::{ListQuery, Options, Order, Store};
 
@@ -38,8 +38,15 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn restart_of()(old in KEYS, new in KEYS, summary in summaries()) -> Restart {
-        Restart { old: InstanceKey(old), new: InstanceKey(new), deployment: summary.deployment, summary }
+    fn restart_of()(old in KEYS, new in KEYS, summary in summaries(), more in 0..3_u64, written in any::<bool>()) -> Restart {
+        let mut history = vec![Carried::CREATION];
+        if more > 0 {
+            history.push(Carried::Copied { from_seq: more, count: more });
+        }
+        if written {
+            history.push(Carried::Written(Recorded { seq: 1 + more, at: 5, entry: begun(0) }));
+        }
+        Restart { old: InstanceKey(old), new: InstanceKey(new), deployment: summary.deployment, summary, history }
     }
 }
 

@@ -1,7 +1,9 @@
 //! Streams: begun, grown, kept by an entry or dropped, and swept.
 
 use rusqlite::Connection;
-use stepwell_engine::{Batch, CallId, Entry, InstanceKey, Outcome, Payload, Restart, Status, StreamId, StreamRef};
+use stepwell_engine::{
+    Batch, CallId, Carried, Entry, InstanceKey, Outcome, Payload, Restart, Status, StreamId, StreamRef,
+};
 use stepwell_store::{ChangeError, Options, STREAMS_BYTES_MAX, Store, StreamChunk};
 
 use crate::conformance::every_backend;
@@ -162,11 +164,25 @@ every_backend! {
         assert_eq!(append(store, open.id, 1, b"y"), Err(ChangeError::StreamOver(open.id)));
     }
 
+    fn streams_that_a_restart_carries_live_on_with_it(store: &Store) {
+        with_instance(store);
+        let kept = written(store, &[b"ab"]);
+        keep(store, 1, kept);
+        let summary = summary(Status::Queued, None);
+        let history = vec![Carried::CREATION, Carried::Copied { from_seq: 1, count: 1 }];
+        let again = Restart { old: KEY, new: InstanceKey(3), deployment: DEPLOYMENT, summary, history };
+        commit(store, Batch { restarts: vec![again], ..Batch::default() });
+        assert_eq!(wait(store.is_stream_whole(InstanceKey(3), kept)), Ok(true));
+        assert!(!is_whole(store, kept));
+    }
+
     fn streams_go_with_the_incarnation_that_is_restarted(store: &Store) {
         with_instance(store);
         let kept = written(store, &[b"ab"]);
         keep(store, 1, kept);
-        let again = Restart { old: KEY, new: InstanceKey(3), deployment: DEPLOYMENT, summary: summary(Status::Queued, None) };
+        let summary = summary(Status::Queued, None);
+        let history = vec![Carried::CREATION];
+        let again = Restart { old: KEY, new: InstanceKey(3), deployment: DEPLOYMENT, summary, history };
         commit(store, Batch { restarts: vec![again], ..Batch::default() });
         assert!(!is_whole(store, kept));
         assert_eq!(wait(store.is_stream_whole(InstanceKey(3), kept)), Ok(false));
