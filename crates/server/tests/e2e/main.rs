@@ -6,6 +6,7 @@ mod bindings;
 mod chaos;
 mod deploys;
 mod examples;
+mod exports;
 mod hostile;
 mod lifecycle;
 mod restarts;
