@@ -123,7 +123,7 @@ fn read_failure(call: CallId, attempt: u32, thrown: Thrown) -> Report {
 }
 
 fn read_error(thrown: Thrown) -> ErrorRecord {
-    ErrorRecord { name: thrown.name, message: thrown.message, stack: thrown.stack }
+    ErrorRecord { name: thrown.name, message: thrown.message, stack: thrown.stack, cause: thrown.cause }
 }
 
 /// Appends what the engine tells a run to a frame under way.

@@ -7,6 +7,7 @@ mod chaos;
 mod deploys;
 mod examples;
 mod exports;
+mod faces;
 mod hostile;
 mod lifecycle;
 mod restarts;
