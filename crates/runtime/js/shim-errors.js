@@ -98,12 +98,13 @@ function causeOf(error) {
 /** @param {Error} error */
 function readCauses(error) {
   let told = '';
+  /** @type {any} */
   let cause = error.cause;
   for (let depth = 0; depth < CAUSES_MAX && cause !== undefined && cause !== null; depth += 1) {
     const isError = cause instanceof NativeError;
     const said = isError ? `${text(cause.name)}: ${text(cause.message)}` : text(cause);
     told += depth === 0 ? said : `; caused by ${said}`;
-    cause = isError ? /** @type {any} */ (cause).cause : undefined;
+    cause = isError ? cause.cause : undefined;
   }
   return told === '' ? undefined : text(told);
 }

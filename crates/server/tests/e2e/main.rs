@@ -12,6 +12,7 @@ mod hostile;
 mod lifecycle;
 mod restarts;
 mod steps;
+mod strict;
 mod subscriptions;
 mod support;
 mod waits;
