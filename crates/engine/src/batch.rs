@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{DeploymentId, InstanceKey, Millis, Recorded, Status, WorkflowId};
+use crate::{DeploymentId, InstanceKey, Millis, Recorded, Status, StreamId, WorkflowId};
 
 /// One durable transaction over many instances.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -15,13 +15,19 @@ pub struct Batch {
     pub writes: Vec<InstanceWrite>,
     /// Instances that go, with all their data.
     pub deletions: Vec<InstanceKey>,
+    /// Streams that no attempt goes on writing and no entry names, those of `writes` included.
+    pub dropped_streams: Vec<StreamId>,
 }
 
 impl Batch {
     /// Nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.creations.is_empty() && self.restarts.is_empty() && self.writes.is_empty() && self.deletions.is_empty()
+        self.creations.is_empty()
+            && self.restarts.is_empty()
+            && self.writes.is_empty()
+            && self.deletions.is_empty()
+            && self.dropped_streams.is_empty()
     }
 
     /// Entries in it.

@@ -14,6 +14,7 @@ mod restart;
 mod runs;
 mod sessions;
 mod slot;
+mod streams;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -116,6 +117,7 @@ impl Engine {
             Input::SessionDraining(session) => self.scheduler.close_session(session),
             Input::SessionDown(session, fault) => self.session_down(session, fault, now),
             Input::Report(session, run, report) => self.report(session, run, report, now, out),
+            Input::StreamOpened(run, call, attempt, stream) => self.open_stream(run, call, attempt, stream),
             Input::Committed(commit, refused) => self.committed(commit, &refused, now, out),
             Input::Tick => {}
         }
@@ -235,6 +237,7 @@ impl Engine {
             Command::Pause => instance::Input::Pause,
             Command::Resume => instance::Input::Resume,
             Command::Terminate => instance::Input::Terminate,
+            Command::RollBack => instance::Input::RollBack,
         };
         self.due(key, now);
         let answer = self.decide(key, input, now).map(|status| Answer { key, status });

@@ -22,12 +22,14 @@ pub mod names;
 pub mod retry;
 pub mod scheduler;
 pub mod status;
+pub mod stream;
 
 pub use batch::{Batch, Carried, Creation, InstanceWrite, Restart, Summary};
 pub use engine::{Engine, Input, Output};
 pub use entry::{Entry, ErrorRecord, Outcome, Payload, Recorded, StepKind};
-pub use ids::{CallId, CommitId, DeploymentId, InstanceKey, Millis, ReplyId, RunId, SessionId, WorkflowId};
+pub use ids::{CallId, CommitId, DeploymentId, InstanceKey, Millis, ReplyId, RunId, SessionId, StreamId, WorkflowId};
 pub use instance::Instance;
 pub use retry::{Backoff, RetryLimit, StepConfig};
 pub use scheduler::Scheduler;
 pub use status::Status;
+pub use stream::{StreamPlace, StreamRef};

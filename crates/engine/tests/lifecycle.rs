@@ -374,6 +374,23 @@ fn a_kill_among_a_few_suspects_is_charged_to_none_and_alone_to_the_one() {
 }
 
 #[test]
+fn a_kill_from_outside_is_charged_only_when_it_happens_again() {
+    let alone = Pool { quarantine: Quarantine::Alone, ..POOL };
+    let mut host = Host::started();
+    let kills = |host: &Host| host.engine.instance(InstanceKey(1)).map(Instance::kills);
+    host.input(Input::SessionDown(SESSION, Fault::Hung { alive_at: host.now }));
+    host.input(Input::SessionUp(SessionId(2), Pool { quarantine: Quarantine::Few, ..POOL }));
+    host.input(Input::SessionDown(SessionId(2), Fault::Hung { alive_at: host.now }));
+    let before = kills(&host);
+    for (session, charged) in [(3, 0), (4, 1)] {
+        host.input(Input::SessionUp(SessionId(session), alone));
+        assert_eq!(host.engine.run_count(), 1);
+        host.input(Input::SessionDown(SessionId(session), Fault::Killed { alive_at: host.now }));
+        assert_eq!(kills(&host), before.map(|before| before + charged), "session {session}");
+    }
+}
+
+#[test]
 fn an_incarnation_that_is_deleted_is_not_read_again_before_that_is_durable() {
     let mut host = Host::started();
     host.sleep(1, 0, HOUR_MS);

@@ -2,6 +2,7 @@
 
 import { deferred, JSONStringify, NativeDate } from './shim-builtins.js';
 import { namedError } from './shim-errors.js';
+import { openStream } from './shim-stream.js';
 import { fromWire, fromWireText } from './value.js';
 
 /**
@@ -9,7 +10,9 @@ import { fromWire, fromWireText } from './value.js';
  * @typedef {import('./value.js').WireText} WireText
  * @typedef {{v?: unknown, x?: string}} Received
  * @typedef {{name: string, message: string, stack?: string}} RecordedError
- * @typedef {{call: number, held?: boolean, value?: Received, large?: number, slept?: boolean,
+ * @typedef {import('./shim-stream.js').StreamRef} StreamRef
+ * @typedef {WireText & {stream?: StreamRef}} ResultText
+ * @typedef {{call: number, held?: boolean, value?: Received, stream?: StreamRef, corrupt?: boolean, large?: number, slept?: boolean,
  *   event?: {type: string, at: number, payload?: Received}, error?: RecordedError}} Settlement
  * @typedef {'do' | 'sleep' | 'sleep_until' | 'wait'} Kind
  * @typedef {{config: import('./shim-config.js').StepConfig, callback: Function}} Body
@@ -35,16 +38,20 @@ export class Call {
     this.detail = '{}';
     /** @type {Body | null} */
     this.body = null;
+    /** @type {import('./shim-rollback.js').Undo | null} its rollback handler */
+    this.undo = null;
     /** The attempt whose result counts. */
     this.attempt = 0;
     /** The first attempt was started before the server knew the call. */
     this.optimistic = false;
     /** `begin` or `did` has been put into a frame. */
     this.told = false;
-    /** @type {WireText | null} the result that the server is asked to record */
+    /** @type {ResultText | null} the result that the server is asked to record */
     this.result = null;
     /** @type {RecordedError | null} the error of the last attempt */
     this.error = null;
+    /** @type {((reason: unknown) => void) | null} stops reading the stream that the attempt gave */
+    this.cancelStream = null;
     const { promise, resolve, reject } = deferred();
     /** @type {Promise<any>} */
     this.promise = promise;
@@ -55,19 +62,23 @@ export class Call {
   /** Text of the first message about this call. */
   firstMessage() {
     this.told = true;
-    return this.optimistic && this.result !== null ? this.didMessage(this.result) : this.beginMessage();
+    return this.optimistic && this.result !== null && this.result.stream === undefined ? this.didMessage(this.result) : this.beginMessage();
   }
 
   beginMessage() {
     const detail = this.body === null ? this.detail : JSONStringify(this.body.config.wire ?? {});
-    return `{"begin":{${this.identity()},"kind":{"${this.kind}":${detail}}${this.optimistic ? ',"started":true' : ''}}}`;
+    return `{"begin":{${this.identity()},"kind":{"${this.kind}":${detail}}${this.optimistic ? ',"started":true' : ''}${this.undoMember()}}}`;
   }
 
   /** @param {WireText} result */
   didMessage(result) {
     const wire = this.body?.config.wire;
     const config = wire === undefined ? '' : `,"config":${JSONStringify(wire)}`;
-    return `{"did":{${this.identity()}${config},"value":${wireJson(result)}}}`;
+    return `{"did":{${this.identity()}${config},"value":${wireJson(result)}${this.undoMember()}}}`;
+  }
+
+  undoMember() {
+    return this.undo === null ? '' : `,"rollback":${JSONStringify(this.undo.config.wire ?? {})}`;
   }
 
   identity() {
@@ -77,6 +88,8 @@ export class Call {
 
   /** @param {Settlement} settlement */
   settle(settlement) {
+    if (this.undo !== null) this.undo.settlement = settlement;
+    this.stopStream();
     const error = settlement.held === true ? this.error : settlement.error;
     if (error !== undefined && error !== null) return this.reject(namedError(error.name, error.message, error.stack));
     let value;
@@ -89,12 +102,27 @@ export class Call {
     this.resolve(value);
   }
 
+  /** @returns {any} a copy of the result, undefined where there is none */
+  outputForHandler() {
+    const settlement = this.undo?.settlement;
+    const failed = settlement?.error !== undefined || (settlement?.held === true && this.result === null);
+    return settlement === undefined || failed ? undefined : this.valueOf(settlement);
+  }
+
+  /** The attempt that reads the user's stream no longer counts. */
+  stopStream() {
+    if (this.cancelStream !== null) this.cancelStream(namedError('AbortError', 'the attempt is over'));
+  }
+
   /**
    * @param {Settlement} settlement
    * @returns {any}
    */
   valueOf(settlement) {
-    const { event, held, value } = settlement;
+    const { corrupt, event, held, value } = settlement;
+    if (corrupt === true) throw namedError('Error', 'not whole');
+    const stream = held === true ? this.result?.stream : settlement.stream;
+    if (stream !== undefined) return openStream(this.run, stream);
     if (held === true) return fromWireText(/** @type {WireText} */ (this.result));
     if (value !== undefined) return fromWire(value.v, value.x);
     if (event === undefined) return undefined;

@@ -4,17 +4,20 @@
 
 import { NonRetryableError } from 'cloudflare:workflows';
 import {
-  HasOwn, NativeError, NativeString, ObjectDefineProperty, ObjectFreeze, StringSlice, StringStartsWith, StringToWellFormed,
+  HasOwn, NativeError, NativeRegExp, NativeString, ObjectDefineProperty, ObjectFreeze, RegExpExec, StringSlice, StringStartsWith, StringToWellFormed,
 } from './shim-builtins.js';
 
 /**
- * @typedef {{name: string, message: string, stack?: string, cause?: string, kind?: 'non_retryable' | 'fatal', delay_ms?: number}} Thrown
+ * @typedef {{name: string, message: string, stack?: string, cause?: string, kind?: 'non_retryable' | 'fatal', ends_with?: string,
+ *   delay_ms?: number}} Thrown
  */
 
 /** Longest text of an error part that travels; a longer one is cut. */
 const ERROR_TEXT_MAX = 64 * 1024;
 /** Causes of causes that are told. */
 const CAUSES_MAX = 5;
+
+const NAME_IN_MESSAGE = new NativeRegExp('^NonRetryableError:?\\s*([^]*)$');
 
 /** @type {Readonly<Record<string, new (message: string) => Error>>} */
 const CLASSES = ObjectFreeze({
@@ -23,9 +26,13 @@ const CLASSES = ObjectFreeze({
 
 /** Marks an error that ends the instance. */
 export class FatalResultError extends NativeError {
-  /** @param {string} message */
-  constructor(message) {
+  /**
+   * @param {string} message of the attempt's error
+   * @param {string} ends message of the instance's error
+   */
+  constructor(message, ends) {
     super(message);
+    this.ends = ends;
     setHidden(this, 'name', 'WorkflowFatalError');
   }
 }
@@ -53,6 +60,11 @@ export function workflowFatalError(message) {
   return namedError('WorkflowFatalError', message);
 }
 
+/** @param {unknown} error */
+export async function rejected(error) {
+  throw error;
+}
+
 /**
  * How a thrown value is told to the server.
  * @param {unknown} thrown
@@ -60,9 +72,11 @@ export function workflowFatalError(message) {
  */
 export function toThrown(thrown) {
   try {
-    if (thrown instanceof FatalResultError) return { name: 'WorkflowFatalError', message: text(thrown.message), kind: 'fatal' };
+    if (thrown instanceof FatalResultError) {
+      return { name: 'WorkflowFatalError', message: text(thrown.message), kind: 'fatal', ends_with: text(thrown.ends) };
+    }
     if (thrown instanceof NativeError) return fromError(thrown);
-    return { name: 'Error', message: text(thrown) };
+    return { name: 'Error', message: text(thrownText(thrown)) };
   } catch {
     return { name: 'Error', message: 'a value was thrown that cannot be read' };
   }
@@ -119,6 +133,28 @@ function isNonRetryable(error, told) {
     StringStartsWith(told.message, 'NonRetryableError') ||
     error instanceof NonRetryableError
   );
+}
+
+/**
+ * What is thrown and is no error is told as V8 tells it: an object without a text of its own by its constructor.
+ * @param {any} thrown
+ */
+function thrownText(thrown) {
+  const told = NativeString(thrown);
+  if (told !== '[object Object]') return told;
+  const name = thrown.constructor?.name;
+  return `#<${typeof name === 'string' && name !== '' ? name : 'Object'}>`;
+}
+
+/**
+ * An error that is not retried because of how its message begins: that beginning is its name.
+ * @param {Thrown} thrown
+ * @returns {Thrown}
+ */
+export function preserved(thrown) {
+  const match = RegExpExec(NAME_IN_MESSAGE, thrown.message);
+  if (thrown.name === 'NonRetryableError' || match === null) return thrown;
+  return { ...thrown, name: 'NonRetryableError', message: match[1] };
 }
 
 /** @param {unknown} value */

@@ -30,6 +30,17 @@ fn raw_or_null<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Opt
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
+/// A stream that the shim has written, or is to read, beside the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stream {
+    /// Its number.
+    pub id: u64,
+    /// Pieces that it has.
+    pub chunks: u32,
+    /// Bytes in all.
+    pub bytes: u64,
+}
+
 /// An error of user code or of a rule that the shim checks.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Thrown {
@@ -46,6 +57,9 @@ pub struct Thrown {
     /// What follows from it beside an ordinary failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<ThrownKind>,
+    /// With [`ThrownKind::Fatal`]: what the instance ends with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_with: Option<String>,
     /// Delay before the next attempt, before backoff, as the user's delay function gave it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay_ms: Option<f64>,
@@ -138,6 +152,9 @@ pub enum FromShim<'a> {
         /// The first attempt has been started.
         #[serde(default)]
         started: bool,
+        /// It has a rollback handler, whose attempts have this configuration.
+        #[serde(default)]
+        rollback: Option<Config>,
     },
     /// A `do` that began and succeeded within one turn: `begin` and `ended` folded.
     Did {
@@ -158,6 +175,9 @@ pub enum FromShim<'a> {
         /// Result.
         #[serde(borrow, default)]
         value: Value<'a>,
+        /// It has a rollback handler, whose attempts have this configuration.
+        #[serde(default)]
+        rollback: Option<Config>,
     },
     /// An attempt other than an optimistic first one has been started.
     Started {
@@ -176,9 +196,12 @@ pub enum FromShim<'a> {
         call: u32,
         /// Attempt, from 1.
         attempt: u32,
-        /// Result.
+        /// Result; with `stream`, what people see of it.
         #[serde(borrow, default)]
         value: Value<'a>,
+        /// The result is this stream.
+        #[serde(default)]
+        stream: Option<Stream>,
         /// Failure.
         #[serde(default)]
         error: Option<Thrown>,
@@ -195,8 +218,28 @@ pub enum FromShim<'a> {
     Threw {
         /// Run number.
         run: u64,
-        /// What.
+        /// What the instance ends with.
         error: Thrown,
+        /// The run has rollback handlers and stays to run them: what was thrown.
+        #[serde(default)]
+        undoing: Option<Thrown>,
+    },
+    /// A run that was started for a rollback has as many handlers at hand as its code has.
+    UndoReady {
+        /// Run number.
+        run: u64,
+    },
+    /// An attempt of a rollback handler ended.
+    Undone {
+        /// Run number.
+        run: u64,
+        /// Number of the call that registered it.
+        call: u32,
+        /// Attempt, from 1.
+        attempt: u32,
+        /// Failure.
+        #[serde(default)]
+        error: Option<Thrown>,
     },
     /// After `stop`: no attempt is running any more.
     Quiesced {
@@ -279,6 +322,9 @@ pub enum ToShim<'a> {
         paused: bool,
         /// Send `begin` before any user code of a step, never `did`.
         careful: bool,
+        /// The run is for rollback handlers: replay the history, begin nothing, say `undo_ready`.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        rolls_back: bool,
         /// The firing that created the instance (`event.schedule`).
         #[serde(skip_serializing_if = "Option::is_none")]
         schedule: Option<Schedule<'a>>,
@@ -317,6 +363,22 @@ pub enum ToShim<'a> {
         /// Attempt, from 1.
         attempt: u32,
     },
+    /// Begin nothing any more and settle what is recorded: `undo_ready` follows.
+    RollBack {
+        /// Run number.
+        run: u64,
+    },
+    /// Run the rollback handler of a call; `undone` follows.
+    Undo {
+        /// Run number.
+        run: u64,
+        /// Number of the call.
+        call: u32,
+        /// Attempt, from 1.
+        attempt: u32,
+        /// What the handler is told: name, message and stack of the error.
+        error: Thrown,
+    },
     /// The value asked for with `want`.
     Value {
         /// Run number.
@@ -325,6 +387,12 @@ pub enum ToShim<'a> {
         call: u32,
         /// The value.
         value: Value<'a>,
+        /// It is this stream.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stream: Option<Stream>,
+        /// It is no longer whole.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        corrupt: bool,
     },
     /// Start no further attempts (a pause); answer `quiesced` when none is running.
     Stop {
@@ -380,6 +448,9 @@ pub struct PastCall<'a> {
     /// For an open `do` that differs from the defaults: its resolved configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config: Option<Config>,
+    /// For a call with a rollback handler: attempts that were started so far.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
     /// For an open `do`: the attempt that may start when the call is made; absent while a retry delay runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,

@@ -1,12 +1,12 @@
 //! Between the wire and the engine: messages of a frame become reports, what the engine tells a run becomes text.
 
 use serde_json::value::RawValue;
-use stepwell_engine::instance::{BeginKind, Report, Settlement as Settles, Severity, Tell};
+use stepwell_engine::instance::{BeginKind, Failure, Report, Settlement as Settles, Severity, Tell};
 use stepwell_engine::limits::{DELAY_MS_MAX, TIMEOUT_MS_MAX};
-use stepwell_engine::{Backoff, CallId, ErrorRecord, Payload, RetryLimit, RunId, StepConfig};
+use stepwell_engine::{Backoff, CallId, ErrorRecord, Payload, RetryLimit, RunId, StepConfig, StreamId, StreamRef};
 
 use crate::protocol::{
-    Config, FrameError, FromShim, Kind, Outcome, Settlement, Thrown, ThrownKind, ToShim, Value, parse_frame,
+    Config, FrameError, FromShim, Kind, Outcome, Settlement, Stream, Thrown, ThrownKind, ToShim, Value, parse_frame,
 };
 
 /// From so many retries on, the limit is none at all; the wire writes `Infinity` as `1e308`.
@@ -32,7 +32,25 @@ pub enum Message {
 /// # Errors
 /// Where the frame is none.
 pub fn read_frame(frame: &str, defaults: &StepConfig) -> Result<Vec<Message>, FrameError> {
-    Ok(parse_frame(frame)?.into_iter().map(|message| read_message(message, defaults)).collect())
+    let parsed = parse_frame(frame)?;
+    let mut messages = Vec::with_capacity(parsed.len());
+    for message in parsed {
+        let registered = read_registration(&message, defaults);
+        messages.push(read_message(message, defaults));
+        messages.extend(registered);
+    }
+    Ok(messages)
+}
+
+/// That a call has a rollback handler is said with its beginning and reported behind it.
+fn read_registration(message: &FromShim<'_>, defaults: &StepConfig) -> Option<Message> {
+    let (FromShim::Begin { run, call, rollback: Some(config), .. }
+    | FromShim::Did { run, call, rollback: Some(config), .. }) = message
+    else {
+        return None;
+    };
+    let config = Box::new(read_config(config, defaults));
+    Some(Message::Report(RunId(*run), Report::RollbackRegistered { call: CallId(*call), config }))
 }
 
 fn read_message(message: FromShim<'_>, defaults: &StepConfig) -> Message {
@@ -41,24 +59,38 @@ fn read_message(message: FromShim<'_>, defaults: &StepConfig) -> Message {
         FromShim::Want { run, call } => return Message::Want(RunId(run), CallId(call)),
         FromShim::Log { run, call, level, text } => return Message::Log(RunId(run), call, level, text),
         FromShim::Pong { n } => return Message::Pong(n),
-        FromShim::Begin { run, call, parent, name, count, kind, started } => {
+        FromShim::Begin { run, call, parent, name, count, kind, started, rollback: _ } => {
             let (call, parent, kind) = (CallId(call), parent.map(CallId), read_kind(kind, defaults));
             (run, Report::Begin { call, parent, name, count, kind, started })
         }
-        FromShim::Did { run, call, parent, name, count, config, value } => {
+        FromShim::Did { run, call, parent, name, count, config, value, rollback: _ } => {
             let (call, parent, value) = (CallId(call), parent.map(CallId), read_value(value));
             let config = read_folded_config(config.as_ref(), defaults);
             (run, Report::Did { call, parent, name, count, config, value })
         }
         FromShim::Started { run, call, attempt } => (run, Report::Started { call: CallId(call), attempt }),
-        FromShim::Ended { run, call, attempt, error: None, value } => {
+        FromShim::Ended { run, call, attempt, error: None, value, stream: Some(stream) } => {
+            let (stream, preview) = (read_stream(stream), read_value(value));
+            (run, Report::Streamed { call: CallId(call), attempt, stream, preview })
+        }
+        FromShim::Ended { run, call, attempt, error: None, value, stream: None } => {
             (run, Report::Succeeded { call: CallId(call), attempt, value: read_value(value) })
         }
         FromShim::Ended { run, call, attempt, error: Some(thrown), .. } => {
-            (run, read_failure(CallId(call), attempt, thrown))
+            let Failure { error, severity, delay_ms } = read_failure(thrown);
+            (run, Report::Failed { call: CallId(call), attempt, error, severity, delay_ms })
         }
         FromShim::Done { run, value } => (run, Report::Completed(read_value(value))),
-        FromShim::Threw { run, error } => (run, Report::Threw(read_error(error))),
+        FromShim::Threw { run, error, undoing: None } => (run, Report::Threw(read_error(error))),
+        FromShim::Threw { run, error, undoing: Some(cause) } => {
+            let (error, cause) = (read_error(error), read_error(cause));
+            let cause = (cause != error).then_some(cause);
+            (run, Report::Undoing { error, cause })
+        }
+        FromShim::UndoReady { run } => (run, Report::UndoReady),
+        FromShim::Undone { run, call, attempt, error } => {
+            (run, Report::Undone { call: CallId(call), attempt, failure: error.map(read_failure) })
+        }
         FromShim::Quiesced { run, stop } => (run, Report::Quiesced(stop)),
         FromShim::Forgotten { run } => (run, Report::Forgotten),
         FromShim::Busy { run } => (run, Report::Busy),
@@ -73,6 +105,16 @@ fn read_value(value: Value<'_>) -> Payload {
     let exact = value.x.map(|raw| raw.get().into());
     let value_bytes = value.n.unwrap_or_else(|| value.v.map_or(0, |raw| raw.get().len() as u64));
     Payload { json, exact, value_bytes }
+}
+
+fn read_stream(Stream { id, chunks, bytes }: Stream) -> StreamRef {
+    StreamRef { id: StreamId(id), chunks, bytes }
+}
+
+/// A recorded stream as it goes to the shim.
+#[must_use]
+pub fn write_stream(StreamRef { id, chunks, bytes }: StreamRef) -> Stream {
+    Stream { id: id.0, chunks, bytes }
 }
 
 fn read_kind(kind: Kind, defaults: &StepConfig) -> BeginKind {
@@ -112,14 +154,17 @@ fn bounded_ms(ms: f64, max_ms: u64) -> u64 {
     if ms.is_nan() { 0 } else { (ms.max(0.0).ceil() as u64).min(max_ms) }
 }
 
-fn read_failure(call: CallId, attempt: u32, thrown: Thrown) -> Report {
+fn read_failure(thrown: Thrown) -> Failure {
     let severity = match thrown.kind {
         None => Severity::Ordinary,
         Some(ThrownKind::NonRetryable) => Severity::NonRetryable,
-        Some(ThrownKind::Fatal) => Severity::Fatal,
+        Some(ThrownKind::Fatal) => {
+            let message = thrown.ends_with.as_ref().unwrap_or(&thrown.message);
+            Severity::Fatal(ErrorRecord::new(thrown.name.as_str(), message.as_str()))
+        }
     };
     let delay_ms = thrown.delay_ms.map(|ms| bounded_ms(ms, DELAY_MS_MAX));
-    Report::Failed { call, attempt, error: read_error(thrown), severity, delay_ms }
+    Failure { error: read_error(thrown), severity, delay_ms }
 }
 
 fn read_error(thrown: Thrown) -> ErrorRecord {
@@ -135,6 +180,12 @@ pub fn write_tell(run: RunId, tell: &Tell, frame: &mut Frame) {
             frame.push(&ToShim::Settle { run, with: Settlement { call: call.0, outcome: write_outcome(settles) } });
         }
         Tell::Attempt(call, attempt) => frame.push(&ToShim::Attempt { run, call: call.0, attempt: *attempt }),
+        Tell::RollBack => frame.push(&ToShim::RollBack { run }),
+        Tell::Undo { call, attempt, cause } => {
+            let ErrorRecord { name, message, stack, cause } = (**cause).clone();
+            let error = Thrown { name, message, stack, cause, kind: None, delay_ms: None, ends_with: None };
+            frame.push(&ToShim::Undo { run, call: call.0, attempt: *attempt, error });
+        }
         Tell::Stop(stop) => frame.push(&ToShim::Stop { run, stop: *stop }),
         Tell::Go => frame.push(&ToShim::Go { run }),
         Tell::Forget { force } => frame.push(&ToShim::Forget { run, force: *force }),

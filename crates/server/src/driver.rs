@@ -4,9 +4,11 @@
 //! It knows no HTTP, no process and no file: workers are behind [`SessionEvent`]s and a [`WorkerPool`].
 
 mod handle;
+mod large_value;
 mod news;
 mod session_io;
 mod start;
+mod streams;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,16 +25,16 @@ use stepwell_engine::instance::{Rejection, Report, Settlement, Tell};
 use stepwell_engine::limits::BATCH_ENTRIES_MAX;
 use stepwell_engine::scheduler::Pool;
 use stepwell_engine::{
-    CallId, CommitId, Engine, Entry, ErrorRecord, Input, Instance, InstanceKey, Millis, Outcome, Output, Payload,
-    Recorded, ReplyId, RunId, SessionId, Status, WorkflowId,
+    CallId, CommitId, Engine, ErrorRecord, Input, Instance, InstanceKey, Millis, Output, Recorded, ReplyId, RunId,
+    SessionId, Status, WorkflowId,
 };
-use stepwell_runtime::protocol::ToShim;
 use stepwell_runtime::session::SessionSender;
-use stepwell_runtime::translate::{Frame, write_value};
 use stepwell_store::{CommitError, Committed, ReadError, Store};
+pub use streams::{Claim, Writer};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
+use large_value::large_value;
 use start::{LargeValues, StartSent};
 
 /// Requests that wait for the driver.
@@ -244,6 +246,7 @@ impl<P: WorkerPool> Driver<P> {
                 let _ = watched.send(());
             }
             Request::Workflow(workflow, settings) => self.input(Input::Workflow(workflow, settings)),
+            Request::Stream(request) => self.take_stream_request(request),
         }
     }
 
@@ -416,14 +419,13 @@ impl<P: WorkerPool> Driver<P> {
         };
         let (store, sender, key) = (self.store.clone(), Arc::clone(&session_io.sender), io.key);
         self.runtime.spawn(async move {
-            let payload = match store.entry(key, seq).await {
-                Ok(recorded) => recorded.and_then(|recorded| value_of(recorded.entry)),
-                Err(error) => return tracing::error!(%error, %key, seq, "a recorded value cannot be read"),
-            };
-            let Some(payload) = payload else { return };
-            let mut frame = Frame::default();
-            frame.push(&ToShim::Value { run: run.0, call: call.0, value: write_value(&payload) });
-            sender.send(frame.take()).await;
+            match large_value(&store, key, seq).await {
+                Ok(Some(value)) => {
+                    sender.send(value.frame(run, call)).await;
+                }
+                Ok(None) => {}
+                Err(error) => tracing::error!(%error, %key, seq, "a recorded value cannot be read"),
+            }
         });
     }
 
@@ -475,14 +477,5 @@ async fn insist<T, F: Future<Output = Result<T, ReadError>>>(what: &str, mut rea
         }
         tokio::time::sleep(retry).await;
         retry = (retry * 2).min(READ_RETRY_MAX);
-    }
-}
-
-/// The value that an entry carries.
-fn value_of(entry: Entry) -> Option<Payload> {
-    match entry {
-        Entry::Did { value, .. } | Entry::Settled { outcome: Outcome::Done { value, .. }, .. } => Some(value),
-        Entry::EventReceived { payload, .. } => Some(payload),
-        _ => None,
     }
 }

@@ -4,12 +4,13 @@
 
 use std::sync::Arc;
 
-use stepwell_engine::{Batch, DeploymentId, InstanceKey, Millis, Recorded, WorkflowId};
+use stepwell_engine::{Batch, DeploymentId, InstanceKey, Millis, Recorded, StreamId, StreamRef, WorkflowId};
 use thiserror::Error;
 
 use crate::{
     ChangeError, CommitError, Deployment, DeploymentRow, Due, InstanceRow, ListQuery, LogLine, LogRow, NewDeployment,
-    NewWorkflow, OpenError, ReadError, ScriptRow, Secret, Token, WorkflowRow,
+    NewRelease, NewWorkflow, OpenError, ReadError, ReleaseRow, ScriptRow, Secret, StatusCounts, StreamChunk, Token,
+    WorkflowRow,
 };
 
 /// Why a write was not done.
@@ -53,7 +54,7 @@ impl From<Fault> for ChangeError {
 }
 
 /// The one writer of a database.
-pub trait Backend: CatalogWriter + Send {
+pub trait Backend: CatalogWriter + StreamWriter + Send {
     /// A reader of committed state, for another thread.
     ///
     /// # Errors
@@ -64,7 +65,7 @@ pub trait Backend: CatalogWriter + Send {
     /// # Errors
     /// [`Fault::Fenced`] where another took over.
     fn begin(&mut self) -> Result<(), Fault>;
-    /// Writes a batch into the transaction, in the order creations, restarts, writes, deletions. Returns what
+    /// Writes a batch into the transaction, in the order creations, restarts, writes, deletions, dropped streams. Returns what
     /// [`Committed::refused`](crate::Committed::refused) says.
     ///
     /// # Errors
@@ -101,6 +102,13 @@ pub trait Backend: CatalogWriter + Send {
 pub trait CatalogWriter {
     /// Makes a deployment current; one with the same content is used again.
     fn put_deployment(&mut self, new: &NewDeployment) -> Result<DeploymentRow, Fault>;
+    /// Makes a deployment that is not current, or finds the one with the same content. `None` where there is no such
+    /// script.
+    fn put_version(&mut self, new: &NewDeployment) -> Result<Option<DeploymentRow>, Fault>;
+    /// Makes a deployment of a script current. Whether there is one.
+    fn release(&mut self, new: &NewRelease) -> Result<bool, Fault>;
+    /// Sets what belongs to a script and to no deployment of it. Whether the script was there.
+    fn put_script_settings(&mut self, script: &str, settings: &str) -> Result<bool, Fault>;
     /// Deletes one that no unfinished instance needs and that is not current. Whether it was there.
     fn delete_deployment(&mut self, id: DeploymentId) -> Result<bool, Fault>;
     /// Deletes a script with its deployments and secrets, if it has no workflows and no unfinished instances.
@@ -122,6 +130,15 @@ pub trait CatalogWriter {
     fn append_logs(&mut self, lines: &[LogLine]) -> Result<(), Fault>;
 }
 
+/// Writes of streams, inside a transaction. A [`Fault::Refused`] changed nothing.
+#[allow(clippy::missing_errors_doc, reason = "all fail alike: by a fault of the database, or refused as named")]
+pub trait StreamWriter {
+    /// Begins a stream of an instance that is there.
+    fn begin_stream(&mut self, key: InstanceKey) -> Result<StreamId, Fault>;
+    /// Adds the next piece to an open stream.
+    fn append_stream(&mut self, chunk: &StreamChunk) -> Result<(), Fault>;
+}
+
 /// Reads of instances, in committed state.
 #[allow(clippy::missing_errors_doc, reason = "all fail alike: where the database cannot be read")]
 pub trait Reader: CatalogReader + Send {
@@ -138,9 +155,13 @@ pub trait Reader: CatalogReader + Send {
     /// A page of a list.
     fn list_instances(&mut self, query: &ListQuery) -> Result<Vec<InstanceRow>, ReadError>;
     /// Instances of a workflow by status, in the order of [`Status::ALL`](stepwell_engine::Status::ALL).
-    fn counters(&mut self, workflow: WorkflowId) -> Result<[u64; 8], ReadError>;
+    fn counters(&mut self, workflow: WorkflowId) -> Result<StatusCounts, ReadError>;
     /// The greatest key that was ever used; 0 where none was.
     fn max_key(&mut self) -> Result<InstanceKey, ReadError>;
+    /// Whether a kept stream of an instance has all its pieces.
+    fn is_stream_whole(&mut self, key: InstanceKey, stream: StreamRef) -> Result<bool, ReadError>;
+    /// A piece of a kept stream of an instance.
+    fn stream_chunk(&mut self, key: InstanceKey, stream: StreamId, number: u32) -> Result<Option<Vec<u8>>, ReadError>;
 }
 
 /// Which part of a history.
@@ -161,6 +182,10 @@ pub struct HistoryPage {
 pub trait CatalogReader {
     /// Scripts by name.
     fn scripts(&mut self) -> Result<Vec<ScriptRow>, ReadError>;
+    /// A script.
+    fn script(&mut self, name: &str) -> Result<Option<ScriptRow>, ReadError>;
+    /// What became current of a script, newest first.
+    fn releases(&mut self, script: &str) -> Result<Vec<ReleaseRow>, ReadError>;
     /// A deployment with its modules.
     fn deployment(&mut self, id: DeploymentId) -> Result<Option<Arc<Deployment>>, ReadError>;
     /// What new instances of a script start on.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::instance::{Rejection, Report, StepTarget, Tell};
 use crate::{
     CallId, DeploymentId, Instance, InstanceKey, Millis, Payload, Recorded, ReplyId, RunId, SessionId, Status,
-    WorkflowId, scheduler::Pool,
+    StreamId, WorkflowId, scheduler::Pool,
 };
 
 /// Anything that wakes the engine.
@@ -56,6 +56,8 @@ pub enum Input {
     SessionDown(SessionId, Fault),
     /// A live run said something.
     Report(SessionId, RunId, Report),
+    /// An attempt of a run has begun to write a stream, which is durable so far.
+    StreamOpened(RunId, CallId, u32, StreamId),
     /// A batch is durable, but for these creations, whose ids are taken.
     Committed(crate::CommitId, Vec<InstanceKey>),
     /// Time has passed.
@@ -78,6 +80,8 @@ pub enum Command {
     Resume,
     /// Terminate.
     Terminate,
+    /// Terminate, once what its steps did is undone.
+    RollBack,
     /// Start anew.
     Restart,
     /// Start anew from a step: what began before it stays.
@@ -104,6 +108,11 @@ pub enum Fault {
     None,
     /// Its process died. `alive_at`: when it last said anything.
     Crashed {
+        /// Last sign of life.
+        alive_at: Millis,
+    },
+    /// Its process was killed, and not by this server: by an operator, or by the kernel when memory ran out.
+    Killed {
         /// Last sign of life.
         alive_at: Millis,
     },
@@ -161,6 +170,8 @@ pub struct Start {
     pub grants: Vec<(CallId, u32)>,
     /// Nothing of a step may run before its beginning is told.
     pub careful: bool,
+    /// It is started for the rollback handlers: no step begins.
+    pub rolls_back: bool,
     /// What a first run needs to know, where it is still at hand.
     pub fresh: Option<Fresh>,
 }

@@ -34,6 +34,7 @@ impl Engine {
         for entry in decision.entries.drain(..) {
             let recorded = Recorded { seq: slot.instance.next_seq(), at: now, entry };
             slot.instance.apply(&recorded);
+            slot.keep_stream(&recorded.entry);
             if let Some(planned) = &mut slot.planned {
                 planned.since.push(recorded.clone());
             }
@@ -49,6 +50,7 @@ impl Engine {
         if decision.detach {
             self.detach(key, decision.park);
         }
+        self.drop_streams(key);
         let status = self.slots.get(&key).map(|slot| slot.instance.status());
         self.follow_up(key, now);
         status
@@ -68,7 +70,7 @@ impl Engine {
         if settles && !slot.has_place {
             return slot.held.push(tell);
         }
-        slot.awake |= settles || matches!(tell, Tell::Attempt(..));
+        slot.awake |= settles || matches!(tell, Tell::Attempt(..) | Tell::Undo { .. });
         self.gather.then(Act::Emit(Output::Tell(run.session, run.id, tell)));
     }
 
@@ -282,6 +284,7 @@ impl Engine {
             calls: slot.instance.call_count(),
             grants,
             careful: !pool.quarantine.is_free(),
+            rolls_back: slot.instance.is_rolling_back(),
             fresh,
         }));
         if settled && only_started {

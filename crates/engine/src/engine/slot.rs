@@ -3,6 +3,7 @@
 use super::io::Fresh;
 use crate::instance::{Leaving, StepTarget, Tell};
 use crate::scheduler::{Line, Pool, Quarantine};
+use crate::stream::OpenStream;
 use crate::{CommitId, DeploymentId, Instance, Millis, Recorded, ReplyId, RunId, Summary};
 
 /// Times that a run's worker may die around it before it is suspected.
@@ -38,8 +39,12 @@ pub(super) struct Slot {
     pub quarantine: Quarantine,
     /// Workers that died around it since its last good run.
     pub deaths: u8,
+    /// Whether somebody outside has killed a worker in which it was alone, since its last good run.
+    pub was_killed_outside: bool,
     /// For the first run.
     pub fresh: Option<Fresh>,
+    /// What its attempts in flight are writing.
+    pub streams: Vec<OpenStream>,
     /// Restarts from a step that wait for its history.
     pub planned: Option<PlannedRestart>,
 }
@@ -69,7 +74,9 @@ impl Slot {
             ghost: None,
             quarantine: Quarantine::Free,
             deaths: 0,
+            was_killed_outside: false,
             fresh: None,
+            streams: Vec::new(),
             planned: None,
         }
     }
@@ -111,8 +118,16 @@ impl Slot {
         };
     }
 
+    /// Somebody outside killed the worker in which it was alone; says whether it is to blame. Once is an operator's whim.
+    /// Again is a pattern: the kernel that ends what takes all memory looks just the same, and code that takes it would
+    /// otherwise be tried for ever.
+    pub fn note_outside_kill(&mut self) -> bool {
+        std::mem::replace(&mut self.was_killed_outside, true)
+    }
+
     /// Its run ended in order.
     pub fn clear_suspicion(&mut self) {
+        self.was_killed_outside = false;
         self.quarantine = Quarantine::Free;
         self.deaths = 0;
     }

@@ -9,7 +9,8 @@ use crate::limits::{
     WORKER_KILLS_MAX,
 };
 use crate::{
-    CallId, DeploymentId, Entry, ErrorRecord, Millis, Outcome, Payload, StepConfig, StepKind, error_text, names,
+    CallId, DeploymentId, Entry, ErrorRecord, Millis, Outcome, Payload, StepConfig, StepKind, StreamPlace, error_text,
+    names,
 };
 
 impl Instance {
@@ -23,6 +24,7 @@ impl Instance {
             Input::Attach(deployment) => self.decide_attach(deployment, decision),
             Input::Lost { charged } => self.decide_lost(charged, decision),
             Input::Placed if matches!(self.phase, Phase::Running { .. }) => self.grant_ready(decision),
+            Input::Placed if self.is_rolling_back() => self.grant_handler(decision),
             Input::Placed => {}
             Input::Report(report) => return self.decide_report(report, now, decision),
             Input::Suspend => {
@@ -36,6 +38,7 @@ impl Instance {
             Input::Pause => self.decide_pause(decision),
             Input::Resume => self.decide_resume(decision),
             Input::Terminate => return self.decide_terminate(decision),
+            Input::RollBack => return self.decide_roll_back(decision),
         }
         Ok(())
     }
@@ -43,6 +46,9 @@ impl Instance {
     fn decide_due(&self, now: Millis, decision: &mut Decision) {
         if matches!(self.phase, Phase::Paused { .. } | Phase::Ended(_)) {
             return;
+        }
+        if self.is_rolling_back() {
+            return self.decide_rollback_due(now, decision);
         }
         let pausing = matches!(self.phase, Phase::Pausing { .. });
         if pausing && self.run.is_none() {
@@ -142,8 +148,11 @@ impl Instance {
         if charged && !self.is_final() {
             decision.entries.push(Entry::WorkerKilled);
             let kills = self.kills + 1;
-            if kills >= WORKER_KILLS_MAX {
-                decision.entries.push(Entry::Errored { error: error_text::worker_killed(kills) });
+            if self.is_rolling_back() {
+                self.decide_killed_in_rollback(kills, decision);
+            } else if kills >= WORKER_KILLS_MAX {
+                let error = error_text::worker_killed(kills);
+                self.decide_failure(error.clone(), Some(error), decision);
             }
         }
     }
@@ -153,6 +162,7 @@ impl Instance {
             Report::Forgotten => self.decide_forgotten(decision),
             Report::Completed(_) | Report::Threw(_) if self.is_final() => decision.detach = true,
             _ if self.is_final() => {}
+            report if self.is_rolling_back() => self.decide_rollback_report(report, now, decision),
             Report::Begin { call, parent, name, count, kind, started } => {
                 self.check_new_call(call, &name, matches!(kind, BeginKind::Do(_)))?;
                 if started && matches!(&kind, BeginKind::Do(config) if config.is_at_most_once()) {
@@ -177,6 +187,14 @@ impl Instance {
                     decision.tells.push(Tell::Held(call));
                 }
             }
+            Report::Streamed { call, attempt, stream, preview } => {
+                check_size(&preview).map_err(|_| Rejection::Protocol("a preview above 1 MiB"))?;
+                if self.in_flight(call, attempt).is_some() {
+                    let outcome = Outcome::Streamed { attempt, stream, preview };
+                    decision.entries.push(Entry::Settled { call, outcome });
+                    decision.tells.push(Tell::Held(call));
+                }
+            }
             Report::Failed { call, attempt, error, severity, delay_ms } => {
                 if let Some(config) = self.in_flight(call, attempt) {
                     self.decide_failed(call, config, attempt, error, severity, delay_ms, now, decision);
@@ -188,9 +206,17 @@ impl Instance {
                 decision.detach = true;
             }
             Report::Threw(error) => {
-                decision.entries.push(Entry::Errored { error });
+                self.decide_failure(error.clone(), Some(error), decision);
                 decision.detach = true;
             }
+            Report::Undoing { error, cause } => self.decide_undoing(error, cause, decision),
+            Report::RollbackRegistered { call, config } => {
+                if call.0 + 1 != self.calls {
+                    return Err(Rejection::Protocol("a rollback handler of a call that did not just begin"));
+                }
+                decision.entries.push(Entry::RollbackRegistered { call, config });
+            }
+            Report::UndoReady | Report::Undone { .. } => {}
             Report::Quiesced(stop) => {
                 let is_latest = self.run.is_some_and(|run| run.stops == stop);
                 if is_latest && matches!(self.phase, Phase::Pausing { .. }) {
@@ -283,6 +309,18 @@ impl Instance {
         decision.park = !unaware && self.only_waits();
     }
 
+    /// Whether an attempt in the live run may write a stream.
+    pub(crate) fn attempt_place(&self, call: CallId, number: u32) -> StreamPlace {
+        match self.open.get(&call) {
+            None if call.0 >= self.calls && !self.is_final() => StreamPlace::NotYet,
+            Some(OpenCall::Do { attempt, state: DoState::InFlight { .. }, .. }) if *attempt == number => {
+                StreamPlace::Open(self.key)
+            }
+            Some(OpenCall::Do { attempt, state: DoState::Granted, .. }) if *attempt == number => StreamPlace::NotYet,
+            _ => StreamPlace::Over,
+        }
+    }
+
     /// The configuration of a call whose attempt `number` is in flight; a report about any other comes too late.
     fn in_flight(&self, call: CallId, number: u32) -> Option<&StepConfig> {
         match self.open.get(&call) {
@@ -315,9 +353,9 @@ impl Instance {
                 decision.entries.push(Entry::AttemptFailed { call, attempt, error, retry_at: None });
                 decision.tells.push(Tell::Held(call));
             }
-            Severity::Fatal => {
-                let ended = Entry::Errored { error: error.clone() };
-                decision.entries.extend([Entry::AttemptFailed { call, attempt, error, retry_at: None }, ended]);
+            Severity::Fatal(ended) => {
+                let failed = Entry::AttemptFailed { call, attempt, error, retry_at: None };
+                decision.entries.extend([failed, Entry::Errored { error: ended }]);
                 decision.tells.push(Tell::Forget { force: true });
             }
         }
@@ -405,6 +443,10 @@ impl Instance {
     fn decide_terminate(&self, decision: &mut Decision) -> Result<(), Rejection> {
         if self.is_final() {
             return Err(Rejection::CannotTerminate);
+        }
+        if self.is_rolling_back() {
+            self.decide_rollback_cut(decision);
+            return Ok(());
         }
         decision.entries.push(Entry::Terminated);
         decision.tells.push(Tell::Forget { force: true });

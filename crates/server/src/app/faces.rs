@@ -80,9 +80,12 @@ impl Listeners {
             default_script: settings.default_script,
             names_scripts: settings.is_dev,
         };
+        let ingress_port = self.ingress.local_addr()?.port();
         spawn(self.ingress, ingress::router(ingress));
         let deployer = Arc::new(core.deployer.clone());
-        spawn(self.api, rest::router(Api::new(core.platform.clone(), settings.auth, deployer, settings.is_dev)));
+        let platform = core.platform.clone();
+        let api = Api::new(platform, settings.auth, deployer, settings.is_dev, ingress_port);
+        spawn(self.api, rest::router(api));
         Ok(())
     }
 }

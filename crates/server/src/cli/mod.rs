@@ -4,6 +4,7 @@
 //! flags. What a server does is not here: `dev` and `serve` only hand over their options.
 
 mod address;
+mod capabilities;
 mod client;
 mod deploy;
 mod detail;
@@ -13,6 +14,7 @@ mod error;
 mod exit;
 mod instances;
 mod latest;
+mod logs;
 mod multipart;
 mod screen;
 mod server;
@@ -52,6 +54,7 @@ enum Command {
     Serve(ServeOptions),
     Deploy(deploy::DeployArgs),
     Workflows(workflows::WorkflowsArgs),
+    Capabilities(capabilities::CapabilitiesArgs),
     Env(env::EnvArgs),
     Setup(setup::SetupArgs),
     Doctor(doctor::DoctorArgs),
@@ -80,6 +83,7 @@ fn run(command: Command, screen: &Screen) -> Result<std::process::ExitCode, CliE
         Command::Deploy(args) => asking(args.run(screen))?,
         Command::Workflows(args) => asking(args.run(screen))?,
         Command::Doctor(args) => asking(args.run(screen))?,
+        Command::Capabilities(args) => args.run(screen)?,
         Command::Env(args) => args.run(screen)?,
         Command::Setup(args) => args.run(screen)?,
     };

@@ -7,6 +7,7 @@ use stepwell_engine::instance::Rejection;
 use stepwell_engine::{InstanceKey, Payload, Status, WorkflowId};
 use tokio::sync::{mpsc, oneshot};
 
+use super::streams::StreamRequest;
 use crate::api_error::ApiError;
 
 /// A request to the driver.
@@ -37,6 +38,7 @@ pub(super) enum Request {
         reply: oneshot::Sender<()>,
     },
     Workflow(WorkflowId, WorkflowSettings),
+    Stream(StreamRequest),
 }
 
 /// The way to the driver. Cheap to clone.

@@ -1,10 +1,11 @@
-//! What Workers call: their workflow bindings, their service bindings and their D1 databases, all through one Unix
-//! socket. Only worker processes can reach it, and each request names its target in a header that user code cannot set.
+//! What Workers call: their workflow bindings, their service bindings, their D1 databases and the shim's way for streams,
+//! all through one Unix socket. Only worker processes can reach it, and each request names its target in a header that user code cannot set.
 //!
 //! Bindings of workflows speak as the adapter Worker does (`workflows-adapter.js`): one POST for each method, errors as
 //! `{"error": {"name", "message"}}` with production's texts.
 
 mod call;
+mod streams;
 mod wire;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::ingress::{Peer, Proxy};
 use crate::platform::Platform;
 use crate::subscription::Subscriptions;
 pub use call::deletions;
+pub use streams::{SHIM_HEADER, kept_stream};
 
 /// Header in which the generated configuration names the script that a service binding leads to.
 pub const SERVICE_HEADER: &str = "x-stepwell-service";
@@ -52,6 +54,9 @@ async fn route(State(hosting): State<Hosting>, request: Request) -> Response {
     }
     if let Some(script) = target(&request, SERVICE_HEADER) {
         return hosting.proxy.forward(&script, request, Peer::Worker).await;
+    }
+    if target(&request, SHIM_HEADER).is_some() {
+        return streams::handle(&hosting.platform, request).await;
     }
     let path = request.uri().path().to_owned();
     let outcome = match wire::read_path(&path) {

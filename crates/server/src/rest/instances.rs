@@ -17,6 +17,7 @@ use super::times::{self, Iso};
 use super::workflows::checked_per_page;
 use super::{Api, body, public_ids};
 use crate::api_error::ApiError;
+use crate::driver::now_ms;
 use crate::platform::{CreatedInstance, NewInstance, Platform};
 use crate::platform_batch::{ALREADY_EXISTS, BatchForm, check_location_hint};
 use crate::travelling::raw_or_null;
@@ -81,7 +82,7 @@ impl From<InstanceRow> for RowView {
             version_id: public_ids::version(summary.deployment),
             workflow_id: public_ids::workflow(row.workflow),
             trigger_source: Trigger::of(&row.trigger).source,
-            wake_at: summary.wake_at.filter(|at| *at > times::now()).map(Iso),
+            wake_at: summary.wake_at.filter(|at| *at > now_ms()).map(Iso),
             deployment: summary.deployment.0,
         }
     }
@@ -242,7 +243,8 @@ pub async fn terminate_all(
     let workflow = api.platform.workflow(&name).await?;
     let statuses = match params.status.as_deref() {
         Some(word) => vec![parse_status(word)?],
-        None => Status::ALL.into_iter().filter(|status| !status.is_final()).collect(),
+        // What rolls back comes to its end by itself.
+        None => Status::ALL.into_iter().filter(|status| !status.is_final() && *status != Status::RollingBack).collect(),
     };
     let begun = api.sweeps.terminate(api.platform.clone(), workflow.id, statuses);
     Ok(terminate_answer(begun))

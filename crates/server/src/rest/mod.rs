@@ -13,6 +13,7 @@ mod logs;
 mod observe;
 mod public_ids;
 mod scripts;
+mod stream_output;
 mod sweep;
 pub mod timeline;
 mod times;
@@ -54,13 +55,26 @@ pub struct Api {
     pub deploy: Arc<dyn Deploy>,
     /// Instances move to the newest deployment (`dev`) or stay on theirs (`serve`).
     pub follows_newest: bool,
+    /// Port of the ingress, at which scripts are reached.
+    pub ingress_port: u16,
     sweeps: Arc<Sweeps>,
 }
 
 impl Api {
     /// A face over a platform.
-    pub fn new(platform: Platform, auth: Auth, deploy: Arc<dyn Deploy>, follows_newest: bool) -> Self {
-        Self { platform, auth, deploy, follows_newest, sweeps: Arc::default() }
+    pub fn new(
+        platform: Platform,
+        auth: Auth,
+        deploy: Arc<dyn Deploy>,
+        follows_newest: bool,
+        ingress_port: u16,
+    ) -> Self {
+        Self { platform, auth, deploy, follows_newest, ingress_port, sweeps: Arc::default() }
+    }
+
+    /// Where a script is reached.
+    fn url_of(&self, script: &str) -> String {
+        format!("http://{script}.localhost:{}", self.ingress_port)
     }
 }
 
@@ -95,6 +109,7 @@ fn account_routes() -> Router<Api> {
         .route("/workflows/{workflow}/instances/{instance}/events/{event}", post(instance::send_event))
         .route("/workers/scripts", get(scripts::list))
         .route("/workers/scripts/{script}", put(scripts::upload).delete(scripts::delete))
+        .merge(scripts::routes())
         .layer(DefaultBodyLimit::max(limits::UPLOAD_BYTES_MAX))
 }
 

@@ -23,11 +23,6 @@ impl std::fmt::Display for Iso {
     }
 }
 
-/// Now, in epoch milliseconds.
-pub fn now() -> Millis {
-    Timestamp::now().as_millisecond()
-}
-
 /// Reads a time or a date; a date is its first moment in UTC.
 ///
 /// # Errors

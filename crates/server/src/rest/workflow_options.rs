@@ -3,8 +3,6 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use stepwell_engine::DeploymentId;
-use stepwell_engine::engine::WorkflowSettings;
 use stepwell_engine::limits::STEPS_MAX;
 
 use crate::api_error::ApiError;
@@ -88,12 +86,6 @@ impl WorkflowOptions {
         serde_json::to_string(&kept).unwrap_or_else(|_| "{}".to_owned())
     }
 
-    /// What the engine must know of the workflow.
-    pub fn engine(&self, deployment: DeploymentId, follows_newest: bool) -> WorkflowSettings {
-        let concurrency = self.concurrency.as_ref().and_then(|concurrency| concurrency.limit);
-        WorkflowSettings { deployment, follows_newest, concurrency: concurrency.map(|limit| limit as usize) }
-    }
-
     /// Refuses what cannot be.
     ///
     /// # Errors
@@ -142,15 +134,6 @@ mod tests {
         let read: crate::script::ScriptWorkflow = serde_json::from_str(&kept).expect("settings");
         assert_eq!((read.name.as_str(), read.class_name.as_str()), ("w", "C"));
         assert_eq!((read.steps_max, read.concurrency_max), (Some(7), Some(2)));
-    }
-
-    #[test]
-    fn the_engine_is_told_of_the_concurrency() {
-        let settings = options(r#"{"concurrency":{"limit":2}}"#).engine(DeploymentId(3), true);
-        assert_eq!(
-            settings,
-            WorkflowSettings { deployment: DeploymentId(3), follows_newest: true, concurrency: Some(2) }
-        );
     }
 
     #[test]

@@ -5,14 +5,16 @@ use axum::extract::{Path, Query, State};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use stepwell_engine::{Status, names};
-use stepwell_store::{DeploymentRow, NewWorkflow, WorkflowRow};
+use stepwell_store::{DeploymentRow, NewWorkflow, StatusCounts, WorkflowRow};
 
 use super::envelope::{Reply, ResultInfo, page, success};
 use super::limits::{BODY_BYTES_MAX, PER_PAGE_MAX};
-use super::times::{Iso, now};
+use super::times::Iso;
 use super::workflow_options::WorkflowOptions;
 use super::{Api, body, public_ids, sweep};
 use crate::api_error::ApiError;
+use crate::deploy::engine_settings;
+use crate::driver::now_ms;
 
 /// Rows of a page of workflows unless asked otherwise: wrangler shows one page.
 const PER_PAGE_DEFAULT: usize = 100;
@@ -81,9 +83,9 @@ pub async fn put(State(api): State<Api>, Path((_, name)): AccountAndWorkflow, re
     let deployment = store.current_deployment(&script_name).await?;
     let deployment = deployment.ok_or_else(|| ApiError::no_script(&script_name))?;
     let settings = options.to_settings(&name, &class_name);
-    let new = NewWorkflow { name, script: script_name, class_name, settings, at: now() };
+    let new = NewWorkflow { name, script: script_name, class_name, settings, at: now_ms() };
     let row = store.put_workflow(new).await?;
-    api.platform.driver.set_workflow(row.id, options.engine(deployment.id, api.follows_newest)).await;
+    api.platform.driver.set_workflow(row.id, engine_settings(&row, deployment.id, api.follows_newest)).await;
     Ok(success(json!({
         "id": public_ids::workflow(row.id),
         "name": row.name,
@@ -160,11 +162,9 @@ async fn view(api: &Api, row: WorkflowRow) -> Result<WorkflowView, ApiError> {
     })
 }
 
-fn counts_view(counts: [u64; 8]) -> Value {
-    let counted = Status::ALL.into_iter().zip(counts).map(|(status, count)| (status.as_str().to_owned(), count.into()));
-    // Rollbacks are not there yet, and clients sum over all the words.
-    let rolling_back = [("rollingBack".to_owned(), Value::from(0))];
-    Value::Object(counted.chain(rolling_back).collect())
+fn counts_view(counts: StatusCounts) -> Value {
+    let counted = Status::ALL.into_iter().zip(counts);
+    Value::Object(counted.map(|(status, count)| (status.as_str().to_owned(), count.into())).collect())
 }
 
 /// A page of a list that is whole at hand.

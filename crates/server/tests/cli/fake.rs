@@ -107,6 +107,7 @@ fn known(asked: &Asked, earlier: usize) -> (u16, String) {
             Some(text) => (200, format!(r#"{{"success":true,"errors":[],"messages":[],"result":{text}}}"#)),
             None => error(404, 10_400, "instance.not_found"),
         },
+        ("GET", ["workflows", "orders", "instances", _, "logs"]) => ok(&instances::logs(&asked.line)),
         ("PATCH", ["workflows", "orders", "instances", "done", "status"]) => {
             error(400, 10_401, "the instance is in a finite state; only restart is possible")
         }

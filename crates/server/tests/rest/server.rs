@@ -22,7 +22,7 @@ use stepwell_engine::scheduler::Pool;
 use stepwell_engine::{
     Batch, Creation, Engine, Entry, InstanceKey, InstanceWrite, Payload, Recorded, SessionId, Status, Summary,
 };
-use stepwell_store::{DeploymentRow, NewDeployment, NewWorkflow, Store, WorkflowRow};
+use stepwell_store::{DeploymentRow, NewDeployment, NewRelease, NewWorkflow, Secret, Store, WorkflowRow};
 use tempfile::TempDir;
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
@@ -69,13 +69,40 @@ impl Deploy for Deployments {
             Ok(row)
         })
     }
+
+    fn upload_version(&self, upload: ScriptUpload) -> BoxFuture<'_, Result<DeploymentRow, ApiError>> {
+        Box::pin(async move {
+            let new = NewDeployment { content_id: "2".to_owned(), ..deployment(&upload.name) };
+            self.store.put_version(new).await?.ok_or_else(|| ApiError::no_script(&upload.name))
+        })
+    }
+
+    fn release(&self, release: NewRelease) -> BoxFuture<'_, Result<(), ApiError>> {
+        Box::pin(async move { Ok(self.store.release(release).await.map(|_| ())?) })
+    }
+
+    fn change_secrets(
+        &self,
+        script: String,
+        changes: Vec<(String, Option<String>)>,
+    ) -> BoxFuture<'_, Result<(), ApiError>> {
+        Box::pin(async move {
+            for (name, text) in changes {
+                match text {
+                    Some(text) => self.store.put_secret(&script, Secret { name, value: text.into_bytes() }).await?,
+                    None => drop(self.store.delete_secret(&script, &name).await?),
+                }
+            }
+            Ok(())
+        })
+    }
 }
 
 fn deployment(script: &str) -> NewDeployment {
     NewDeployment {
         script: script.to_owned(),
         content_id: "1".to_owned(),
-        settings: "{}".to_owned(),
+        settings: format!(r#"{{"script":{script:?},"main_module":"index.js","compatibility_date":"2026-01-01"}}"#),
         modules: Vec::new(),
         created_at: 5,
     }
@@ -134,7 +161,7 @@ impl Server {
             d1: D1::open(d1.path()),
             subscriptions: Subscriptions::default(),
         };
-        let api = rest::router(Api::new(platform, Auth::Open, Arc::clone(&deploy) as Arc<dyn Deploy>, false));
+        let api = rest::router(Api::new(platform, Auth::Open, Arc::clone(&deploy) as Arc<dyn Deploy>, false, 8787));
         let (stop, driver) = (Some(stop), Some(driver));
         Self { api, host: hosting::router(hosting), store, workflow, deploy, stop, driver, _d1: d1 }
     }

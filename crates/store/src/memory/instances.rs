@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use stepwell_engine::{Batch, Carried, Entry, InstanceKey, Millis, Recorded, Restart, Summary, WorkflowId};
+use stepwell_engine::{
+    Batch, Carried, Entry, InstanceKey, Millis, Recorded, Restart, StreamId, StreamRef, Summary, WorkflowId,
+};
 
 use super::MemoryReader;
 use crate::backend::{Fault, HistoryPage, Reader};
-use crate::{Due, InstanceRow, ListQuery, Order, ReadError, record};
+use crate::{Due, InstanceRow, ListQuery, Order, ReadError, StatusCounts, record};
 
 #[derive(Default)]
 pub(super) struct Instances {
@@ -96,6 +98,11 @@ impl Instances {
 
     pub fn is_there(&self, key: InstanceKey) -> bool {
         self.by_key.contains_key(&key)
+    }
+
+    /// The history of an instance.
+    pub fn entries_of(&self, key: InstanceKey) -> &[Recorded] {
+        self.by_key.get(&key).map_or(&[], |instance| &instance.entries)
     }
 
     /// Statuses and deployments of all instances, for what a database keeps counters for.
@@ -252,8 +259,8 @@ impl Reader for MemoryReader {
         Ok(found.into_iter().take(query.limit).map(|(_, key, instance)| instance.row(key)).collect())
     }
 
-    fn counters(&mut self, workflow: WorkflowId) -> Result<[u64; 8], ReadError> {
-        let mut counts = [0; 8];
+    fn counters(&mut self, workflow: WorkflowId) -> Result<StatusCounts, ReadError> {
+        let mut counts = StatusCounts::default();
         for (_, summary) in self.tables().instances.summaries().filter(|(of, _)| *of == workflow) {
             counts[usize::from(summary.status.number())] += 1;
         }
@@ -262,5 +269,13 @@ impl Reader for MemoryReader {
 
     fn max_key(&mut self) -> Result<InstanceKey, ReadError> {
         Ok(InstanceKey(self.tables().instances.key_max))
+    }
+
+    fn is_stream_whole(&mut self, key: InstanceKey, stream: StreamRef) -> Result<bool, ReadError> {
+        Ok(self.tables().streams.is_whole(key, stream))
+    }
+
+    fn stream_chunk(&mut self, key: InstanceKey, stream: StreamId, number: u32) -> Result<Option<Vec<u8>>, ReadError> {
+        Ok(self.tables().streams.chunk(key, stream, number))
     }
 }

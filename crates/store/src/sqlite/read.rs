@@ -1,11 +1,13 @@
 //! Reads of instances.
 
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
-use stepwell_engine::{DeploymentId, InstanceKey, Millis, Payload, Recorded, Status, Summary, WorkflowId};
+use stepwell_engine::{
+    DeploymentId, InstanceKey, Millis, Payload, Recorded, Status, StreamId, StreamRef, Summary, WorkflowId,
+};
 
-use super::{SqliteReader, fault};
+use super::{SqliteReader, fault, streams};
 use crate::backend::{HistoryPage, Reader};
-use crate::{Due, InstanceRow, ListQuery, Order, ReadError, record};
+use crate::{Due, InstanceRow, ListQuery, Order, ReadError, StatusCounts, record};
 
 impl Reader for SqliteReader {
     fn resolve(&mut self, workflow: WorkflowId, id: &str) -> Result<Option<InstanceKey>, ReadError> {
@@ -35,7 +37,7 @@ impl Reader for SqliteReader {
         list(&self.connection, query).map_err(fault::read)
     }
 
-    fn counters(&mut self, workflow: WorkflowId) -> Result<[u64; 8], ReadError> {
+    fn counters(&mut self, workflow: WorkflowId) -> Result<StatusCounts, ReadError> {
         counters(&self.connection, workflow).map_err(fault::read)
     }
 
@@ -46,6 +48,14 @@ impl Reader for SqliteReader {
             )
             .and_then(|mut sql| sql.query_row([], |row| key(row, 0)))
             .map_err(fault::read)
+    }
+
+    fn is_stream_whole(&mut self, key: InstanceKey, stream: StreamRef) -> Result<bool, ReadError> {
+        streams::is_whole(&self.connection, key, stream).map_err(fault::read)
+    }
+
+    fn stream_chunk(&mut self, key: InstanceKey, stream: StreamId, number: u32) -> Result<Option<Vec<u8>>, ReadError> {
+        streams::chunk(&self.connection, key, stream, number).map_err(fault::read)
     }
 }
 
@@ -162,8 +172,8 @@ fn list_sql(by_status: bool, order: Order) -> String {
     )
 }
 
-fn counters(db: &Connection, workflow: WorkflowId) -> Result<[u64; 8]> {
-    let mut counts = [0; 8];
+fn counters(db: &Connection, workflow: WorkflowId) -> Result<StatusCounts> {
+    let mut counts = StatusCounts::default();
     let mut sql = db.prepare_cached("SELECT status, count FROM instance_counts WHERE workflow = ?")?;
     let mut rows = sql.query([workflow.0])?;
     while let Some(row) = rows.next()? {

@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use rusqlite::{CachedStatement, Connection, Result, named_params, params};
 use stepwell_engine::{Batch, Carried, Creation, InstanceKey, InstanceWrite, Payload, Recorded, Restart, Summary};
 
-use super::fault;
 use super::read::InstanceKeySql;
 use super::tails::{Tail, Tails};
+use super::{fault, streams};
 use crate::backend::Fault;
 use crate::counters::Deltas;
 use crate::limits::{GARBAGE_BYTES_MAX, GARBAGE_ROWS_MAX};
@@ -49,6 +49,9 @@ fn apply_parts(db: &Connection, tails: &mut Tails, batch: &Batch) -> Result<(Vec
     }
     for key in batch.deletions.iter().filter(|key| !refused.contains(key)) {
         delete(db, tails, *key, &mut deltas).map_err(fault::write)?;
+    }
+    for stream in &batch.dropped_streams {
+        streams::drop_open(db, *stream).map_err(fault::write)?;
     }
     Ok((answer, deltas))
 }
@@ -102,6 +105,7 @@ fn restart(
         .and_then(|mut sql| sql.execute(params![old.sql(), new.sql()]))
         .map_err(fault::write)?;
     carry(db, entries, again)?;
+    streams::carry(db, *old, *new).map_err(fault::write)?;
     update(db, *new, summary).and_then(|()| discard(db, *old)).map_err(fault::write)?;
     deltas.change(tail.workflow, tail.counted, summary.into());
     Ok(true)
@@ -151,6 +155,7 @@ fn extend(
             return Err(Fault::Fenced(format!("instance {key} is at entry {next_seq}, not {seq}")));
         }
         entries.insert(write.key, recorded).map_err(fault::write)?;
+        streams::keep_named(db, write.key, &recorded.entry).map_err(fault::write)?;
         tail.next_seq += 1;
     }
     if let Some(summary) = &write.summary {
@@ -172,6 +177,7 @@ fn delete(db: &Connection, tails: &mut Tails, key: InstanceKey, deltas: &mut Del
 
 /// Leaves what belongs to a key to the garbage collection, and remembers that the key was used.
 fn discard(db: &Connection, key: InstanceKey) -> Result<()> {
+    streams::drop_of_instance(db, key)?;
     db.prepare_cached("INSERT INTO garbage (instance) VALUES (?)")?.execute([key.sql()])?;
     db.prepare_cached("UPDATE meta SET value = max(value, ?) WHERE name = 'key_max'")?.execute([key.sql()])?;
     Ok(())
@@ -244,14 +250,14 @@ pub(super) fn count(db: &Connection, deltas: &Deltas) -> Result<()> {
 }
 
 pub(super) fn has_garbage(db: &Connection) -> Result<bool> {
-    db.prepare_cached("SELECT 1 FROM garbage LIMIT 1")?.exists([])
+    Ok(db.prepare_cached("SELECT 1 FROM garbage LIMIT 1")?.exists([])? || streams::has_garbage(db)?)
 }
 
-/// One bounded bite at the first instance in the garbage.
+/// One bounded bite at the first instance in the garbage, or else at the first stream.
 pub(super) fn collect_garbage(db: &Connection) -> Result<()> {
     let first =
         db.prepare_cached("SELECT min(instance) FROM garbage")?.query_row([], |row| row.get::<_, Option<i64>>(0))?;
-    let Some(instance) = first else { return Ok(()) };
+    let Some(instance) = first else { return streams::collect_garbage(db) };
     if let Some(last) = last_of_bite(db, instance)? {
         db.prepare_cached("DELETE FROM entries WHERE instance = ? AND seq <= ?")?.execute([instance, last])?;
         return Ok(());

@@ -4,10 +4,10 @@ use stepwell_engine::{
     Batch, Carried, DeploymentId, Entry, InstanceKey, Payload, Recorded, Restart, Status, Summary, WorkflowId,
 };
 use stepwell_store::backend::HistoryPage;
-use stepwell_store::limits::LOG_LINES_MAX;
+use stepwell_store::limits::{LOG_LINES_MAX, RELEASES_MAX};
 use stepwell_store::{
-    ChangeError, CommitError, ListQuery, LogLine, Module, NewDeployment, NewWorkflow, Options, Order, Secret, Store,
-    Token,
+    ChangeError, CommitError, ListQuery, LogLine, Module, NewDeployment, NewRelease, NewWorkflow, Options, Order,
+    Secret, Store, Token,
 };
 
 use crate::support::*;
@@ -28,6 +28,8 @@ macro_rules! every_backend {
         $($(#[$attribute])* fn $name($store: &Store) $body)*
     };
 }
+
+pub(crate) use every_backend;
 
 every_backend! {
     fn a_created_instance_is_found_by_id_and_key(store: &Store) {
@@ -60,7 +62,7 @@ every_backend! {
         }
         assert_eq!(history(store, 1).len(), 1);
         assert_eq!(wait(store.resolve(WORKFLOW, "c")), Ok(None));
-        assert_eq!(wait(store.counters(WORKFLOW)), Ok([2, 0, 0, 0, 0, 0, 0, 0]));
+        assert_eq!(wait(store.counters(WORKFLOW)), Ok([2, 0, 0, 0, 0, 0, 0, 0, 0]));
         let both = vec![write(1, 1, vec![did(0, "1")], None), write(2, 1, vec![did(0, "1")], None)];
         assert_eq!(commit(store, writes(both)), []);
     }
@@ -109,7 +111,7 @@ every_backend! {
         assert_eq!(row.summary, again(1, 2).summary);
         assert_eq!(history(store, 2), [made.created]);
         assert_eq!(wait(store.instance(InstanceKey(1))), Ok(None));
-        assert_eq!(wait(store.counters(WORKFLOW)), Ok([1, 0, 0, 0, 0, 0, 0, 0]));
+        assert_eq!(wait(store.counters(WORKFLOW)), Ok([1, 0, 0, 0, 0, 0, 0, 0, 0]));
         assert_eq!(wait(store.resolve(WORKFLOW, "a")), Ok(Some(InstanceKey(2))));
     }
 
@@ -226,6 +228,32 @@ every_backend! {
         let kept = wait(store.deployment(second.id)).unwrap().unwrap();
         assert_eq!(kept.modules, upload("two", 2).modules);
         assert_eq!(wait(store.put_deployment(upload("one", 5))).unwrap().id, DeploymentId(3));
+    }
+
+    fn a_version_is_released_or_only_kept(store: &Store) {
+        let upload = |content: &str| NewDeployment { script: "s".to_owned(), content_id: content.to_owned(), settings: "{}".to_owned(), modules: vec![], created_at: 1 };
+        let release = |deployment, at| NewRelease { script: "s".to_owned(), deployment, at, note: format!("{{\"at\":{at}}}") };
+        assert_eq!(wait(store.put_version(upload("one"))), Ok(None), "there is no script yet");
+        let one = wait(store.put_deployment(upload("one"))).unwrap();
+        let two = wait(store.put_version(upload("two"))).unwrap().expect("a version");
+        assert_eq!((two.is_current, wait(store.put_version(upload("two"))).unwrap().map(|row| row.id)), (false, Some(two.id)));
+        assert_eq!(wait(store.release(release(two.id, 5))), Ok(true));
+        assert_eq!(wait(store.release(NewRelease { script: "other".to_owned(), ..release(two.id, 6) })), Ok(false));
+        assert_eq!(wait(store.release(release(DeploymentId(9), 6))), Ok(false));
+        assert_eq!(wait(store.current_deployment("s")).unwrap().unwrap().id, two.id);
+        let releases = wait(store.releases("s")).unwrap();
+        let seen: Vec<_> = releases.iter().map(|row| (row.deployment, row.at, &*row.note)).collect();
+        assert_eq!(seen, [(two.id, 5, "{\"at\":5}"), (one.id, 1, "{}")]);
+        assert_eq!(wait(store.put_script_settings("s", "{\"tags\":[]}".to_owned())), Ok(true));
+        assert_eq!(wait(store.put_script_settings("other", String::new())), Ok(false));
+        let row = wait(store.script("s")).unwrap().expect("a script");
+        assert_eq!((row.settings.as_str(), row.current, row.modified_at), ("{\"tags\":[]}", two.id, 5));
+        for at in 0..i64::from(RELEASES_MAX) + 5 {
+            wait(store.release(release(one.id, at))).unwrap();
+        }
+        assert_eq!(wait(store.releases("s")).unwrap().len(), RELEASES_MAX as usize);
+        assert_eq!(wait(store.delete_deployment(two.id)), Ok(true));
+        assert_eq!(wait(store.releases("other")), Ok(vec![]));
     }
 
     fn a_script_goes_with_its_deployments_and_secrets_when_nothing_needs_it(store: &Store) {

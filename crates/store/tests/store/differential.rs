@@ -60,6 +60,7 @@ fn batches() -> impl Strategy<Value = Vec<Batch>> {
         restarts,
         writes,
         deletions,
+        dropped_streams: Vec::new(),
     });
     prop::collection::vec(batch, 1..24)
 }

@@ -1,9 +1,10 @@
 //! Records and databases that were written by released formats still read.
 
-use stepwell_engine::{Payload, WorkflowId};
+use stepwell_engine::{CallId, Entry, Outcome, Payload, StreamId, StreamRef, WorkflowId};
 use stepwell_store::{Options, Store, record};
 
 use crate::golden_content::{KEY, batch, entries, summary};
+use crate::golden_rollback;
 use crate::support::{commit, history, wait};
 
 #[test]
@@ -18,16 +19,26 @@ fn a_database_of_format_1_still_reads() {
     assert_eq!(commit(&store, batch()), [KEY]);
 }
 
+fn line(entry: &Entry) -> String {
+    let record = record::encode(entry);
+    format!("{} {}", record.kind, record.meta).trim_end().to_owned() + "\n"
+}
+
 #[test]
 fn records_are_written_as_the_format_says() {
-    let written: Vec<String> = entries()
-        .iter()
-        .map(|recorded| {
-            let record = record::encode(&recorded.entry);
-            format!("{} {}", record.kind, record.meta).trim_end().to_owned()
-        })
-        .collect();
-    assert_eq!(written.join("\n") + "\n", include_str!("../golden/records-1.txt"));
+    let written: String = entries().iter().map(|recorded| line(&recorded.entry)).collect();
+    assert_eq!(written, include_str!("../golden/records-1.txt"));
+}
+
+#[test]
+fn records_of_rollbacks_are_written_as_the_format_says_and_read() {
+    let golden = include_str!("../golden/records-rollback.txt");
+    let entries = golden_rollback::entries();
+    assert_eq!(entries.iter().map(line).collect::<String>(), golden);
+    for (line, entry) in golden.lines().zip(entries) {
+        let (kind, meta) = line.split_once(' ').expect("all have fields");
+        assert_eq!(record::decode(kind.parse().unwrap(), meta, Payload::UNDEFINED), Ok(entry));
+    }
 }
 
 #[test]
@@ -38,6 +49,18 @@ fn records_of_format_1_still_read() {
         let payload = record::encode(&recorded.entry).payload.cloned().unwrap_or(Payload::UNDEFINED);
         assert_eq!(record::decode(kind.parse().unwrap(), meta, payload), Ok(recorded.entry));
     }
+}
+
+#[test]
+fn a_record_of_a_stream_is_written_as_the_format_says() {
+    let preview = Payload::from_json("\"a\"");
+    let stream = StreamRef { id: StreamId(4), chunks: 2, bytes: 300_000 };
+    let outcome = Outcome::Streamed { attempt: 3, stream, preview: preview.clone() };
+    let entry = Entry::Settled { call: CallId(5), outcome };
+    let record = record::encode(&entry);
+    let meta = r#"{"call":5,"attempt":3,"stream":4,"chunks":2,"bytes":300000}"#;
+    assert_eq!((record.kind, &*record.meta, record.payload), (31, meta, Some(&preview)));
+    assert_eq!(record::decode(31, meta, preview), Ok(entry));
 }
 
 #[test]
