@@ -87,9 +87,8 @@ fn bindings(config: &ProjectConfig) -> Vec<ScriptBinding> {
         Var::Text(text) => ScriptBinding::PlainText { name: name.clone(), text },
         Var::Json(json) => ScriptBinding::Json { name: name.clone(), json },
     });
-    let workflows = config.workflows.iter().map(|workflow| ScriptBinding::Workflow {
-        name: workflow.binding.clone(),
-        workflow_name: workflow.name.clone(),
+    let workflows = config.workflows.iter().filter_map(|workflow| {
+        Some(ScriptBinding::Workflow { name: workflow.binding.clone()?, workflow_name: workflow.name.clone() })
     });
     let d1 = config.d1.iter().map(|d1| ScriptBinding::D1 { name: d1.binding.clone(), id: d1.database_id.clone() });
     let services = config
@@ -107,6 +106,9 @@ fn workflows(config: &ProjectConfig) -> Vec<ScriptWorkflow> {
         class_name: workflow.class_name.clone(),
         steps_max: workflow.steps_max,
         concurrency_max: workflow.concurrency_max,
+        is_export: workflow.is_export,
+        schedules: None,
+        default_retention: None,
     })
     .collect()
 }
