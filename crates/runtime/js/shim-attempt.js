@@ -25,13 +25,13 @@ const DELAY_FUNCTION_MS_MAX = 5_000;
 export async function runAttempt(call, attempt) {
   const { run } = call;
   const body = /** @type {Body} */ (call.body);
-  const context = stepContext(call, body, attempt);
+  const context = stepContext(call, body.config, attempt);
   const entry = run.takeEntry(call);
   try {
     const value = await entry.enter(body.callback, context);
     return { result: isStream(value) ? await writeStream(call, attempt, value) : encodeResult(call, value) };
   } catch (error) {
-    return { error: await failure(call, body, attempt, context, error, entry) };
+    return { error: await failure(call, body.config, attempt, context, error, entry) };
   } finally {
     run.giveEntry(entry);
   }
@@ -39,12 +39,12 @@ export async function runAttempt(call, attempt) {
 
 /**
  * @param {Call} call
- * @param {Body} body
+ * @param {import('./shim-config.js').StepConfig} config
  * @param {number} attempt
  * @returns {StepContext}
  */
-function stepContext(call, body, attempt) {
-  const { shown } = body.config;
+export function stepContext(call, config, attempt) {
+  const { shown } = config;
   return {
     step: { name: call.name, count: call.count },
     attempt,
@@ -85,17 +85,18 @@ function isFunctionRefused(error) {
 }
 
 /**
+ * How a failed attempt is told, with the delay that the user's function gives.
  * @param {Call} call
- * @param {Body} body
+ * @param {import('./shim-config.js').StepConfig} config
  * @param {number} attempt
  * @param {StepContext} context
  * @param {unknown} error
  * @param {import('./shim-scope.js').Entry} entry
  * @returns {Promise<Thrown>}
  */
-async function failure(call, body, attempt, context, error, entry) {
+export async function failure(call, config, attempt, context, error, entry) {
   const thrown = toThrown(error);
-  const { delay, limit } = body.config;
+  const { delay, limit } = config;
   if (delay === undefined || thrown.kind !== undefined || attempt > limit) return thrown;
   const label = `The delay function for step "${call.name}-${call.count}"`;
   try {

@@ -56,6 +56,11 @@ export function workflowFatalError(message) {
   return namedError('WorkflowFatalError', message);
 }
 
+/** @param {unknown} error */
+export async function rejected(error) {
+  throw error;
+}
+
 /**
  * How a thrown value is told to the server.
  * @param {unknown} thrown

@@ -204,10 +204,11 @@ export default class WorkflowsAdapter extends WorkerEntrypoint {
     const { props } = this.ctx;
     const instances = (/** @type {any[]} */ entries) => `[${entries.map((entry) => object(createOptions(entry, props))).join(',')}]`;
     if (Array.isArray(batch)) return this.#call('createBatch', { form: '"array"', instances: instances(batch) });
-    if (Array.isArray(batch?.instances)) {
-      return this.#call('createBatch', { form: '"object"', instances: instances(batch.instances) });
-    }
-    return this.#call('createBatch', { form: '"object"', count: text(batch?.count), ...createOptions(batch, props) });
+    if (typeof batch !== 'object' || batch === null) return this.#call('createBatch', { form: '"object"' });
+    const { count, instances: entries, ...each } = batch;
+    if (count !== undefined) return this.#call('createBatch', { form: '"object"', count: text(count), ...createOptions(each, props) });
+    const given = Array.isArray(entries) ? instances(entries) : undefined;
+    return this.#call('createBatch', { form: '"object"', instances: given });
   }
 
   /** @param {{ instances: string[] }} batch */

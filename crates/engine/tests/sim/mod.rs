@@ -3,6 +3,7 @@
 //! run is (commit, seed).
 
 mod checker;
+mod checker_rollback;
 mod client;
 pub mod mutant;
 mod nature;
@@ -10,6 +11,7 @@ mod program;
 mod rng;
 mod run;
 mod store;
+mod undo;
 mod worker;
 mod world;
 

@@ -21,11 +21,19 @@ pub struct Detail {
     /// A string holds JSON text.
     pub output: Option<Value>,
     pub error: Option<ErrorView>,
+    pub rollback: Option<Rollback>,
     #[serde(default)]
     pub steps: Vec<Step>,
     #[serde(rename = "wake_at")]
     pub wake_at: Option<Timestamp>,
     pub diverged: Option<String>,
+}
+
+/// How a rollback ended.
+#[derive(Debug, Deserialize)]
+pub struct Rollback {
+    pub outcome: String,
+    pub error: Option<ErrorView>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -48,6 +56,7 @@ pub enum Step {
     Do(Do),
     Sleep(Wait),
     WaitForEvent(Wait),
+    Rollback(Do),
     Termination {},
     #[serde(other)]
     Unknown,

@@ -130,6 +130,7 @@ mod tests {
             persist_to: None,
             env: None,
             pin: false,
+            fast_retries: false,
             chaos: None,
         };
         assert_eq!(options, expected);
@@ -137,7 +138,8 @@ mod tests {
 
     #[test]
     fn dev_takes_several_projects() {
-        let line = "stepwell dev a b --port 1 --api-port 2 --persist-to s --env staging --pin --chaos replay";
+        let line =
+            "stepwell dev a b --port 1 --api-port 2 --persist-to s --env staging --pin --fast-retries --chaos replay";
         let Command::Dev(options) = parse(line) else { panic!("not dev") };
         let expected = DevOptions {
             projects: vec!["a".into(), "b".into()],
@@ -146,6 +148,7 @@ mod tests {
             persist_to: Some("s".into()),
             env: Some("staging".to_owned()),
             pin: true,
+            fast_retries: true,
             chaos: Some(ChaosKind::Replay),
         };
         assert_eq!(options, expected);

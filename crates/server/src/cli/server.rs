@@ -27,6 +27,9 @@ pub struct DevOptions {
     /// Let instances finish on the code they began with, as `serve` does, instead of moving on to each change
     #[arg(long)]
     pub pin: bool,
+    /// Retry a step that configures no retries after 1 second at first, as `wrangler dev` does, instead of 10
+    #[arg(long)]
+    pub fast_retries: bool,
     /// Disturb runs on purpose, to find code that does not replay
     #[arg(long, value_name = "KIND")]
     pub chaos: Option<ChaosKind>,

@@ -10,6 +10,7 @@ mod hostile;
 mod lifecycle;
 mod node;
 mod restarts;
+mod rollback;
 mod stacks;
 mod steps;
 mod streams;

@@ -5,6 +5,7 @@ mod full_disk;
 mod processes;
 mod quarantine;
 mod replay;
+mod rollback;
 mod sleepers;
 mod storm;
 mod streams;

@@ -239,6 +239,12 @@ impl Server {
         self.request(Method::PATCH, &format!("instances/{id}/status"), Some(json!({ "status": status }))).await
     }
 
+    /// Terminates an instance once its steps are rolled back.
+    pub async fn roll_back(&self, id: &str) {
+        let body = json!({ "status": "terminate", "rollback": true });
+        self.request(Method::PATCH, &format!("instances/{id}/status"), Some(body)).await;
+    }
+
     /// All that is known of an instance.
     pub async fn detail(&self, id: &str) -> Json {
         self.request(Method::GET, &format!("instances/{id}"), None).await
