@@ -46,7 +46,7 @@ export function checkName(name) {
  * @returns {StepConfig}
  */
 export function parseConfig(name, config, defaults) {
-  return parseConfigOf('Step', name, config, defaults);
+  return config === null ? defaultConfig(defaults) : parseConfigOf('Step', name, config, defaults);
 }
 
 /**
@@ -57,7 +57,7 @@ export function parseConfig(name, config, defaults) {
  * @returns {StepConfig}
  */
 function parseConfigOf(whose, name, config, defaults) {
-  if (config === undefined || config === null) return defaultConfig(defaults);
+  if (config === undefined) return defaultConfig(defaults);
   const fields = fieldsOf(config, ['retries', 'timeout', 'sensitive']);
   if (fields === undefined) throw invalidConfig(whose, name);
   const retries = parseRetries(fields.retries);
