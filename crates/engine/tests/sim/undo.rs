@@ -9,6 +9,9 @@ use stepwell_engine::{CallId, ErrorRecord};
 use super::program::{Undo, UndoBody};
 use super::run::{Poison, Seen};
 
+/// How late a worker may hear of what is recorded: a slow commit and a slow message.
+const LATE_MS: i64 = 10_000;
+
 /// How far a run has come with its rollback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -81,10 +84,11 @@ impl Handlers {
         self.phase == Phase::Replay || self.expects || !self.attempts.is_empty() || !self.asked.is_empty()
     }
 
+    /// It executes a handler whose attempt cannot have timed out: its time runs from when its beginning was recorded,
+    /// which is before the worker hears of it.
     pub fn is_executing(&self, now: i64) -> bool {
-        self.attempts
-            .iter()
-            .any(|attempt| attempt.started_at.saturating_add_unsigned(attempt.undo.config.timeout_ms) > now)
+        let certain = |attempt: &Attempt| attempt.started_at.saturating_add_unsigned(attempt.undo.config.timeout_ms);
+        self.attempts.iter().any(|attempt| certain(attempt) - LATE_MS > now)
     }
 
     pub fn wake_at(&self) -> Option<i64> {
