@@ -37,8 +37,14 @@ impl Checker {
         let mut begun = Vec::new();
         let mut rolls_back = false;
         let mut ended = None;
+        let mut started_at = None;
         for recorded in &row.entries {
             match &recorded.entry {
+                // What a restart carries over may have been undone before.
+                Entry::Started { .. } if started_at.is_none() => {
+                    started_at = Some(recorded.at);
+                    begun.clear();
+                }
                 Entry::Begun { call, name, .. } | Entry::Did { call, name, .. } => {
                     self.require(!rolls_back, || format!("call {call} of {key} begins during its rollback"));
                     begun.extend(program.has_handler(name).then_some(*call));
