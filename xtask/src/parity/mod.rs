@@ -127,9 +127,8 @@ async fn compare_hosts(
     differences: &mut Differences,
     show: bool,
 ) -> Result<Vec<String>> {
-    let arguments: &[&str] = if stepwell::dev_knows(setup, "--fast-retries")? { &["--fast-retries"] } else { &[] };
     let begun = Instant::now();
-    let (miniflare, plain) = tokio::try_join!(on_miniflare(setup, cases), on_stepwell(setup, cases, arguments))?;
+    let (miniflare, plain) = tokio::try_join!(on_miniflare(setup, cases), on_stepwell(setup, cases))?;
     println!("{} cases on Miniflare and Stepwell in {:.1} s", cases.len(), begun.elapsed().as_secs_f64());
     let mut faults = Vec::new();
     for ((case, miniflare), plain) in cases.iter().zip(&miniflare).zip(&plain) {
@@ -138,8 +137,8 @@ async fn compare_hosts(
         }
         faults.extend(faults_of(case, miniflare, plain, |deviation| differences.covers(&case.name, deviation)));
     }
-    faults.extend(replayed(setup, cases, &plain, arguments).await?);
-    faults.extend(crashed(setup, cases, &plain, arguments).await?);
+    faults.extend(replayed(setup, cases, &plain).await?);
+    faults.extend(crashed(setup, cases, &plain).await?);
     Ok(faults)
 }
 
@@ -150,22 +149,21 @@ async fn on_miniflare(setup: &Setup<'_>, cases: &[&Case]) -> Result<Observed> {
     Ok(observed)
 }
 
-async fn on_stepwell(setup: &Setup<'_>, cases: &[&Case], arguments: &[&str]) -> Result<Observed> {
-    let stepwell = Stepwell::start(setup, "Stepwell", arguments).await?;
+async fn on_stepwell(setup: &Setup<'_>, cases: &[&Case]) -> Result<Observed> {
+    let stepwell = Stepwell::start(setup, "Stepwell", &[]).await?;
     let observed = play_all(&stepwell.host, cases).await;
     stepwell.stop().await?;
     Ok(observed)
 }
 
 /// Every run dropped and replayed after each step: nothing may be seen of it.
-async fn replayed(setup: &Setup<'_>, cases: &[&Case], plain: &Observed, arguments: &[&str]) -> Result<Vec<String>> {
+async fn replayed(setup: &Setup<'_>, cases: &[&Case], plain: &Observed) -> Result<Vec<String>> {
     if !stepwell::dev_knows(setup, "--chaos")? {
         return Ok(Vec::new());
     }
     let begun = Instant::now();
     let (cases, plain): (Vec<_>, Vec<_>) = cases.iter().copied().zip(plain).filter(|(case, _)| case.replays).unzip();
-    let stepwell =
-        Stepwell::start(setup, "Stepwell with replays", &[arguments, &["--chaos", "replay"]].concat()).await?;
+    let stepwell = Stepwell::start(setup, "Stepwell with replays", &["--chaos", "replay"]).await?;
     let observed = play_all(&stepwell.host, &cases).await;
     stepwell.stop().await?;
     println!("{} cases with a replay after every step in {:.1} s", cases.len(), begun.elapsed().as_secs_f64());
@@ -173,34 +171,29 @@ async fn replayed(setup: &Setup<'_>, cases: &[&Case], plain: &Observed, argument
 }
 
 /// The server killed in the middle: nothing may be seen of it but that the isolate's journal is gone.
-async fn crashed(setup: &Setup<'_>, cases: &[&Case], plain: &Observed, arguments: &[&str]) -> Result<Vec<String>> {
+async fn crashed(setup: &Setup<'_>, cases: &[&Case], plain: &Observed) -> Result<Vec<String>> {
     let begun = Instant::now();
     let wanted = cases.iter().copied().zip(plain).filter(|(case, _)| case.script.contains(&Op::Crash));
     let (cases, plain): (Vec<_>, Vec<_>) = wanted.unzip();
     if cases.is_empty() {
         return Ok(Vec::new());
     }
-    let mut stepwell = Stepwell::start(setup, "Stepwell, killed", arguments).await?;
+    let mut stepwell = Stepwell::start(setup, "Stepwell, killed", &[]).await?;
     let cases: Vec<Case> = cases.into_iter().map(|case| Case { journal: Journal::None, ..case.clone() }).collect();
-    let observed = crash_between(&mut stepwell, setup, &cases, arguments).await?;
+    let observed = crash_between(&mut stepwell, setup, &cases).await?;
     stepwell.stop().await?;
     println!("{} cases with the server killed in {:.1} s", cases.len(), begun.elapsed().as_secs_f64());
     Ok(same_as_plain("killed", &cases.iter().collect::<Vec<_>>(), &plain, &observed))
 }
 
-async fn crash_between(
-    stepwell: &mut Stepwell,
-    setup: &Setup<'_>,
-    cases: &[Case],
-    arguments: &[&str],
-) -> Result<Observed> {
+async fn crash_between(stepwell: &mut Stepwell, setup: &Setup<'_>, cases: &[Case]) -> Result<Observed> {
     let mut halves = Vec::new();
     let host = &stepwell.host;
     let first = cases.iter().map(|case| async move { Play::half(host, case).await });
     for half in futures_util::future::join_all(first).await {
         halves.push(half?);
     }
-    stepwell.crash(setup, arguments).await?;
+    stepwell.crash(setup, &[]).await?;
     let host = &stepwell.host;
     let second = cases.iter().zip(halves).map(|(case, half)| Play::resume(host, case, half).finish());
     Ok(futures_util::future::join_all(second).await)

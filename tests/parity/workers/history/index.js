@@ -51,6 +51,20 @@ export class Story extends WorkflowEntrypoint {
   }
 }
 
+/** A result that nobody but user code may see, and an error that everybody may. */
+export class Secretive extends WorkflowEntrypoint {
+  async run(event, step) {
+    const config = { sensitive: 'output', retries: { limit: 1, delay: 1 } };
+    const secret = await step.do('secret', config, async ({ attempt }) => {
+      if (attempt === 1) throw new Error('shown');
+      return { word: 'hidden' };
+    });
+    const pieces = await step.do('streamed', config, async () => new Blob(['hidden']).stream());
+    const read = await new Response(pieces).text();
+    return await step.do('use', async () => [secret.word.length, read.length]);
+  }
+}
+
 /** All events of a subscription, without what differs from run to run, and without how the configuration is spelt. */
 const events = async (subscription) => {
   const seen = [];
@@ -93,6 +107,12 @@ export default driver({
     await ended(instance);
     const subscription = await instance.subscribe({ filter: ['step_started'] });
     return (await subscription.next()).value.config;
+  },
+  /** What is told of results that are nobody's business. */
+  async redacted(env, id) {
+    const instance = await env.Secretive.create({ id });
+    const told = await events(await instance.subscribe({ filter: ['step_completed', 'attempt_completed', 'attempt_errored'] }));
+    return { told: JSON.parse(JSON.stringify(told)), status: await ended(instance) };
   },
   /** Only some of it. */
   async filtered(env, id) {
