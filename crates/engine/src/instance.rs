@@ -16,8 +16,8 @@ use open_call::{DoState, Waiting};
 
 use crate::limits::QUIESCE_MS;
 use crate::{
-    CallId, DeploymentId, Entry, InstanceKey, Millis, Outcome, Recorded, RunId, SessionId, Status, StepConfig,
-    StepKind, Summary, WorkflowId,
+    CallId, DeploymentId, Entry, InstanceKey, Millis, Outcome, Recorded, Retention, RunId, SessionId, Status,
+    StepConfig, StepKind, Summary, WorkflowId,
 };
 
 /// A durable execution.
@@ -29,6 +29,8 @@ pub struct Instance {
     pub workflow: WorkflowId,
     /// Whose code it runs.
     pub deployment: DeploymentId,
+    /// What its creator said of how long it is kept after its end.
+    pub retention: Retention,
     phase: Phase,
     open: BTreeMap<CallId, OpenCall>,
     events: VecDeque<BufferedEvent>,
@@ -39,6 +41,8 @@ pub struct Instance {
     next_seq: u64,
     started_at: Option<Millis>,
     ended_at: Option<Millis>,
+    /// When it is to go. Its row says so, not its history: what its workflow kept when it ended.
+    expires_at: Option<Millis>,
     run: Option<Run>,
     /// The last run was forgotten in order, after it had seen all that is recorded: only time or an event can bring
     /// news. Known to this process only; without it a run is started, which finds out.
@@ -108,6 +112,7 @@ impl Instance {
             key,
             workflow,
             deployment,
+            retention: Retention::default(),
             phase: Phase::Queued { since: created_at },
             open: BTreeMap::new(),
             events: VecDeque::new(),
@@ -118,6 +123,7 @@ impl Instance {
             next_seq: 1,
             started_at: None,
             ended_at: None,
+            expires_at: None,
             run: None,
             parked: false,
         }
@@ -134,6 +140,9 @@ impl Instance {
     ) -> Option<Self> {
         let (first, rest) = history.split_first()?;
         let mut instance = Self::new(key, workflow, deployment, first.at);
+        if let Entry::Created { retention, .. } = &first.entry {
+            instance.retention = *retention;
+        }
         for recorded in rest {
             instance.apply(recorded);
         }
@@ -374,7 +383,8 @@ impl Instance {
         match self.phase {
             Phase::Queued { .. } | Phase::Running { .. } if self.is_parked() => self.nearest_wait(),
             Phase::Queued { since } | Phase::Running { since } | Phase::Pausing { since } => Some(since),
-            Phase::Paused { .. } | Phase::Ended(_) => None,
+            Phase::Paused { .. } => None,
+            Phase::Ended(_) => self.expires_at,
         }
     }
 
@@ -426,6 +436,23 @@ impl Instance {
     #[must_use]
     pub fn is_final(&self) -> bool {
         matches!(self.phase, Phase::Ended(_))
+    }
+
+    /// When it ended.
+    #[must_use]
+    pub fn ended_at(&self) -> Option<Millis> {
+        self.ended_at
+    }
+
+    /// When it is to go; `None` before its end, and for one that stays.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<Millis> {
+        self.expires_at.filter(|_| self.is_final())
+    }
+
+    /// Sets when it is to go, once it has ended.
+    pub fn expire_at(&mut self, at: Option<Millis>) {
+        self.expires_at = at;
     }
 
     /// Sequence number of the next entry.

@@ -1,13 +1,12 @@
 //! Deploying: code is tried out, made durable, and becomes what new instances start on.
 
 use futures_util::future::BoxFuture;
-use stepwell_engine::engine::WorkflowSettings;
-use stepwell_engine::{DeploymentId, WorkflowId};
-use stepwell_store::{DeploymentRow, NewWorkflow, Store, WorkflowRow};
+use stepwell_store::{DeploymentRow, NewWorkflow, Store};
 
 use crate::api_error::ApiError;
-use crate::driver::{DriverHandle, now_ms};
-use crate::rest::{Deploy, DeployableScript, ScriptUpload};
+use crate::clock::now_ms;
+use crate::registry::Registry;
+use crate::rest::{Deploy, DeployableScript, ScriptUpload, WorkflowOptions};
 use crate::script::{Script, ScriptSettings, ScriptWorkflow};
 use crate::secrets::Secrets;
 use crate::workers::Workers;
@@ -17,16 +16,15 @@ use crate::workers::Workers;
 pub struct Deployer {
     store: Store,
     workers: Workers,
-    driver: DriverHandle,
+    registry: Registry,
     secrets: Secrets,
-    follows_newest: bool,
 }
 
 impl Deployer {
-    /// `follows_newest`: instances move to the newest deployment whenever a run of theirs starts.
+    /// A deployer into a store.
     #[must_use]
-    pub fn new(store: Store, workers: Workers, driver: DriverHandle, secrets: Secrets, follows_newest: bool) -> Self {
-        Self { store, workers, driver, secrets, follows_newest }
+    pub fn new(store: Store, workers: Workers, registry: Registry, secrets: Secrets) -> Self {
+        Self { store, workers, registry, secrets }
     }
 
     /// Deploys a script with its workflows. Durable when it returns; where it fails, the old deployment goes on serving.
@@ -37,61 +35,34 @@ impl Deployer {
         if self.store.is_full() {
             return Err(ApiError::disk_full());
         }
+        let mut planned = Vec::new();
+        for workflow in &upload.settings.workflows {
+            planned.push(self.planned(&upload.settings.script, workflow).await?);
+        }
         self.workers.try_out(upload).await?;
         let row = self.store.put_deployment(upload.to_deployment(now_ms())).await?;
-        for workflow in &upload.settings.workflows {
-            self.put_workflow(&upload.settings.script, workflow).await?;
+        for new in planned {
+            self.registry.put(new).await?;
         }
         self.workers.renew(&row.script);
         for known in self.store.workflows().await? {
             if known.script == row.script {
-                self.announce(&known, row.id).await;
+                self.registry.redeployed(&known, &row).await?;
             }
         }
         Ok(row)
     }
 
-    /// Makes or changes a workflow.
+    /// A workflow of an upload as it is to be made or changed.
     ///
     /// # Errors
-    /// Where it cannot be made durable, or the script does not exist.
-    pub async fn put_workflow(&self, script: &str, workflow: &ScriptWorkflow) -> Result<WorkflowRow, ApiError> {
-        let current = self.store.current_deployment(script).await?.ok_or_else(|| ApiError::no_script(script))?;
+    /// Where its options cannot be.
+    async fn planned(&self, script: &str, workflow: &ScriptWorkflow) -> Result<NewWorkflow, ApiError> {
         let before = self.store.workflow(&workflow.name).await?;
-        let new = NewWorkflow {
-            name: workflow.name.clone(),
-            script: script.to_owned(),
-            class_name: workflow.class_name.clone(),
-            settings: merged(before.as_ref().map(|row| row.settings.as_str()), workflow),
-            at: now_ms(),
-        };
-        let row = self.store.put_workflow(new).await?;
-        self.announce(&row, current.id).await;
-        Ok(row)
-    }
-
-    /// What the driver must know of all workflows in the store.
-    ///
-    /// # Errors
-    /// Where the store cannot be read.
-    pub async fn workflows(&self) -> Result<Vec<(WorkflowId, WorkflowSettings)>, ApiError> {
-        let mut all = Vec::new();
-        for workflow in self.store.workflows().await? {
-            if let Some(current) = self.store.current_deployment(&workflow.script).await? {
-                all.push((workflow.id, self.settings(&workflow, current.id)));
-            }
-        }
-        Ok(all)
-    }
-
-    async fn announce(&self, workflow: &WorkflowRow, deployment: DeploymentId) {
-        self.driver.set_workflow(workflow.id, self.settings(workflow, deployment)).await;
-    }
-
-    fn settings(&self, workflow: &WorkflowRow, deployment: DeploymentId) -> WorkflowSettings {
-        let settings: Option<ScriptWorkflow> = serde_json::from_str(&workflow.settings).ok();
-        let concurrency = settings.and_then(|settings| settings.concurrency_max).map(|limit| limit as usize);
-        WorkflowSettings { deployment, follows_newest: self.follows_newest, concurrency }
+        let settings = merged(before.as_ref().map(|row| row.settings.as_str()), workflow);
+        WorkflowOptions::from_settings(&settings).check()?;
+        let (name, class_name) = (workflow.name.clone(), workflow.class_name.clone());
+        Ok(NewWorkflow { name, script: script.to_owned(), class_name, settings, at: now_ms() })
     }
 }
 

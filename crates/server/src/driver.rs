@@ -9,20 +9,20 @@ mod start;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 pub use handle::DriverHandle;
 use handle::Request;
 use session_io::SessionIo;
 pub use session_io::{SessionCatalog, SessionLoad};
 pub use start::StartInfo;
-use stepwell_engine::engine::{Answer, Fault, Start, WorkflowSettings};
+use stepwell_engine::engine::{Answer, Due, Fault, Start};
 use stepwell_engine::instance::{Rejection, Report, Settlement, Tell};
 use stepwell_engine::limits::BATCH_ENTRIES_MAX;
 use stepwell_engine::scheduler::Pool;
 use stepwell_engine::{
     CallId, CommitId, Engine, Entry, ErrorRecord, Input, Instance, InstanceKey, Millis, Outcome, Output, Payload,
-    ReplyId, RunId, SessionId, Status, WorkflowId,
+    ReplyId, RunId, SessionId, Status,
 };
 use stepwell_runtime::protocol::ToShim;
 use stepwell_runtime::session::SessionSender;
@@ -31,6 +31,8 @@ use stepwell_store::{CommitError, Committed, ReadError, Store};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::clock;
+pub use crate::clock::now_ms;
 use start::{LargeValues, StartSent};
 
 /// Requests that wait for the driver.
@@ -77,7 +79,7 @@ pub trait WorkerPool: Send + 'static {
 enum Done {
     Committed(CommitId, Result<Committed, CommitError>),
     Loaded(InstanceKey, Option<Box<Instance>>),
-    DueRead(Millis, Vec<(Millis, InstanceKey)>, bool),
+    DueRead(Millis, Vec<Due>, bool),
     StartSent(RunId, StartSent),
 }
 
@@ -133,20 +135,14 @@ impl Default for DriverPorts {
     }
 }
 
-/// Epoch milliseconds.
-#[must_use]
-pub fn now_ms() -> Millis {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_millis() as Millis)
-}
-
 impl<P: WorkerPool> Driver<P> {
-    /// Runs until `stop`, or until the store fails for good.
+    /// Takes what is `known` of workflows and runs until `stop`, or until the store fails for good.
     ///
     /// # Errors
     /// The store's failure, after which the process must end: what memory holds may not be what is durable.
     pub async fn run(
         engine: Engine,
-        workflows: Vec<(WorkflowId, WorkflowSettings)>,
+        known: Vec<Input>,
         store: Store,
         pool: P,
         runtime: Handle,
@@ -170,8 +166,8 @@ impl<P: WorkerPool> Driver<P> {
         };
         let DriverPorts { mut requests, mut events, handle, sessions } = ports;
         drop((handle, sessions));
-        for (workflow, settings) in workflows {
-            driver.input(Input::Workflow(workflow, settings));
+        for input in known {
+            driver.input(input);
         }
         tokio::pin!(stop);
         while driver.failed.is_none() {
@@ -205,7 +201,7 @@ impl<P: WorkerPool> Driver<P> {
 
     fn until_tick(&self) -> Duration {
         let wait_ms = self.engine.next_tick().map_or(1_000, |at| at.saturating_sub(now_ms()).clamp(0, 60_000));
-        Duration::from_millis(wait_ms.unsigned_abs())
+        clock::real(wait_ms.unsigned_abs())
     }
 
     /// Whether more may be decided: while the store is slow or full, whoever wants something waits.
@@ -219,9 +215,9 @@ impl<P: WorkerPool> Driver<P> {
 
     fn take_request(&mut self, request: Request) {
         match request {
-            Request::Create { workflow, id, params, trigger, reply } => {
+            Request::Create { workflow, id, params, trigger, retention, reply } => {
                 let reply = self.expect_reply(reply);
-                self.input(Input::Create { reply, workflow, id, params, trigger });
+                self.input(Input::Create { reply, workflow, id, params, trigger, retention });
             }
             Request::Command { key, command, reply } => {
                 let reply = self.expect_reply(reply);
@@ -234,6 +230,7 @@ impl<P: WorkerPool> Driver<P> {
                 // One that has lost patience needs no word.
                 let _ = watched.send(());
             }
+            Request::Schedules(workflow, schedules) => self.input(Input::Schedules(workflow, schedules)),
             Request::Workflow(workflow, settings) => self.input(Input::Workflow(workflow, settings)),
         }
     }
@@ -417,7 +414,9 @@ impl<P: WorkerPool> Driver<P> {
         self.runtime.spawn(async move {
             let loaded = insist("an instance", || store.load(key)).await;
             let instance = loaded.and_then(|(row, history)| {
-                Instance::replay(key, row.workflow, row.summary.deployment, &history).map(Box::new)
+                let mut instance = Instance::replay(key, row.workflow, row.summary.deployment, &history)?;
+                instance.expire_at(row.summary.wake_at);
+                Some(Box::new(instance))
             });
             let _ = done.send(Done::Loaded(key, instance));
         });
@@ -428,7 +427,8 @@ impl<P: WorkerPool> Driver<P> {
         self.runtime.spawn(async move {
             let due = insist("what is due", || store.due(after, until, DUE_PAGE)).await;
             let complete = due.len() < DUE_PAGE;
-            let due = due.into_iter().map(|due| (due.wake_at, due.key)).collect();
+            let due = due.into_iter().map(|due| Due { at: due.wake_at, key: due.key, has_ended: due.has_ended });
+            let due = due.collect();
             let _ = done.send(Done::DueRead(until, due, complete));
         });
     }

@@ -8,6 +8,8 @@ use stepwell_engine::{Millis, StepConfig};
 use stepwell_runtime::{Binding, Module, ModuleBody, Outbound, SecretText, WorkerSpec};
 use stepwell_store::{Deployment, NewDeployment};
 
+use crate::rest::{RetentionOptions, Schedule};
+
 /// From this compatibility date on, errors that must not be retried keep their name and message.
 const PRESERVE_NON_RETRYABLE_DATE: &str = "2026-05-14";
 const PRESERVE_NON_RETRYABLE: &str = "workflows_preserve_non_retryable_error_message";
@@ -90,6 +92,12 @@ pub struct ScriptWorkflow {
     /// `concurrency.limit`.
     #[serde(default)]
     pub concurrency_max: Option<u32>,
+    /// Cron schedules; where absent, those that are set stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedules: Option<Vec<Schedule>>,
+    /// How long ended instances are kept; where absent, what is set stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_retention: Option<RetentionOptions>,
 }
 
 /// A module of an upload.

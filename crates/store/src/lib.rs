@@ -28,8 +28,8 @@ mod writer;
 
 pub use backend::HistoryPage;
 pub use catalog::{
-    Deployment, DeploymentRow, LogLine, LogRow, Module, NewDeployment, NewWorkflow, ScriptRow, Secret, Token,
-    WorkflowRow,
+    Deployment, DeploymentRow, LogLine, LogRow, Module, NewDeployment, NewWorkflow, ScheduleRow, ScriptRow, Secret,
+    Token, WorkflowRow,
 };
 pub use error::{ChangeError, CommitError, OpenError, ReadError};
 pub use rows::{Committed, Due, InstanceRow, ListQuery, Order};

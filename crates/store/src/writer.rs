@@ -32,7 +32,7 @@ pub(crate) struct Weight {
 
 impl Weight {
     fn of(batch: &Batch) -> Self {
-        let entries = batch.entry_count() + batch.restarts.len() + batch.deletions.len();
+        let entries = batch.entry_count() + batch.restarts.len() + batch.deletions.len() + batch.expirations.len();
         let bytes =
             batch.writes.iter().flat_map(|write| &write.entries).map(crate::record::payload_bytes).sum::<usize>()
                 + batch.creations.iter().map(|creation| crate::record::payload_bytes(&creation.created)).sum::<usize>();

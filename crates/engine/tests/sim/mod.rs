@@ -4,6 +4,7 @@
 
 mod checker;
 mod client;
+mod keeping;
 pub mod mutant;
 mod nature;
 mod program;

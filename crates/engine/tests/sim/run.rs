@@ -8,6 +8,7 @@ use stepwell_engine::instance::{BeginKind, Report, Settlement, Tell};
 use stepwell_engine::{CallId, Entry, ErrorRecord, InstanceKey, Millis, Outcome, Payload, Recorded, RunId, StepConfig};
 
 use super::program::{Body, Node, Program, Step};
+use super::store::Row;
 
 /// What a run is started with.
 #[derive(Debug, Clone)]
@@ -171,11 +172,14 @@ impl Run {
         self.program.root.is_sequential()
     }
 
-    /// It executes a callback whose attempt cannot have timed out.
-    pub fn is_executing(&self, now: i64) -> bool {
-        self.attempts
-            .iter()
-            .any(|attempt| attempt.started_at.saturating_add_unsigned(attempt.step.config.timeout_ms) > now)
+    /// It executes a callback whose attempt cannot have timed out. One that was granted may have been on its way for so
+    /// long that its failure is recorded.
+    pub fn is_executing(&self, now: i64, row: &Row) -> bool {
+        let in_time = |attempt: &Attempt| {
+            attempt.started_at.saturating_add_unsigned(attempt.step.config.timeout_ms) > now
+                && !row.has_failed(attempt.call, attempt.number)
+        };
+        self.attempts.iter().any(in_time)
     }
 
     /// Takes a message; `true` where the run is gone, which has been said.

@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use stepwell_engine::engine::{Chaos, Fault, Start, WorkflowSettings};
+use stepwell_engine::engine::{Chaos, Due, Fault, Start};
 use stepwell_engine::instance::{Report, Settlement, Tell};
 use stepwell_engine::scheduler::Pool;
 use stepwell_engine::{
-    Batch, CommitId, DeploymentId, Engine, Input, Instance, InstanceKey, Millis, Output, Payload, RunId, SessionId,
-    WorkflowId,
+    Batch, CommitId, Engine, Input, Instance, InstanceKey, Millis, Output, Payload, RunId, SessionId, WorkflowId,
 };
 
 use super::checker::Checker;
 use super::client::{Ask, Client};
+use super::keeping::{Keeping, SCHEDULES_END_MS};
 use super::mutant::Mutant;
 use super::program::Program;
 use super::rng::Rng;
@@ -44,7 +44,7 @@ pub enum Event {
     Load(InstanceKey),
     DueRead {
         until: Millis,
-        due: Vec<(Millis, InstanceKey)>,
+        due: Vec<Due>,
         complete: bool,
     },
     SessionUp(Pool),
@@ -58,7 +58,15 @@ pub enum Event {
     Poke(InstanceKey),
     Stale(SessionId, RunId, Report),
     Restart,
+    EndSchedules,
     Tick,
+}
+
+impl Event {
+    /// It happens whatever becomes of the server.
+    fn is_of_the_world(&self) -> bool {
+        matches!(self, Self::Client | Self::Nature | Self::Restart | Self::EndSchedules)
+    }
 }
 
 /// A batch between the engine and the store's answer.
@@ -75,7 +83,7 @@ pub struct World {
     chaos: Chaos,
     pub now: i64,
     offset: i64,
-    wall_max: Millis,
+    pub wall_max: Millis,
     order: u64,
     queue: BTreeMap<(i64, u64), (u32, Event)>,
     /// Incarnation of the server process: what was on its way in an earlier one is lost.
@@ -84,6 +92,7 @@ pub struct World {
     pub store: Store,
     pub checker: Checker,
     pub client: Client,
+    pub keeping: Keeping,
     pub sessions: BTreeMap<SessionId, Session>,
     commits: VecDeque<Commit>,
     flushing: bool,
@@ -91,7 +100,6 @@ pub struct World {
     run_keys: BTreeMap<RunId, InstanceKey>,
     positions: BTreeMap<RunId, usize>,
     session_next: u32,
-    deployment: u32,
     pub mutant: Option<Mutant>,
     pub jumped: bool,
     tracing: bool,
@@ -125,14 +133,16 @@ impl World {
             run_keys: BTreeMap::new(),
             positions: BTreeMap::new(),
             session_next: 1,
-            deployment: 1,
+            keeping: Keeping::default(),
             mutant,
             jumped: false,
             tracing,
             trace: VecDeque::new(),
             steps: 0,
         };
+        world.put_schedules(|_| true);
         world.start_server();
+        world.at(SCHEDULES_END_MS, Event::EndSchedules);
         world.at(5, Event::Client);
         world.at(1_000, Event::Nature);
         world
@@ -181,7 +191,7 @@ impl World {
             if tick_at == Some(next) {
                 self.happen(Event::Tick);
             } else if let Some((_, (life, event))) = self.queue.pop_first()
-                && (life == self.life || matches!(event, Event::Client | Event::Nature | Event::Restart))
+                && (life == self.life || event.is_of_the_world())
             {
                 self.happen(event);
             }
@@ -214,6 +224,7 @@ impl World {
             Event::Client => self.client_acts(),
             Event::Nature => self.nature(),
             Event::Restart => self.start_server(),
+            Event::EndSchedules => self.end_schedules(),
         }
     }
 
@@ -271,15 +282,25 @@ impl World {
     }
 
     fn durable(&mut self, id: CommitId) {
-        let Some(commit) = self.commits.iter_mut().find(|commit| commit.id == id) else { return };
-        match self.store.apply(&commit.batch) {
-            Ok(refused) => commit.refused = Some(refused),
+        let Some(commit) = self.commits.iter().find(|commit| commit.id == id) else { return };
+        let batch = commit.batch.clone();
+        match self.make_durable(&batch) {
+            Ok(refused) => {
+                if let Some(commit) = self.commits.iter_mut().find(|commit| commit.id == id) {
+                    commit.refused = Some(refused);
+                }
+            }
             Err(fence) => return self.checker.fail(format!("the store refuses batch {id}: {fence}")),
         }
         let ms = self.rng.between(0, 3);
         let last = self.client.replied_until.max(self.now + ms);
         self.client.replied_until = last;
         self.at(last, Event::Committed(id));
+    }
+
+    fn make_durable(&mut self, batch: &Batch) -> Result<Vec<InstanceKey>, String> {
+        self.check_keeping(batch);
+        self.store.apply(batch)
     }
 
     fn committed(&mut self, id: CommitId) {
@@ -337,6 +358,9 @@ impl World {
         if self.mutant == Some(Mutant::LostWakeUp) && self.rng.chance(30) {
             due.pop();
         }
+        if self.mutant == Some(Mutant::LiveExpiry) && self.rng.chance(30) {
+            due.iter_mut().for_each(|due| due.has_ended = true);
+        }
         let ms = if self.rng.chance(20) { self.rng.between(0, 6_000) } else { self.rng.between(0, 10) };
         self.after(ms, Event::DueRead { until, due, complete });
     }
@@ -349,6 +373,8 @@ impl World {
         if row.entries.len() < end {
             return self.checker.fail(format!("{} is started with a history that is not durable", start.key));
         }
+        let row = row.clone();
+        self.check_deployment(&start, &row);
         let program = self.client.program(row.workflow, &row.id);
         let beginning = Beginning {
             run: start.run,
@@ -405,29 +431,11 @@ impl World {
         let mut engine = Engine::new(InstanceKey(self.store.key_max + 1), RUNS_MAX).with_chaos(self.chaos);
         let wall = self.wall();
         let mut out = Vec::new();
-        for workflow in 0..LIMITS.len() {
-            engine.handle(self.workflow(workflow), wall, &mut out);
+        for input in self.workflows() {
+            engine.handle(input, wall, &mut out);
         }
         self.engine = Some(engine);
         self.perform(out);
-    }
-
-    fn workflow(&self, index: usize) -> Input {
-        let settings = WorkflowSettings {
-            deployment: DeploymentId(self.deployment),
-            follows_newest: index == 2,
-            concurrency: LIMITS[index],
-        };
-        Input::Workflow(WorkflowId(index as u32), settings)
-    }
-
-    /// A new upload.
-    pub fn deploy(&mut self) {
-        self.deployment += 1;
-        for index in 0..LIMITS.len() {
-            let input = self.workflow(index);
-            self.input(input);
-        }
     }
 
     /// `kill -9`: some of the batches on their way are durable, as whole batches and in order; nobody hears of it.
@@ -436,7 +444,7 @@ impl World {
         let survive = self.rng.below(pending.len() as u64 + 1) as usize;
         self.note(|| format!("the server crashes; {survive} of {} batches survive", pending.len()));
         for commit in &pending[..survive] {
-            if let Err(fence) = self.store.apply(&commit.batch) {
+            if let Err(fence) = self.make_durable(&commit.batch) {
                 self.checker.fail(format!("the store refuses batch {}: {fence}", commit.id));
             }
         }
@@ -488,7 +496,8 @@ impl World {
 
     fn is_complete(&self) -> bool {
         let Some(engine) = &self.engine else { return false };
-        self.store.rows.values().all(|row| row.summary.status.is_final())
+        self.now > SCHEDULES_END_MS
+            && self.store.rows.values().all(|row| row.summary.status.is_final() && row.summary.wake_at.is_none())
             && engine.commits_under_way() == 0
             && engine.loaded_count() == 0
             && engine.run_count() == 0
@@ -500,7 +509,7 @@ impl World {
             .store
             .rows
             .iter()
-            .filter(|(_, row)| !row.summary.status.is_final())
+            .filter(|(_, row)| !row.summary.status.is_final() || row.summary.wake_at.is_some())
             .map(|(key, row)| format!("{key} ({}, wakes at {:?})", row.summary.status, row.summary.wake_at))
             .collect();
         let loaded = self.engine.as_ref().map_or(0, Engine::loaded_count);
@@ -523,7 +532,7 @@ impl World {
             self.checker
                 .require(told == row_status, || format!("{key} is {told} by its history, {row_status} by its row"));
         }
-        self.client.check_end(&self.store, &mut self.checker);
+        self.client.check_end(&self.store, &self.keeping.expired, &mut self.checker);
     }
 
     /// A fault that the server sees as the end of a session.

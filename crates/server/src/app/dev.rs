@@ -14,11 +14,14 @@ use super::projects::{Built, build, extra};
 use super::watch::Watch;
 use super::{logging, run_until_stopped};
 use crate::auth::Auth;
-use crate::cli::{DevOptions, ExitCode};
+use crate::cli::{DevOptions, ExitCode, Kept};
+use crate::clock::TestClock;
 use crate::core::{Core, CoreConfig};
+use crate::creation_rate::CreationRates;
 use crate::d1::D1;
 use crate::deploy::Deployer;
 use crate::project::{OutboundTarget, ProjectConfig};
+use crate::registry::Policy;
 use crate::tools::Tools;
 use crate::workers::{Workers, WorkersConfig};
 
@@ -31,6 +34,7 @@ const STATE_DIRECTORY: &str = ".stepwell";
 /// What keeps it from starting, with what to do.
 pub async fn dev(options: DevOptions) -> anyhow::Result<ExitCode> {
     logging::start();
+    options.test_clock.into_iter().for_each(TestClock::set);
     let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let listeners = Listeners::bind(loopback(options.port), loopback(options.api_port)).await?;
     let (ingress, api) = (listeners.ingress_address()?, listeners.api_address()?);
@@ -48,8 +52,9 @@ pub async fn dev(options: DevOptions) -> anyhow::Result<ExitCode> {
         replicas: 1,
     };
     let chaos = options.chaos.map_or(Chaos::None, Chaos::from);
-    let core =
-        Core::start(CoreConfig { data_dir: state.clone(), workers, follows_newest: !options.pin, chaos }).await?;
+    let policy = Policy { follows_newest: !options.pin, retention: Kept::default().into() };
+    let creation_rates = CreationRates::default();
+    let core = Core::start(CoreConfig { data_dir: state.clone(), workers, policy, creation_rates, chaos }).await?;
     let d1 = D1::open(state.join("d1"));
     let mut projects = Projects {
         esbuild: tools.esbuild,

@@ -76,7 +76,8 @@ impl Listeners {
         };
         spawn(self.ingress, ingress::router(ingress));
         let deployer = Arc::new(core.deployer.clone());
-        spawn(self.api, rest::router(Api::new(core.platform.clone(), settings.auth, deployer, settings.is_dev)));
+        let api = Api::new(core.platform.clone(), settings.auth, deployer, core.registry.clone());
+        spawn(self.api, rest::router(api));
         Ok(())
     }
 }

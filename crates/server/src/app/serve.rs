@@ -9,6 +9,7 @@ use super::faces::{FaceSettings, Listeners};
 use super::{logging, run_until_stopped};
 use crate::auth::Auth;
 use crate::cli::{ExitCode, ServeOptions};
+use crate::clock::TestClock;
 use crate::core::{Core, CoreConfig};
 use crate::d1::D1;
 use crate::tools::Tools;
@@ -20,6 +21,7 @@ use crate::workers::WorkersConfig;
 /// What keeps it from starting, with what to do.
 pub async fn serve(options: ServeOptions) -> anyhow::Result<ExitCode> {
     logging::start();
+    options.test_clock.into_iter().for_each(TestClock::set);
     let listeners = Listeners::bind(options.listen, options.api).await?;
     let (ingress, api) = (listeners.ingress_address()?, listeners.api_address()?);
     let tools = tokio::task::spawn_blocking(|| Tools::ensure(&mut |line| eprintln!("{line}"))).await??;
@@ -33,9 +35,14 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<ExitCode> {
         defaults: StepConfig::DEFAULT,
         replicas: options.replicas,
     };
-    let core =
-        Core::start(CoreConfig { data_dir: options.data.clone(), workers, follows_newest: false, chaos: Chaos::None })
-            .await?;
+    let core = Core::start(CoreConfig {
+        data_dir: options.data.clone(),
+        workers,
+        policy: options.policy.policy(),
+        creation_rates: options.policy.creation_rates(),
+        chaos: Chaos::None,
+    })
+    .await?;
     let (auth, new_token) = Auth::open(&options.data, &core.platform.store).await?;
     let settings =
         FaceSettings { auth, d1: D1::open(options.data.join("d1")), default_script: None, is_dev: false, host_socket };

@@ -6,6 +6,7 @@
 mod address;
 mod client;
 mod deploy;
+mod deployments;
 mod detail;
 mod doctor;
 mod env;
@@ -14,6 +15,7 @@ mod exit;
 mod instances;
 mod latest;
 mod multipart;
+mod policy;
 mod screen;
 mod server;
 mod setup;
@@ -32,6 +34,7 @@ use jiff::Timestamp;
 pub use address::{ACCOUNT_ID, OPERATOR_TOKEN_FILE};
 pub use error::CliError;
 pub use exit::ExitCode;
+pub use policy::{Kept, OnDeploy, PolicyOptions};
 use screen::Screen;
 pub use server::{DevOptions, ServeOptions};
 
@@ -51,6 +54,7 @@ enum Command {
     Dev(DevOptions),
     Serve(ServeOptions),
     Deploy(deploy::DeployArgs),
+    Deployments(deployments::DeploymentsArgs),
     Workflows(workflows::WorkflowsArgs),
     Env(env::EnvArgs),
     Setup(setup::SetupArgs),
@@ -78,6 +82,7 @@ fn run(command: Command, screen: &Screen) -> Result<std::process::ExitCode, CliE
         Command::Dev(options) => return serving(crate::app::dev(options)),
         Command::Serve(options) => return serving(crate::app::serve(options)),
         Command::Deploy(args) => asking(args.run(screen))?,
+        Command::Deployments(args) => asking(args.run(screen))?,
         Command::Workflows(args) => asking(args.run(screen))?,
         Command::Doctor(args) => asking(args.run(screen))?,
         Command::Env(args) => args.run(screen)?,
@@ -125,6 +130,7 @@ mod tests {
             api_port: 8788,
             persist_to: None,
             env: None,
+            test_clock: None,
             pin: false,
             chaos: None,
         };
@@ -141,6 +147,7 @@ mod tests {
             api_port: 2,
             persist_to: Some("s".into()),
             env: Some("staging".to_owned()),
+            test_clock: None,
             pin: true,
             chaos: Some(ChaosKind::Replay),
         };
@@ -155,6 +162,13 @@ mod tests {
             listen: "127.0.0.1:8787".parse().expect("an address"),
             api: "0.0.0.0:9".parse().expect("an address"),
             replicas: 1,
+            policy: PolicyOptions {
+                retention: Kept(Some(604_800_000)),
+                on_deploy: OnDeploy::Pinned,
+                create_rate: None,
+                workflow_create_rate: None,
+            },
+            test_clock: None,
         };
         assert_eq!(options, expected);
     }

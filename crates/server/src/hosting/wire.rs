@@ -10,6 +10,7 @@ use stepwell_engine::{ErrorRecord, Payload};
 
 use crate::api_error::ApiError;
 use crate::platform::{NewInstance, StatusView};
+use crate::rest::RetentionOptions;
 
 /// What a binding wants.
 #[derive(Debug, PartialEq)]
@@ -60,6 +61,7 @@ struct CreateBody<'a> {
     id: Option<String>,
     #[serde(borrow)]
     params: Option<Travelling<'a>>,
+    retention: Option<RetentionOptions>,
 }
 
 #[derive(Deserialize)]
@@ -70,6 +72,7 @@ struct BatchBody<'a> {
     instances: Option<Vec<CreateBody<'a>>>,
     #[serde(borrow)]
     params: Option<Travelling<'a>>,
+    retention: Option<RetentionOptions>,
 }
 
 #[derive(Deserialize)]
@@ -99,7 +102,7 @@ impl Call {
     /// Reads a request.
     pub fn parse(method: &str, body: &[u8]) -> Result<Self, ApiError> {
         Ok(match method {
-            "create" => Self::Create(new_instance(read(body)?)),
+            "create" => Self::Create(new_instance(read(body)?)?),
             "createBatch" => read_batch(read(body)?)?,
             "deleteBatch" => Self::DeleteBatch(read::<DeleteBody>(body)?.instances),
             "getInstance" => Self::Find(read::<InstanceBody<'_>>(body)?.id),
@@ -114,14 +117,15 @@ fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
         .map_err(|error| ApiError::bad_request(format!("(body) Provided argument is invalid: {error}")))
 }
 
-fn new_instance(body: CreateBody<'_>) -> NewInstance {
-    NewInstance { id: body.id, params: body.params.map(Payload::from), trigger: "binding" }
+fn new_instance(body: CreateBody<'_>) -> Result<NewInstance, ApiError> {
+    let retention = body.retention.unwrap_or_default().read()?;
+    Ok(NewInstance { id: body.id, params: body.params.map(Payload::from), trigger: "binding", retention })
 }
 
 fn read_batch(body: BatchBody<'_>) -> Result<Call, ApiError> {
     let is_array = body.form == "array";
     if let Some(instances) = body.instances {
-        let batch = instances.into_iter().map(new_instance).collect();
+        let batch = instances.into_iter().map(new_instance).collect::<Result<_, _>>()?;
         return Ok(if is_array { Call::CreateArray(batch) } else { Call::CreateObject(batch) });
     }
     let count = body.count.as_ref().and_then(Value::as_u64).filter(|count| *count > 0);
@@ -130,7 +134,8 @@ fn read_batch(body: BatchBody<'_>) -> Result<Call, ApiError> {
         return Err(ApiError::bad_request("(body) batchCreate only supports 100 instances at a time"));
     }
     let params = body.params.map(Payload::from);
-    let each = |_| NewInstance { id: None, params: params.clone(), trigger: "binding" };
+    let retention = body.retention.unwrap_or_default().read()?;
+    let each = |_| NewInstance { id: None, params: params.clone(), trigger: "binding", retention };
     Ok(Call::CreateObject((0..count).map(each).collect()))
 }
 
@@ -210,6 +215,8 @@ pub(super) fn write_error(error: &ApiError) -> String {
 
 #[cfg(test)]
 mod tests {
+    use stepwell_engine::Retention;
+
     use super::*;
 
     fn parse(method: &str, body: &str) -> Call {
@@ -221,7 +228,7 @@ mod tests {
     }
 
     fn new(id: Option<&str>, params: Option<Payload>) -> NewInstance {
-        NewInstance { id: id.map(str::to_owned), params, trigger: "binding" }
+        NewInstance { id: id.map(str::to_owned), params, trigger: "binding", retention: Retention::default() }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use stepwell_engine::engine::Command;
 use stepwell_store::backend::HistoryPage;
 use stepwell_store::{InstanceRow, WorkflowRow};
 
-use super::detail::{Detail, ErrorView, Inline, Step, next_wake};
+use super::detail::{Detail, ErrorView, FiredBy, Inline, Step, next_wake};
 use super::envelope::{Reply, success};
 use super::limits::{
     BODY_BYTES_MAX, HISTORY_BYTES_MAX, HISTORY_ROWS_MAX, OUTPUT_BYTES_MAX, READ_TRIES_MAX, WAIT_MS_MAX,
@@ -130,6 +130,8 @@ fn detail(workflow: String, row: InstanceRow, folded: Folded) -> Detail {
         rollback: (),
         step_count: folded.steps.iter().filter(is_step).count(),
         wake_at: next_wake(&folded.steps).filter(|_| summary.status == Status::Waiting),
+        expires_at: summary.wake_at.filter(|_| summary.status.is_final()).map(Iso),
+        schedule: FiredBy::of(&row.id),
         steps: Some(folded.steps),
         id: row.id,
         workflow,

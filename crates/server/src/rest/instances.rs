@@ -11,6 +11,7 @@ use stepwell_store::{InstanceRow, ListQuery, Order, WorkflowRow};
 
 use super::envelope::{Reply, ResultInfo, page, success};
 use super::limits::{BATCH_BODY_BYTES_MAX, BODY_BYTES_MAX, PASSED_OVER_MAX, PER_PAGE_DEFAULT, PER_PAGE_MAX};
+use super::retention::RetentionOptions;
 use super::sweep::Begun;
 use super::times::{self, Iso};
 use super::workflows::checked_per_page;
@@ -37,6 +38,7 @@ struct CreateBody<'a> {
     instance_id: Option<String>,
     #[serde(borrow)]
     params: Option<&'a RawValue>,
+    instance_retention: Option<RetentionOptions>,
 }
 
 #[derive(Deserialize)]
@@ -61,6 +63,8 @@ struct RowView {
     workflow_id: String,
     /// When it goes on by itself; absent while a worker still holds it.
     wake_at: Option<Iso>,
+    /// When it goes, where it has ended and does not stay.
+    expires_at: Option<Iso>,
     deployment: u32,
 }
 
@@ -76,7 +80,8 @@ impl From<InstanceRow> for RowView {
             status: summary.status.as_str(),
             version_id: public_ids::version(summary.deployment),
             workflow_id: public_ids::workflow(row.workflow),
-            wake_at: summary.wake_at.filter(|at| *at > times::now()).map(Iso),
+            wake_at: summary.wake_at.filter(|at| !summary.status.is_final() && *at > times::now()).map(Iso),
+            expires_at: summary.wake_at.filter(|_| summary.status.is_final()).map(Iso),
             deployment: summary.deployment.0,
         }
     }
@@ -166,15 +171,16 @@ fn read_cursor(text: &str) -> Result<(Millis, InstanceKey), ApiError> {
     read().ok_or_else(|| ApiError::bad_request(format!("cursor: {text:?} is not one that this server gave")))
 }
 
-fn new_instance(body: CreateBody<'_>) -> NewInstance {
-    NewInstance { id: body.instance_id, params: body.params.map(body::params), trigger: "api" }
+fn new_instance(body: CreateBody<'_>) -> Result<NewInstance, ApiError> {
+    let retention = body.instance_retention.unwrap_or_default().read()?;
+    Ok(NewInstance { id: body.instance_id, params: body.params.map(body::params), trigger: "api", retention })
 }
 
 pub async fn create(State(api): State<Api>, Path((_, name)): AccountAndWorkflow, request: Body) -> Reply {
     let workflow = api.platform.workflow(&name).await?;
     let bytes = body::read(request, BODY_BYTES_MAX).await?;
     let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-    let created = api.platform.create(&workflow, new_instance(body::parse(bytes)?)).await?;
+    let created = api.platform.create(&workflow, new_instance(body::parse(bytes)?)?).await?;
     let row = api.platform.store.instance(created.answer.key).await?;
     Ok(success(created_view(&workflow, &created, row.as_ref())))
 }
@@ -194,7 +200,8 @@ pub async fn create_batch(State(api): State<Api>, Path((_, name)): AccountAndWor
     let workflow = api.platform.workflow(&name).await?;
     let bytes = body::read(request, BATCH_BODY_BYTES_MAX).await?;
     let batch: Vec<CreateBody<'_>> = body::parse(&bytes)?;
-    let outcomes = api.platform.create_batch(&workflow, batch.into_iter().map(new_instance).collect()).await?;
+    let batch = batch.into_iter().map(new_instance).collect::<Result<_, _>>()?;
+    let outcomes = api.platform.create_batch(&workflow, batch).await?;
     let current = api.platform.store.current_deployment(&workflow.script).await?;
     let version_id = current.map(|row| public_ids::version(row.id));
     let mut created = Vec::with_capacity(outcomes.len());

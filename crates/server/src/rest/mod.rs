@@ -4,6 +4,7 @@
 //! platform's; here are only shapes. D1, secrets, versions of scripts and the rest of Cloudflare's API are absent.
 
 mod body;
+mod deployments;
 mod detail;
 mod envelope;
 mod instance;
@@ -12,6 +13,7 @@ pub mod limits;
 mod logs;
 mod observe;
 mod public_ids;
+mod retention;
 mod scripts;
 mod sweep;
 pub mod timeline;
@@ -29,17 +31,19 @@ use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{get, patch, post, put};
+use axum::routing::{delete, get, patch, post, put};
 
 use crate::api_error::ApiError;
 use crate::auth::{Auth, check_account};
 use crate::platform::Platform;
+use crate::registry::Registry;
 pub(crate) use body::read as read_body;
 use envelope::{Failure, Reply};
+pub use retention::RetentionOptions;
 use sweep::Sweeps;
 pub use upload::{Deploy, ModuleKind, ScriptUpload, UploadBinding, UploadedModule};
 pub use upload_script::DeployableScript;
-pub use workflow_options::WorkflowOptions;
+pub use workflow_options::{Schedule, WorkflowOptions};
 
 /// What this face works with. Cheap to clone.
 #[derive(Clone)]
@@ -50,15 +54,15 @@ pub struct Api {
     pub auth: Auth,
     /// Takes uploads.
     pub deploy: Arc<dyn Deploy>,
-    /// Instances move to the newest deployment (`dev`) or stay on theirs (`serve`).
-    pub follows_newest: bool,
+    /// Knows the workflows.
+    pub registry: Registry,
     sweeps: Arc<Sweeps>,
 }
 
 impl Api {
     /// A face over a platform.
-    pub fn new(platform: Platform, auth: Auth, deploy: Arc<dyn Deploy>, follows_newest: bool) -> Self {
-        Self { platform, auth, deploy, follows_newest, sweeps: Arc::default() }
+    pub fn new(platform: Platform, auth: Auth, deploy: Arc<dyn Deploy>, registry: Registry) -> Self {
+        Self { platform, auth, deploy, registry, sweeps: Arc::default() }
     }
 }
 
@@ -93,6 +97,9 @@ fn account_routes() -> Router<Api> {
         .route("/workflows/{workflow}/instances/{instance}/events/{event}", post(instance::send_event))
         .route("/workers/scripts", get(scripts::list))
         .route("/workers/scripts/{script}", put(scripts::upload).delete(scripts::delete))
+        .route("/workers/scripts/{script}/deployments", get(deployments::list))
+        .route("/workers/scripts/{script}/deployments/{deployment}", delete(deployments::delete))
+        .route("/workers/scripts/{script}/versions", get(deployments::versions))
         .layer(DefaultBodyLimit::max(limits::UPLOAD_BYTES_MAX))
 }
 

@@ -5,6 +5,7 @@ use serde::{Serialize, Serializer};
 use stepwell_engine::Millis;
 
 use crate::api_error::ApiError;
+pub use crate::clock::now_ms as now;
 
 /// Epoch milliseconds that are written as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,11 +22,6 @@ impl std::fmt::Display for Iso {
         let limit = if self.0 < 0 { Timestamp::MIN } else { Timestamp::MAX };
         write!(f, "{:.3}", Timestamp::from_millisecond(self.0).unwrap_or(limit))
     }
-}
-
-/// Now, in epoch milliseconds.
-pub fn now() -> Millis {
-    Timestamp::now().as_millisecond()
 }
 
 /// Reads a time or a date; a date is its first moment in UTC.

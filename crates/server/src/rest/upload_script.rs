@@ -76,7 +76,9 @@ impl ScriptUpload {
 /// Two bindings may lead to one workflow.
 fn add_workflow(workflows: &mut Vec<ScriptWorkflow>, name: &str, class_name: String) {
     if workflows.iter().all(|known| known.name != name) {
-        workflows.push(ScriptWorkflow { name: name.to_owned(), class_name, steps_max: None, concurrency_max: None });
+        let name = name.to_owned();
+        let (steps_max, concurrency_max, schedules, default_retention) = (None, None, None, None);
+        workflows.push(ScriptWorkflow { name, class_name, steps_max, concurrency_max, schedules, default_retention });
     }
 }
 

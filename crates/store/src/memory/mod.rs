@@ -54,6 +54,12 @@ impl Backend for Memory {
         let tables = &mut *self.write();
         let refused = tables.instances.check(batch)?;
         tables.instances.apply(batch, &refused);
+        for key in &batch.expirations {
+            if tables.instances.expire(*key) {
+                tables.catalog.forget_logs(*key);
+            }
+        }
+        batch.firings.iter().for_each(|firing| tables.catalog.fire(firing));
         for gone in batch.deletions.iter().chain(batch.restarts.iter().map(|again| &again.old)) {
             tables.catalog.forget_logs(*gone);
         }

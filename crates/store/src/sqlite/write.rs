@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use rusqlite::{CachedStatement, Connection, Result, named_params, params};
-use stepwell_engine::{Batch, Creation, InstanceKey, InstanceWrite, Payload, Recorded, Restart, Summary};
+use stepwell_engine::{Batch, Creation, Firing, InstanceKey, InstanceWrite, Payload, Recorded, Restart, Summary};
 
 use super::fault;
 use super::read::InstanceKeySql;
@@ -49,6 +49,12 @@ fn apply_parts(db: &Connection, tails: &mut Tails, batch: &Batch) -> Result<(Vec
     }
     for key in batch.deletions.iter().filter(|key| !refused.contains(key)) {
         delete(db, tails, *key, &mut deltas).map_err(fault::write)?;
+    }
+    for key in &batch.expirations {
+        expire(db, tails, *key, &mut deltas).map_err(fault::write)?;
+    }
+    for firing in &batch.firings {
+        fire(db, firing).map_err(fault::write)?;
     }
     Ok((answer, deltas))
 }
@@ -138,7 +144,31 @@ fn extend(
 }
 
 fn delete(db: &Connection, tails: &mut Tails, key: InstanceKey, deltas: &mut Deltas) -> Result<()> {
-    let Some(tail) = tails.take(db, key)? else { return Ok(()) };
+    match tails.take(db, key)? {
+        Some(tail) => remove(db, key, &tail, deltas),
+        None => Ok(()),
+    }
+}
+
+/// As [`delete`], where it has ended.
+fn expire(db: &Connection, tails: &mut Tails, key: InstanceKey, deltas: &mut Deltas) -> Result<()> {
+    match tails.take(db, key)? {
+        Some(tail) if tail.counted.status.is_final() => remove(db, key, &tail, deltas),
+        Some(live) => {
+            tails.put(key, live);
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
+fn fire(db: &Connection, Firing { workflow, cron, at }: &Firing) -> Result<()> {
+    db.prepare_cached("UPDATE schedules SET considered_at = max(considered_at, ?3) WHERE workflow = ?1 AND cron = ?2")?
+        .execute(params![workflow.0, &**cron, at])
+        .map(|_| ())
+}
+
+fn remove(db: &Connection, key: InstanceKey, tail: &Tail, deltas: &mut Deltas) -> Result<()> {
     db.prepare_cached("DELETE FROM instances WHERE key = ?")?.execute([key.sql()])?;
     discard(db, key)?;
     deltas.remove(tail.workflow, tail.counted);

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use stepwell_engine::{Batch, DeploymentId, InstanceKey};
+use stepwell_engine::{Batch, DeploymentId, InstanceKey, Millis, WorkflowId};
 use stepwell_store::backend::{Backend, CatalogWriter, Fault, Reader};
 use stepwell_store::memory::Memory;
 use stepwell_store::{
-    CommitError, DeploymentRow, LogLine, NewDeployment, NewWorkflow, OpenError, Secret, Store, Token, WorkflowRow,
+    CommitError, DeploymentRow, LogLine, NewDeployment, NewWorkflow, OpenError, ScheduleRow, Secret, Store, Token,
+    WorkflowRow,
 };
 
 use crate::support::*;
@@ -70,6 +71,7 @@ delegate! {
     delete_secret(script: &str, name: &str) -> bool;
     put_token(token: &Token) -> ();
     delete_token(hash: &str) -> bool;
+    put_schedules(workflow: WorkflowId, crons: &[String], at: Millis) -> Vec<ScheduleRow>;
     append_logs(lines: &[LogLine]) -> ();
 }
 

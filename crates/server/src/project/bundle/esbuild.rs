@@ -180,4 +180,3 @@ fn without_external_advice(messages: &str) -> String {
         messages.lines().filter(|line| !line.trim_start().starts_with("You can mark the path")).collect();
     kept.join("\n")
 }
-

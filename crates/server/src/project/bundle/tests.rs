@@ -236,7 +236,8 @@ fn dependencies_in_commonjs_may_require_modules_of_node() {
 
 #[test]
 fn files_of_packages_named_like_a_module_of_node_are_bundled() {
-    let index = format!("import p from 'process/browser'; import dns from 'dns/promises'; console.log(p, dns); {HANDLER}");
+    let index =
+        format!("import p from 'process/browser'; import dns from 'dns/promises'; console.log(p, dns); {HANDLER}");
     let files = [("src/index.ts", index.as_str()), ("node_modules/process/browser.js", "module.exports = 'from npm';")];
     let bundle = build(&format!("{DATE}compatibility_flags = [\"nodejs_compat\"]"), &files).unwrap();
     let text = main_text(&bundle);
