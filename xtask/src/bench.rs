@@ -10,6 +10,7 @@ mod replay;
 mod rest;
 mod server;
 mod steps;
+mod streams;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
@@ -61,6 +62,8 @@ enum Group {
     Asleep,
     /// A long history.
     Replay,
+    /// A large stream.
+    Streams,
 }
 
 /// Measures and prints.
@@ -103,6 +106,7 @@ async fn measure(group: Group, options: &Options, setup: &Setup) -> Result<Vec<F
         Group::Idle => rest::idle(setup, options.idle_s).await,
         Group::Asleep => rest::asleep(setup, options.sleepers).await,
         Group::Replay => replay::replay(setup).await,
+        Group::Streams => streams::streams(setup).await,
     }
 }
 

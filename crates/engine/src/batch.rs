@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{DeploymentId, Firing, InstanceKey, Millis, Recorded, Status, WorkflowId};
+use crate::{DeploymentId, Firing, InstanceKey, Millis, Recorded, Status, StreamId, WorkflowId};
 
 /// One durable transaction over many instances.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -19,14 +19,16 @@ pub struct Batch {
     pub expirations: Vec<InstanceKey>,
     /// Schedules that have been looked at up to then. One that is gone is nothing, and none goes back.
     pub firings: Vec<Firing>,
+    /// Streams that no attempt goes on writing and no entry names, those of `writes` included.
+    pub dropped_streams: Vec<StreamId>,
 }
 
 impl Batch {
     /// Nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { creations, restarts, writes, deletions, expirations, firings } = self;
-        let changes = creations.is_empty() && restarts.is_empty() && writes.is_empty();
+        let Self { creations, restarts, writes, deletions, expirations, firings, dropped_streams } = self;
+        let changes = creations.is_empty() && restarts.is_empty() && writes.is_empty() && dropped_streams.is_empty();
         changes && deletions.is_empty() && expirations.is_empty() && firings.is_empty()
     }
 
@@ -54,8 +56,8 @@ pub struct Creation {
     pub summary: Summary,
 }
 
-/// A new incarnation of an instance. The store copies entry 0 of `old` as entry 0 of `new`, removes `old`'s other data
-/// and gives the row to `new`. Refused (as a whole batch never is) where `old` is gone.
+/// A new incarnation of an instance. The store gives `new` the history that [`Restart::history`] says, removes `old`'s
+/// data and gives the row to `new`. Refused (as a whole batch never is) where `old` is gone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Restart {
     /// The incarnation that goes.
@@ -66,6 +68,44 @@ pub struct Restart {
     pub deployment: DeploymentId,
     /// The row.
     pub summary: Summary,
+    /// The history of `new`, in order; its first entry is the first of `old`.
+    pub history: Vec<Carried>,
+}
+
+impl Restart {
+    /// Entries of the new history.
+    #[must_use]
+    pub fn entry_count(&self) -> u64 {
+        self.history.iter().map(Carried::entry_count).sum()
+    }
+}
+
+/// A part of the history of a new incarnation.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Carried {
+    /// Entries of the old one, unchanged but for their numbers.
+    Copied {
+        /// Number of the first of them in the old history.
+        from_seq: u64,
+        /// How many.
+        count: u64,
+    },
+    /// An entry that the old history does not hold so. Its number is that of its place in the new one.
+    Written(Recorded),
+}
+
+impl Carried {
+    /// Only what the instance was created with.
+    pub const CREATION: Self = Self::Copied { from_seq: 0, count: 1 };
+
+    /// Entries in it.
+    #[must_use]
+    pub fn entry_count(&self) -> u64 {
+        match self {
+            Self::Copied { count, .. } => *count,
+            Self::Written(_) => 1,
+        }
+    }
 }
 
 /// More history of one instance.

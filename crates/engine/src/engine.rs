@@ -11,9 +11,11 @@ mod gather;
 mod horizon;
 mod io;
 mod loading;
+mod restart;
 mod runs;
 mod sessions;
 mod slot;
+mod streams;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -25,7 +27,6 @@ pub use io::{Answer, Command, Due, Fault, Fresh, Input, Output, Start, WorkflowS
 use loading::Waiter;
 use slot::Slot;
 
-use crate::batch::Restart;
 use crate::instance::{self, Decision, Rejection, Tell};
 use crate::schedules::Schedules;
 use crate::{
@@ -126,6 +127,7 @@ impl Engine {
             }
             Input::Command { reply, key, command } => self.command(reply, key, command, now, out),
             Input::Loaded(key, instance) => self.loaded(key, instance.map(|boxed| *boxed), now, out),
+            Input::HistoryRead(key, history) => self.history_read(key, &history, now),
             Input::DueRead { until, due, complete } => {
                 self.horizon.read(until, &due, complete, |key| self.slots.contains_key(&key));
             }
@@ -133,6 +135,7 @@ impl Engine {
             Input::SessionDraining(session) => self.scheduler.close_session(session),
             Input::SessionDown(session, fault) => self.session_down(session, fault, now),
             Input::Report(session, run, report) => self.report(session, run, report, now, out),
+            Input::StreamOpened(run, call, attempt, stream) => self.open_stream(run, call, attempt, stream),
             Input::Committed(commit, refused) => self.committed(commit, &refused, now, out),
             Input::Tick => {}
         }
@@ -258,6 +261,7 @@ impl Engine {
     fn command_loaded(&mut self, reply: ReplyId, key: InstanceKey, command: Command, now: Millis) {
         let input = match command {
             Command::Restart => return self.restart(reply, key, now),
+            Command::RestartFrom(target) => return self.want_restart_from(reply, key, target),
             Command::Delete => return self.delete(reply, key),
             Command::SendEvent { event_type, payload } => instance::Input::SendEvent { event_type, payload },
             Command::Pause => instance::Input::Pause,
@@ -279,28 +283,6 @@ impl Engine {
         Ok(Answer { key, status: slot.instance.status() })
     }
 
-    /// Ends the old incarnation and begins a new one, which waits until the old one's run is gone.
-    fn restart(&mut self, reply: ReplyId, old: InstanceKey, now: Millis) {
-        let Some(slot) = self.take_out(old) else { return };
-        let workflow = slot.instance.workflow;
-        let deployment = self.workflows.get(&workflow).map_or(slot.instance.deployment, |settings| settings.deployment);
-        let new = self.new_key();
-        let mut instance = Instance::new(new, workflow, deployment, now);
-        instance.retention = slot.instance.retention;
-        let summary = instance.summary(now);
-        let mut successor = Slot::new(instance, Some(summary), self.gather.next());
-        successor.ghost = slot.instance.run().map(|run| run.id).or(slot.ghost);
-        if let Some(live) = successor.ghost.and_then(|ghost| self.runs.get_mut(&ghost)) {
-            live.key = new;
-        }
-        self.slots.insert(new, successor);
-        self.gather.batch.restarts.push(Restart { old, new, deployment, summary });
-        self.gather.concern(new);
-        let answer = self.answer(new);
-        self.gather.then(Act::Emit(Output::Reply(reply, answer)));
-        self.follow_up(new, now);
-    }
-
     fn delete(&mut self, reply: ReplyId, key: InstanceKey) {
         let Some(slot) = self.take_out(key) else { return };
         self.gather.batch.deletions.push(key);
@@ -310,7 +292,7 @@ impl Engine {
 
     /// Removes an incarnation that comes to an end from memory; its live run is told to go.
     fn take_out(&mut self, key: InstanceKey) -> Option<Slot> {
-        let slot = self.slots.remove(&key)?;
+        let mut slot = self.slots.remove(&key)?;
         self.horizon.clear(key, slot.timer);
         self.forget_fresh(&slot);
         self.gather.withdraw(key);
@@ -322,6 +304,9 @@ impl Engine {
             self.gather.then(Act::Emit(Output::Tell(run.session, run.id, Tell::Forget { force: true })));
         }
         self.gather.then(Act::Emit(Output::Ended(key, slot.instance.status())));
+        for (reply, _) in slot.planned.take().into_iter().flat_map(|planned| planned.wanted) {
+            self.refuse(reply, Rejection::NotFound);
+        }
         Some(slot)
     }
 

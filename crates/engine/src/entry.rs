@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::{CallId, DeploymentId, Millis, Retention, StepConfig};
+use crate::{CallId, DeploymentId, Millis, Retention, StepConfig, StreamRef};
 
 /// A user value as it was encoded where it arose. Cheap to clone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -104,6 +104,15 @@ pub enum Outcome {
         attempt: u32,
         /// Its result.
         value: Payload,
+    },
+    /// A `do` succeeded in this attempt with a stream, whose bytes the store keeps apart.
+    Streamed {
+        /// Attempt, from 1.
+        attempt: u32,
+        /// Which stream.
+        stream: StreamRef,
+        /// What people see of it, JSON.
+        preview: Payload,
     },
     /// A sleep ended.
     Slept,

@@ -52,6 +52,10 @@ id!(
     /// Who asked, as the host numbers it.
     ReplyId(u64)
 );
+id!(
+    /// A stream that was begun, kept or not, as the store numbers it; never used again.
+    StreamId(u64)
+);
 
 /// Slots that instances hash into; the unit of ownership.
 pub const SLOTS: u16 = 4096;

@@ -6,6 +6,7 @@
 mod decide;
 mod io;
 mod open_call;
+mod restart_from;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 pub use io::{BeginKind, Decision, Input, Rejection, Report, Settlement, Severity, Tell};
 pub use open_call::OpenCall;
 use open_call::{DoState, Waiting};
+pub use restart_from::{Remaining, StepTarget, TargetKind, remaining};
 
 use crate::limits::QUIESCE_MS;
 use crate::{
@@ -86,6 +88,8 @@ pub struct Run {
     pub has_place: bool,
     /// When it last said anything.
     pub touched_at: Millis,
+    /// How often it was told to start no attempts.
+    pub stops: u32,
     /// It has left its recorded course, perhaps for good.
     pub ahead: bool,
 }
@@ -271,7 +275,8 @@ impl Instance {
 
     /// A run starts in a session.
     pub fn attach(&mut self, id: RunId, session: SessionId, now: Millis) {
-        self.run = Some(Run { id, session, leaving: Leaving::No, has_place: true, touched_at: now, ahead: false });
+        let leaving = Leaving::No;
+        self.run = Some(Run { id, session, leaving, has_place: true, touched_at: now, stops: 0, ahead: false });
         self.parked = false;
     }
 
@@ -297,6 +302,13 @@ impl Instance {
     pub fn touch(&mut self, now: Millis) {
         if let Some(run) = &mut self.run {
             run.touched_at = now;
+        }
+    }
+
+    /// The run has been told to start no attempts.
+    pub fn mark_stopped(&mut self) {
+        if let Some(run) = &mut self.run {
+            run.stops += 1;
         }
     }
 

@@ -271,12 +271,29 @@ fn a_callback_that_outlives_its_attempt_does_not_hold_up_a_pause() {
 }
 
 #[test]
+fn an_answer_to_a_pause_that_was_taken_back_is_none_to_the_next() {
+    let mut host = Host::started();
+    host.command(Command::Pause).expect("a pause");
+    assert_eq!(host.told(1), [Tell::Stop(1)]);
+    host.command(Command::Resume).expect("a resumption");
+    host.begin(1, 0, BeginKind::Do(config(0)), false);
+    host.command(Command::Pause).expect("a pause");
+    assert_eq!(host.told(1), [Tell::Stop(2)]);
+    host.report(1, Report::Quiesced(1));
+    assert_eq!(host.status(), Status::WaitingForPause);
+    assert_eq!(host.told(1), [], "its attempt goes on");
+    host.report(1, Report::Succeeded { call: CallId(0), attempt: 1, value: Payload::UNDEFINED });
+    host.report(1, Report::Quiesced(2));
+    assert_eq!(host.status(), Status::Paused);
+}
+
+#[test]
 fn a_step_without_retries_that_was_begun_during_a_pause_is_granted_afterwards() {
     let mut host = Host::started();
     host.begin(1, 0, BeginKind::Do(config(1)), true);
     host.command(Command::Pause).expect("a pause");
     host.begin(1, 1, BeginKind::Do(config(0)), false);
-    host.report(1, Report::Quiesced);
+    host.report(1, Report::Quiesced(1));
     host.command(Command::Resume).expect("a resumption");
     host.report(1, Report::Forgotten);
     assert_eq!(host.starts(), [(2, vec![(CallId(0), 1), (CallId(1), 1)])]);
@@ -358,6 +375,23 @@ fn a_kill_among_a_few_suspects_is_charged_to_none_and_alone_to_the_one() {
 }
 
 #[test]
+fn a_kill_from_outside_is_charged_only_when_it_happens_again() {
+    let alone = Pool { quarantine: Quarantine::Alone, ..POOL };
+    let mut host = Host::started();
+    let kills = |host: &Host| host.engine.instance(InstanceKey(1)).map(Instance::kills);
+    host.input(Input::SessionDown(SESSION, Fault::Hung { alive_at: host.now }));
+    host.input(Input::SessionUp(SessionId(2), Pool { quarantine: Quarantine::Few, ..POOL }));
+    host.input(Input::SessionDown(SessionId(2), Fault::Hung { alive_at: host.now }));
+    let before = kills(&host);
+    for (session, charged) in [(3, 0), (4, 1)] {
+        host.input(Input::SessionUp(SessionId(session), alone));
+        assert_eq!(host.engine.run_count(), 1);
+        host.input(Input::SessionDown(SessionId(session), Fault::Killed { alive_at: host.now }));
+        assert_eq!(kills(&host), before.map(|before| before + charged), "session {session}");
+    }
+}
+
+#[test]
 fn an_incarnation_that_is_deleted_is_not_read_again_before_that_is_durable() {
     let mut host = Host::started();
     host.sleep(1, 0, HOUR_MS);
@@ -427,7 +461,7 @@ enum Deed {
     Pass(i64),
     Pause,
     Resume,
-    Quiesced,
+    Quiesced(u32),
 }
 
 fn deed() -> impl Strategy<Value = Deed> {
@@ -441,7 +475,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         (0..4_000_i64).prop_map(Deed::Pass),
         Just(Deed::Pause),
         Just(Deed::Resume),
-        Just(Deed::Quiesced),
+        (1..3_u32).prop_map(Deed::Quiesced),
     ]
 }
 
@@ -463,7 +497,7 @@ impl Host {
             Deed::Pass(ms) => self.pass(ms),
             Deed::Pause => drop(self.command(Command::Pause)),
             Deed::Resume => drop(self.command(Command::Resume)),
-            Deed::Quiesced => self.report(1, Report::Quiesced),
+            Deed::Quiesced(stop) => self.report(1, Report::Quiesced(stop)),
         }
     }
 

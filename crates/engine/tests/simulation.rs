@@ -46,6 +46,11 @@ fn two_runs_of_one_instance_are_caught() {
 }
 
 #[test]
+fn a_restart_that_rests_on_an_old_history_is_caught() {
+    check(Mutant::StaleHistory);
+}
+
+#[test]
 fn a_timer_that_fires_early_is_caught() {
     check(Mutant::EarlyTimer);
 }

@@ -3,6 +3,7 @@
 import { nativeClearTimeout, nativeSetTimeout, NativePromise } from './shim-builtins.js';
 import { durationMs } from './shim-duration.js';
 import { FatalResultError, namedError, toThrown } from './shim-errors.js';
+import { isStream, writeStream } from './shim-stream.js';
 import { TooLargeError, toWire } from './value.js';
 
 /**
@@ -19,7 +20,7 @@ const DELAY_FUNCTION_MS_MAX = 5_000;
  * Runs an attempt to its end. Never rejects.
  * @param {Call} call
  * @param {number} attempt
- * @returns {Promise<{result: import('./value.js').WireText} | {error: Thrown}>}
+ * @returns {Promise<{result: import('./shim-call.js').ResultText} | {error: Thrown}>}
  */
 export async function runAttempt(call, attempt) {
   const { run } = call;
@@ -28,7 +29,7 @@ export async function runAttempt(call, attempt) {
   const entry = run.takeEntry(call);
   try {
     const value = await entry.enter(body.callback, context);
-    return { result: encodeResult(call, value) };
+    return { result: isStream(value) ? await writeStream(call, attempt, value) : encodeResult(call, value) };
   } catch (error) {
     return { error: await failure(call, body, attempt, context, error, entry) };
   } finally {
@@ -63,7 +64,10 @@ function encodeResult(call, value) {
       const text = `Step ${call.name}-${call.count} output is too large. Maximum allowed size is 1MiB.`;
       throw namedError('WorkflowInternalError', text);
     }
-    if (isRefused(error)) throw new FatalResultError(`Value returned from step "${call.name}" is not serialisable`);
+    if (isRefused(error)) {
+      const ends = `The execution of the Workflow instance was terminated, as the step "${call.name}" returned a value which is not serialisable`;
+      throw new FatalResultError(`Value returned from step "${call.name}" is not serialisable`, ends);
+    }
     throw error;
   }
 }

@@ -11,16 +11,21 @@ export const DateNow = Date.now;
 export const JSONParse = JSON.parse;
 export const JSONStringify = JSON.stringify;
 export const MathMax = Math.max;
+export const MathMin = Math.min;
 export const NativeArrayBuffer = ArrayBuffer;
+export const NativeDataView = DataView;
 export const NativeDate = Date;
 export const NativeError = Error;
 export const NativeMap = Map;
 export const NativeNumber = Number;
 export const NativePromise = Promise;
 export const NativeProxy = Proxy;
+export const NativeReadableStream = ReadableStream;
 export const NativeRegExp = RegExp;
 export const NativeSet = Set;
 export const NativeString = String;
+export const NativeTextDecoder = TextDecoder;
+export const NativeUint8Array = Uint8Array;
 export const NumberIsFinite = Number.isFinite;
 export const NumberIsNaN = Number.isNaN;
 export const ObjectCreate = Object.create;
@@ -44,6 +49,45 @@ export const StringIsWellFormed = uncurryThis(String.prototype.isWellFormed);
 export const StringSlice = uncurryThis(String.prototype.slice);
 export const StringStartsWith = uncurryThis(String.prototype.startsWith);
 export const StringToWellFormed = uncurryThis(String.prototype.toWellFormed);
+
+/**
+ * Reads a property of built-in objects of this kind. Before 2022-01-31 such properties are the objects' own.
+ * @param {object} prototype
+ * @param {string} key
+ * @returns {(of: any) => any}
+ */
+function getter(prototype, key) {
+  const get = ObjectGetOwnPropertyDescriptor(prototype, key)?.get;
+  return get === undefined ? (of) => of[key] : uncurryThis(get);
+}
+
+const TypedArrayPrototype = ObjectGetPrototypeOf(Uint8Array.prototype);
+const Controller = /** @type {any} */ (globalThis).ReadableByteStreamController;
+export const ArrayBufferGetByteLength = getter(ArrayBuffer.prototype, 'byteLength');
+export const ControllerByobRequest = getter(Controller?.prototype ?? {}, 'byobRequest');
+export const ControllerClose = method(Controller?.prototype, 'close');
+export const ReaderCancel = uncurryThis(ReadableStreamDefaultReader.prototype.cancel);
+export const ReaderRead = uncurryThis(ReadableStreamDefaultReader.prototype.read);
+export const ReaderReleaseLock = uncurryThis(ReadableStreamDefaultReader.prototype.releaseLock);
+export const ReaderReadAtLeast = uncurryThis(/** @type {any} */ (ReadableStreamBYOBReader.prototype).readAtLeast);
+export const ResponseBody = getter(Response.prototype, 'body');
+export const ResponseStatus = getter(Response.prototype, 'status');
+export const ResponseText = uncurryThis(Response.prototype.text);
+export const StreamGetReader = uncurryThis(ReadableStream.prototype.getReader);
+export const StreamIsLocked = getter(ReadableStream.prototype, 'locked');
+export const TextDecoderDecode = uncurryThis(TextDecoder.prototype.decode);
+export const TypedArraySet = uncurryThis(TypedArrayPrototype.set);
+export const TypedArraySubarray = uncurryThis(TypedArrayPrototype.subarray);
+
+/**
+ * A method of built-in objects of this kind, by name where the kind itself is hidden.
+ * @param {any} prototype
+ * @param {string} key
+ * @returns {(of: any, ...args: any[]) => any}
+ */
+function method(prototype, key) {
+  return prototype === undefined ? (of, ...args) => of[key](...args) : uncurryThis(prototype[key]);
+}
 
 export const nativeStructuredClone = structuredClone;
 export const nativeQueueMicrotask = queueMicrotask;

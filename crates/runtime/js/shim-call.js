@@ -2,6 +2,7 @@
 
 import { deferred, JSONStringify, NativeDate } from './shim-builtins.js';
 import { namedError } from './shim-errors.js';
+import { openStream } from './shim-stream.js';
 import { fromWire, fromWireText } from './value.js';
 
 /**
@@ -9,7 +10,9 @@ import { fromWire, fromWireText } from './value.js';
  * @typedef {import('./value.js').WireText} WireText
  * @typedef {{v?: unknown, x?: string}} Received
  * @typedef {{name: string, message: string, stack?: string}} RecordedError
- * @typedef {{call: number, held?: boolean, value?: Received, large?: number, slept?: boolean,
+ * @typedef {import('./shim-stream.js').StreamRef} StreamRef
+ * @typedef {WireText & {stream?: StreamRef}} ResultText
+ * @typedef {{call: number, held?: boolean, value?: Received, stream?: StreamRef, corrupt?: boolean, large?: number, slept?: boolean,
  *   event?: {type: string, at: number, payload?: Received}, error?: RecordedError}} Settlement
  * @typedef {'do' | 'sleep' | 'sleep_until' | 'wait'} Kind
  * @typedef {{config: import('./shim-config.js').StepConfig, callback: Function}} Body
@@ -41,10 +44,12 @@ export class Call {
     this.optimistic = false;
     /** `begin` or `did` has been put into a frame. */
     this.told = false;
-    /** @type {WireText | null} the result that the server is asked to record */
+    /** @type {ResultText | null} the result that the server is asked to record */
     this.result = null;
     /** @type {RecordedError | null} the error of the last attempt */
     this.error = null;
+    /** @type {((reason: unknown) => void) | null} stops reading the stream that the attempt gave */
+    this.cancelStream = null;
     const { promise, resolve, reject } = deferred();
     /** @type {Promise<any>} */
     this.promise = promise;
@@ -55,7 +60,7 @@ export class Call {
   /** Text of the first message about this call. */
   firstMessage() {
     this.told = true;
-    return this.optimistic && this.result !== null ? this.didMessage(this.result) : this.beginMessage();
+    return this.optimistic && this.result !== null && this.result.stream === undefined ? this.didMessage(this.result) : this.beginMessage();
   }
 
   beginMessage() {
@@ -77,6 +82,7 @@ export class Call {
 
   /** @param {Settlement} settlement */
   settle(settlement) {
+    this.stopStream();
     const error = settlement.held === true ? this.error : settlement.error;
     if (error !== undefined && error !== null) return this.reject(namedError(error.name, error.message, error.stack));
     let value;
@@ -89,12 +95,20 @@ export class Call {
     this.resolve(value);
   }
 
+  /** The attempt that reads the user's stream no longer counts. */
+  stopStream() {
+    if (this.cancelStream !== null) this.cancelStream(namedError('AbortError', 'the attempt is over'));
+  }
+
   /**
    * @param {Settlement} settlement
    * @returns {any}
    */
   valueOf(settlement) {
-    const { event, held, value } = settlement;
+    const { corrupt, event, held, value } = settlement;
+    if (corrupt === true) throw namedError('Error', 'not whole');
+    const stream = held === true ? this.result?.stream : settlement.stream;
+    if (stream !== undefined) return openStream(this.run, stream);
     if (held === true) return fromWireText(/** @type {WireText} */ (this.result));
     if (value !== undefined) return fromWire(value.v, value.x);
     if (event === undefined) return undefined;

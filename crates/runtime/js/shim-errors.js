@@ -7,7 +7,7 @@ import {
 } from './shim-builtins.js';
 
 /**
- * @typedef {{name: string, message: string, stack?: string, kind?: 'non_retryable' | 'fatal', delay_ms?: number}} Thrown
+ * @typedef {{name: string, message: string, stack?: string, kind?: 'non_retryable' | 'fatal', ends_with?: string, delay_ms?: number}} Thrown
  */
 
 /** Longest text of an error part that travels; a longer one is cut. */
@@ -20,9 +20,13 @@ const CLASSES = ObjectFreeze({
 
 /** Marks an error that ends the instance. */
 export class FatalResultError extends NativeError {
-  /** @param {string} message */
-  constructor(message) {
+  /**
+   * @param {string} message of the attempt's error
+   * @param {string} ends message of the instance's error
+   */
+  constructor(message, ends) {
     super(message);
+    this.ends = ends;
     setHidden(this, 'name', 'WorkflowFatalError');
   }
 }
@@ -57,7 +61,9 @@ export function workflowFatalError(message) {
  */
 export function toThrown(thrown) {
   try {
-    if (thrown instanceof FatalResultError) return { name: 'WorkflowFatalError', message: text(thrown.message), kind: 'fatal' };
+    if (thrown instanceof FatalResultError) {
+      return { name: 'WorkflowFatalError', message: text(thrown.message), kind: 'fatal', ends_with: text(thrown.ends) };
+    }
     if (thrown instanceof NativeError) return fromError(thrown);
     return { name: 'Error', message: text(thrown) };
   } catch {

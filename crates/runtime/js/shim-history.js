@@ -113,12 +113,14 @@ export class History {
   /**
    * Puts a value that was asked for into its settlement.
    * @param {number} call
-   * @param {import('./shim-call.js').Received} value
+   * @param {{value: import('./shim-call.js').Received, stream?: import('./shim-stream.js').StreamRef, corrupt?: boolean}} answer
    */
-  fill(call, value) {
+  fill(call, { value, stream, corrupt }) {
     const settlement = this.large.get(call);
     if (settlement === undefined) return;
     this.large.delete(call);
+    settlement.stream = stream;
+    settlement.corrupt = corrupt;
     if (settlement.event === undefined) settlement.value = value;
     else settlement.event.payload = value;
   }

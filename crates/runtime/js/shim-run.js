@@ -56,7 +56,8 @@ export class Run {
     this.stepsUsed = 0;
     this.running = 0;
     this.stopped = start.paused;
-    this.quiescing = false;
+    /** The `stop` that wants its answer. */
+    this.quiescing = 0;
     this.dead = false;
     this.settledTurn = -1;
     /** The code no longer makes a recorded call: what is recorded behind it never settles. */
@@ -134,6 +135,7 @@ export class Run {
     this.session.runs.delete(this.number);
     this.timers.clear();
     nativeClearTimeout(this.blockedTimer);
+    this.open.forEach((call) => call.stopStream());
     this.open = new SafeMap();
     this.history = new History();
   }
@@ -217,6 +219,7 @@ export class Run {
    * @param {number} attempt
    */
   startAttempt(call, attempt) {
+    call.stopStream();
     call.attempt = attempt;
     call.result = null;
     call.error = null;
@@ -230,7 +233,7 @@ export class Run {
   /**
    * @param {Call} call
    * @param {number} attempt
-   * @param {{result?: import('./value.js').WireText, error?: Thrown}} outcome
+   * @param {{result?: import('./shim-call.js').ResultText, error?: Thrown}} outcome
    */
   ended(call, attempt, { result, error }) {
     this.running -= 1;
@@ -247,29 +250,32 @@ export class Run {
   /**
    * @param {Call} call
    * @param {number} attempt
-   * @param {import('./value.js').WireText | undefined} result
+   * @param {import('./shim-call.js').ResultText | undefined} result
    * @param {Thrown | undefined} error
    */
   sendEnded(call, attempt, result, error) {
-    const outcome = result === undefined ? `"error":${JSONStringify(error)}` : `"value":${wireJson(result)}`;
+    let outcome = result === undefined ? `"error":${JSONStringify(error)}` : `"value":${wireJson(result)}`;
+    if (result?.stream !== undefined) outcome += `,"stream":${JSONStringify(result.stream)}`;
     this.session.send(`{"ended":{"run":${this.number},"call":${call.id},"attempt":${attempt},${outcome}}}`);
   }
 
-  stop() {
+  /** @param {number} stop */
+  stop(stop) {
     this.stopped = true;
-    this.quiescing = true;
+    this.quiescing = stop;
     this.tellQuiesced();
   }
 
   tellQuiesced() {
-    if (!this.quiescing || this.running > 0) return;
-    this.quiescing = false;
-    this.session.send(`{"quiesced":{"run":${this.number}}}`);
+    const stop = this.quiescing;
+    if (stop === 0 || this.running > 0) return;
+    this.quiescing = 0;
+    this.session.send(`{"quiesced":{"run":${this.number},"stop":${stop}}}`);
   }
 
   go() {
     this.stopped = false;
-    this.quiescing = false;
+    this.quiescing = 0;
     const { held } = this;
     this.held = [];
     for (let i = 0; i < held.length; i += 1) this.attempt(held[i][0].id, held[i][1]);
@@ -292,10 +298,10 @@ export class Run {
 
   /**
    * @param {number} call
-   * @param {Received} value
+   * @param {{value: Received, stream?: import('./shim-stream.js').StreamRef, corrupt?: boolean}} answer
    */
-  fill(call, value) {
-    this.history.fill(call, value);
+  fill(call, answer) {
+    this.history.fill(call, answer);
     this.pump();
   }
 

@@ -5,6 +5,7 @@ import {
 } from './shim-builtins.js';
 import { Call } from './shim-call.js';
 import { guardContext } from './shim-context.js';
+import { takeHost } from './shim-host.js';
 import { Run } from './shim-run.js';
 
 /** Must be `PROTOCOL` of protocol.rs. */
@@ -22,12 +23,14 @@ export class Session {
    * @param {any} ctx
    * @param {any} env
    * @param {WebSocket} socket
+   * @param {string} token what the server knows this process by
    */
-  constructor(userModule, ctx, env, socket) {
+  constructor(userModule, ctx, env, socket, token) {
     this.userModule = userModule;
     this.ctx = ctx;
     this.env = env;
     this.socket = socket;
+    this.token = token;
     this.closed = false;
     /** @type {Map<number, Run>} */
     this.runs = new SafeMap();
@@ -41,6 +44,7 @@ export class Session {
     this.ticks = 0;
     this.quiet = 0;
     guardContext(ctx);
+    takeHost(env);
   }
 
   /** @param {string[]} classes */
@@ -63,8 +67,8 @@ export class Session {
     else if (message.attempt) this.runs.get(message.attempt.run)?.attempt(message.attempt.call, message.attempt.attempt);
     else if (message.start) this.start(message.start);
     else if (message.history) this.load(message.history);
-    else if (message.value) this.runs.get(message.value.run)?.fill(message.value.call, message.value.value);
-    else if (message.stop) this.runs.get(message.stop.run)?.stop();
+    else if (message.value) this.runs.get(message.value.run)?.fill(message.value.call, message.value);
+    else if (message.stop) this.runs.get(message.stop.run)?.stop(message.stop.stop);
     else if (message.go) this.runs.get(message.go.run)?.go();
     else if (message.forget) this.forget(message.forget);
     else if (message.ping) this.send(`{"pong":{"n":${message.ping.n}}}`);

@@ -28,7 +28,7 @@ export function createSession(userModule, classes, token) {
       if (RequestHeadersGet(request.headers, TOKEN_HEADER) !== token) return new NativeResponse(null, { status: 403 });
       if (RequestHeadersGet(request.headers, 'upgrade') !== 'websocket') return new NativeResponse(null, { status: 426 });
       const { 0: client, 1: server } = new NativeWebSocketPair();
-      const session = new Session(userModule, this.ctx, this.env, server);
+      const session = new Session(userModule, this.ctx, this.env, server, token);
       server.accept();
       server.addEventListener('message', (event) => session.receive(/** @type {string} */ (event.data)));
       server.addEventListener('close', () => session.close(1000, 'closed'));

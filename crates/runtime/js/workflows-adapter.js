@@ -87,25 +87,83 @@ function failure(reply, status) {
   return { message: `The workflow server answered ${status}` };
 }
 
+/**
+ * @typedef {{ incarnation: number, reader: number, cursor?: number | null }} Place
+ * @typedef {{ type: string, eventId: number, params?: Travelling, output?: Travelling }} Told
+ */
+
+/** Events that end a subscription. */
+const TERMINAL = ['workflow_completed', 'workflow_errored', 'workflow_terminated'];
+
+/**
+ * @param {string} instanceId
+ * @param {Told} told
+ */
+function arrivedEvent(instanceId, { params, output, ...told }) {
+  const event = /** @type {Record<string, unknown>} */ ({ instanceId, ...told });
+  if (params !== undefined) event.params = arrived(params);
+  const result = arrived(output);
+  if (result !== undefined) event.output = result;
+  return event;
+}
+
 class Subscription extends RpcTarget {
   #entrypoint;
   #id;
+  #place;
   #options;
+  /** @type {Told[]} read and not given out yet */
+  #events = [];
+  #done = false;
+  #closed = false;
+  #last = Promise.resolve(/** @type {any} */ (undefined));
 
-  /** @param {any} entrypoint @param {string} id @param {Record<string, unknown>} options */
-  constructor(entrypoint, id, options) {
+  /** @param {any} entrypoint @param {string} id @param {Place} place @param {unknown} options */
+  constructor(entrypoint, id, place, options) {
     super();
     this.#entrypoint = entrypoint;
     this.#id = id;
+    this.#place = place;
     this.#options = options;
   }
 
-  async next() {
-    const body = object({ id: text(this.#id), options: text(this.#options) });
-    const { done, value } = await call(this.#entrypoint, 'next', body);
-    if (done) return { done: true, value: undefined };
-    this.#options = { ...this.#options, cursor: value.eventId };
-    return { done: false, value };
+  /** Calls at the same time get events one after the other. */
+  next() {
+    const after = this.#last.catch(() => {});
+    this.#last = after.then(() => this.#next());
+    return this.#last;
+  }
+
+  [Symbol.dispose]() {
+    this.#close();
+  }
+
+  async #next() {
+    while (!this.#closed && this.#events.length === 0 && !this.#done) await this.#read();
+    const event = this.#closed ? undefined : this.#events.shift();
+    if (event === undefined || TERMINAL.includes(event.type)) this.#close();
+    return event === undefined ? { done: true, value: undefined } : { done: false, value: arrivedEvent(this.#id, event) };
+  }
+
+  async #read() {
+    const { incarnation, reader, cursor } = this.#place;
+    const body = { incarnation, reader, cursor: cursor ?? undefined, options: this.#options };
+    const { events, done } = await call(this.#entrypoint, 'next', JSON.stringify(body));
+    this.#events = events;
+    this.#done = done;
+    const last = events.at(-1);
+    if (last !== undefined) this.#place = { incarnation, reader, cursor: last.eventId };
+  }
+
+  #close() {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#events = [];
+    if (this.#done) return;
+    const { incarnation, reader } = this.#place;
+    const told = call(this.#entrypoint, 'unsubscribe', JSON.stringify({ incarnation, reader }));
+    // The server forgets idle readers by itself.
+    this.#entrypoint.ctx.waitUntil(told.catch(() => {}));
   }
 }
 
@@ -176,9 +234,9 @@ export default class WorkflowsAdapter extends WorkerEntrypoint {
     await this.#call('sendEvent', { id: text(id), type: text(type), payload: travelling(payload) });
   }
 
-  /** @param {string} id @param {Record<string, unknown>} [options] */
+  /** @param {string} id @param {unknown} [options] */
   async subscribe(id, options) {
-    await this.#call('subscribe', { id: text(id), options: text(options) });
-    return new Subscription({ env: this.env, ctx: this.ctx }, id, options ?? {});
+    const place = await this.#call('subscribe', { id: text(id), options: text(options) });
+    return new Subscription({ env: this.env, ctx: this.ctx }, id, place, options);
   }
 }

@@ -30,6 +30,17 @@ fn raw_or_null<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Opt
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
+/// A stream that the shim has written, or is to read, beside the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stream {
+    /// Its number.
+    pub id: u64,
+    /// Pieces that it has.
+    pub chunks: u32,
+    /// Bytes in all.
+    pub bytes: u64,
+}
+
 /// An error of user code or of a rule that the shim checks.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Thrown {
@@ -43,6 +54,9 @@ pub struct Thrown {
     /// What follows from it beside an ordinary failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<ThrownKind>,
+    /// With [`ThrownKind::Fatal`]: what the instance ends with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_with: Option<String>,
     /// Delay before the next attempt, before backoff, as the user's delay function gave it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay_ms: Option<f64>,
@@ -173,9 +187,12 @@ pub enum FromShim<'a> {
         call: u32,
         /// Attempt, from 1.
         attempt: u32,
-        /// Result.
+        /// Result; with `stream`, what people see of it.
         #[serde(borrow, default)]
         value: Value<'a>,
+        /// The result is this stream.
+        #[serde(default)]
+        stream: Option<Stream>,
         /// Failure.
         #[serde(default)]
         error: Option<Thrown>,
@@ -199,6 +216,8 @@ pub enum FromShim<'a> {
     Quiesced {
         /// Run number.
         run: u64,
+        /// Number of the `stop`.
+        stop: u32,
     },
     /// After `forget`: nothing of this run comes after it.
     Forgotten {
@@ -320,11 +339,19 @@ pub enum ToShim<'a> {
         call: u32,
         /// The value.
         value: Value<'a>,
+        /// It is this stream.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stream: Option<Stream>,
+        /// It is no longer whole.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        corrupt: bool,
     },
     /// Start no further attempts (a pause); answer `quiesced` when none is running.
     Stop {
         /// Run number.
         run: u64,
+        /// Which of the run's, from 1: the answer names it.
+        stop: u32,
     },
     /// Attempts may start again.
     Go {

@@ -13,10 +13,12 @@ pub const SHIM_MODULES: &[(&str, &str)] = &[
     ("shim-duration.js", include_str!("../js/shim-duration.js")),
     ("shim-errors.js", include_str!("../js/shim-errors.js")),
     ("shim-history.js", include_str!("../js/shim-history.js")),
+    ("shim-host.js", include_str!("../js/shim-host.js")),
     ("shim-run.js", include_str!("../js/shim-run.js")),
     ("shim-scope.js", include_str!("../js/shim-scope.js")),
     ("shim-session.js", include_str!("../js/shim-session.js")),
     ("shim-step.js", include_str!("../js/shim-step.js")),
+    ("shim-stream.js", include_str!("../js/shim-stream.js")),
     ("shim-timers.js", include_str!("../js/shim-timers.js")),
     ("value.js", include_str!("../js/value.js")),
     ("vendor/devalue.js", include_str!("../js/vendor/devalue.js")),
@@ -54,6 +56,11 @@ mod tests {
     #[test]
     fn the_shim_speaks_this_version() {
         assert!(all().contains(&format!("const PROTOCOL = {PROTOCOL};")));
+    }
+
+    #[test]
+    fn the_shim_takes_the_binding_that_leads_to_the_server() {
+        assert!(all().contains(&format!("const HOST_BINDING = '{}';", crate::config::HOST_BINDING)));
     }
 
     #[test]

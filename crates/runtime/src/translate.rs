@@ -3,10 +3,10 @@
 use serde_json::value::RawValue;
 use stepwell_engine::instance::{BeginKind, Report, Settlement as Settles, Severity, Tell};
 use stepwell_engine::limits::{DELAY_MS_MAX, TIMEOUT_MS_MAX};
-use stepwell_engine::{Backoff, CallId, ErrorRecord, Payload, RetryLimit, RunId, StepConfig};
+use stepwell_engine::{Backoff, CallId, ErrorRecord, Payload, RetryLimit, RunId, StepConfig, StreamId, StreamRef};
 
 use crate::protocol::{
-    Config, FrameError, FromShim, Kind, Outcome, Settlement, Thrown, ThrownKind, ToShim, Value, parse_frame,
+    Config, FrameError, FromShim, Kind, Outcome, Settlement, Stream, Thrown, ThrownKind, ToShim, Value, parse_frame,
 };
 
 /// From so many retries on, the limit is none at all; the wire writes `Infinity` as `1e308`.
@@ -51,7 +51,11 @@ fn read_message(message: FromShim<'_>, defaults: &StepConfig) -> Message {
             (run, Report::Did { call, parent, name, count, config, value })
         }
         FromShim::Started { run, call, attempt } => (run, Report::Started { call: CallId(call), attempt }),
-        FromShim::Ended { run, call, attempt, error: None, value } => {
+        FromShim::Ended { run, call, attempt, error: None, value, stream: Some(stream) } => {
+            let (stream, preview) = (read_stream(stream), read_value(value));
+            (run, Report::Streamed { call: CallId(call), attempt, stream, preview })
+        }
+        FromShim::Ended { run, call, attempt, error: None, value, stream: None } => {
             (run, Report::Succeeded { call: CallId(call), attempt, value: read_value(value) })
         }
         FromShim::Ended { run, call, attempt, error: Some(thrown), .. } => {
@@ -59,7 +63,7 @@ fn read_message(message: FromShim<'_>, defaults: &StepConfig) -> Message {
         }
         FromShim::Done { run, value } => (run, Report::Completed(read_value(value))),
         FromShim::Threw { run, error } => (run, Report::Threw(read_error(error))),
-        FromShim::Quiesced { run } => (run, Report::Quiesced),
+        FromShim::Quiesced { run, stop } => (run, Report::Quiesced(stop)),
         FromShim::Forgotten { run } => (run, Report::Forgotten),
         FromShim::Busy { run } => (run, Report::Busy),
         FromShim::Ahead { run } => (run, Report::Ahead),
@@ -73,6 +77,16 @@ fn read_value(value: Value<'_>) -> Payload {
     let exact = value.x.map(|raw| raw.get().into());
     let value_bytes = value.n.unwrap_or_else(|| value.v.map_or(0, |raw| raw.get().len() as u64));
     Payload { json, exact, value_bytes }
+}
+
+fn read_stream(Stream { id, chunks, bytes }: Stream) -> StreamRef {
+    StreamRef { id: StreamId(id), chunks, bytes }
+}
+
+/// A recorded stream as it goes to the shim.
+#[must_use]
+pub fn write_stream(StreamRef { id, chunks, bytes }: StreamRef) -> Stream {
+    Stream { id: id.0, chunks, bytes }
 }
 
 fn read_kind(kind: Kind, defaults: &StepConfig) -> BeginKind {
@@ -110,7 +124,10 @@ fn read_failure(call: CallId, attempt: u32, thrown: Thrown) -> Report {
     let severity = match thrown.kind {
         None => Severity::Ordinary,
         Some(ThrownKind::NonRetryable) => Severity::NonRetryable,
-        Some(ThrownKind::Fatal) => Severity::Fatal,
+        Some(ThrownKind::Fatal) => {
+            let message = thrown.ends_with.as_ref().unwrap_or(&thrown.message);
+            Severity::Fatal(ErrorRecord::new(thrown.name.as_str(), message.as_str()))
+        }
     };
     let delay_ms = thrown.delay_ms.map(|ms| bounded_ms(ms, DELAY_MS_MAX));
     Report::Failed { call, attempt, error: read_error(thrown), severity, delay_ms }
@@ -129,7 +146,7 @@ pub fn write_tell(run: RunId, tell: &Tell, frame: &mut Frame) {
             frame.push(&ToShim::Settle { run, with: Settlement { call: call.0, outcome: write_outcome(settles) } });
         }
         Tell::Attempt(call, attempt) => frame.push(&ToShim::Attempt { run, call: call.0, attempt: *attempt }),
-        Tell::Stop => frame.push(&ToShim::Stop { run }),
+        Tell::Stop(stop) => frame.push(&ToShim::Stop { run, stop: *stop }),
         Tell::Go => frame.push(&ToShim::Go { run }),
         Tell::Forget { force } => frame.push(&ToShim::Forget { run, force: *force }),
     }

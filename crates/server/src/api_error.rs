@@ -4,6 +4,8 @@ use stepwell_engine::instance::Rejection;
 use stepwell_runtime::SpawnError;
 use stepwell_store::{ChangeError, CommitError, ReadError};
 
+use crate::subscription::InvalidOptions;
+
 /// An error for a user: what is wrong, where, and what to do. Details for operators go to the log where it arises.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -46,15 +48,6 @@ impl ApiError {
         Self::new(404, 10_007, format!("Worker {name:?} does not exist; deploy it first"))
     }
 
-    /// A restart that keeps earlier steps.
-    pub fn restart_from_unsupported() -> Self {
-        Self::new(
-            400,
-            20_001,
-            "restarting from a step is not supported here yet; restart without `from` begins at the top",
-        )
-    }
-
     /// A termination that undoes steps.
     pub fn rollback_unsupported() -> Self {
         Self::new(400, 20_002, "rollbacks are not supported here yet; terminate without `rollback`")
@@ -79,12 +72,19 @@ impl From<Rejection> for ApiError {
             Rejection::AlreadyExists => (400, 10_405),
             Rejection::InFiniteState => (400, 10_401),
             Rejection::CannotTerminate => (400, 10_402),
+            Rejection::StepNotFound(_) => (400, 10_403),
             Rejection::TooManyEvents => (429, 10_429),
             Rejection::ValueTooLarge { .. } => (413, 10_413),
             Rejection::InvalidEventType => (400, 10_406),
             Rejection::Protocol(_) => (500, 10_001),
         };
         Self::new(status, code, rejection.to_string())
+    }
+}
+
+impl From<InvalidOptions> for ApiError {
+    fn from(error: InvalidOptions) -> Self {
+        Self::bad_request(error.to_string())
     }
 }
 

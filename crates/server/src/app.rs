@@ -5,6 +5,7 @@
 
 mod dev;
 mod faces;
+mod ground;
 mod logging;
 mod projects;
 mod serve;

@@ -4,8 +4,11 @@
 //! It knows no HTTP, no process and no file: workers are behind [`SessionEvent`]s and a [`WorkerPool`].
 
 mod handle;
+mod large_value;
+mod news;
 mod session_io;
 mod start;
+mod streams;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,6 +16,7 @@ use std::time::Duration;
 
 pub use handle::DriverHandle;
 use handle::Request;
+use news::News;
 use session_io::SessionIo;
 pub use session_io::{SessionCatalog, SessionLoad};
 pub use start::StartInfo;
@@ -21,18 +25,18 @@ use stepwell_engine::instance::{Rejection, Report, Settlement, Tell};
 use stepwell_engine::limits::BATCH_ENTRIES_MAX;
 use stepwell_engine::scheduler::Pool;
 use stepwell_engine::{
-    CallId, CommitId, Engine, Entry, ErrorRecord, Input, Instance, InstanceKey, Millis, Outcome, Output, Payload,
-    ReplyId, RunId, SessionId, Status,
+    CallId, CommitId, Engine, ErrorRecord, Input, Instance, InstanceKey, Millis, Output, Recorded, ReplyId, RunId,
+    SessionId, Status,
 };
-use stepwell_runtime::protocol::ToShim;
 use stepwell_runtime::session::SessionSender;
-use stepwell_runtime::translate::{Frame, write_value};
 use stepwell_store::{CommitError, Committed, ReadError, Store};
+pub use streams::{Claim, Writer};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock;
 pub use crate::clock::now_ms;
+use large_value::large_value;
 use start::{LargeValues, StartSent};
 
 /// Requests that wait for the driver.
@@ -79,6 +83,7 @@ pub trait WorkerPool: Send + 'static {
 enum Done {
     Committed(CommitId, Result<Committed, CommitError>),
     Loaded(InstanceKey, Option<Box<Instance>>),
+    HistoryRead(InstanceKey, Vec<Recorded>),
     DueRead(Millis, Vec<Due>, bool),
     StartSent(RunId, StartSent),
 }
@@ -104,6 +109,7 @@ pub struct Driver<P> {
     replies: HashMap<ReplyId, oneshot::Sender<Result<Answer, Rejection>>>,
     next_reply: ReplyId,
     watchers: HashMap<InstanceKey, Vec<oneshot::Sender<Status>>>,
+    news: News,
     done: mpsc::UnboundedSender<Done>,
     outputs: Vec<Output>,
     failed: Option<CommitError>,
@@ -160,6 +166,7 @@ impl<P: WorkerPool> Driver<P> {
             replies: HashMap::new(),
             next_reply: ReplyId(1),
             watchers: HashMap::new(),
+            news: News::default(),
             done: done_in,
             outputs: Vec::new(),
             failed: None,
@@ -231,7 +238,12 @@ impl<P: WorkerPool> Driver<P> {
                 let _ = watched.send(());
             }
             Request::Schedules(workflow, schedules) => self.input(Input::Schedules(workflow, schedules)),
+            Request::News { key, watched, reply } => {
+                self.news.watch(key, reply);
+                let _ = watched.send(());
+            }
             Request::Workflow(workflow, settings) => self.input(Input::Workflow(workflow, settings)),
+            Request::Stream(request) => self.take_stream_request(request),
         }
     }
 
@@ -244,9 +256,13 @@ impl<P: WorkerPool> Driver<P> {
 
     fn take_done(&mut self, event: Done) {
         match event {
-            Done::Committed(commit, Ok(committed)) => self.input(Input::Committed(commit, committed.refused)),
+            Done::Committed(commit, Ok(committed)) => {
+                self.news.committed(commit);
+                self.input(Input::Committed(commit, committed.refused));
+            }
             Done::Committed(_, Err(error)) => self.failed = Some(error),
             Done::Loaded(key, instance) => self.input(Input::Loaded(key, instance)),
+            Done::HistoryRead(key, history) => self.input(Input::HistoryRead(key, history)),
             Done::DueRead(until, due, complete) => self.input(Input::DueRead { until, due, complete }),
             Done::StartSent(run, large) => self.start_sent(run, large),
         }
@@ -292,6 +308,7 @@ impl<P: WorkerPool> Driver<P> {
             if self.engine.commits_under_way() < COMMITS_UNDER_WAY_MAX
                 && let Some((commit, batch)) = self.engine.flush(now_ms(), &mut self.outputs)
             {
+                self.news.submitted(commit, &batch);
                 let done = self.done.clone();
                 self.store.submit(batch, move |result| {
                     // A driver that is gone needs no answer.
@@ -313,6 +330,7 @@ impl<P: WorkerPool> Driver<P> {
     fn perform(&mut self, output: Output) {
         match output {
             Output::Load(key) => self.load(key),
+            Output::ReadHistory(key) => self.read_history(key),
             Output::ReadDue { after, until } => self.read_due(after, until),
             Output::WantSession(pool) => self.pool.want(pool),
             Output::Fault(session, reason) => self.pool.fault(session, reason),
@@ -398,14 +416,13 @@ impl<P: WorkerPool> Driver<P> {
         };
         let (store, sender, key) = (self.store.clone(), Arc::clone(&session_io.sender), io.key);
         self.runtime.spawn(async move {
-            let payload = match store.entry(key, seq).await {
-                Ok(recorded) => recorded.and_then(|recorded| value_of(recorded.entry)),
-                Err(error) => return tracing::error!(%error, %key, seq, "a recorded value cannot be read"),
-            };
-            let Some(payload) = payload else { return };
-            let mut frame = Frame::default();
-            frame.push(&ToShim::Value { run: run.0, call: call.0, value: write_value(&payload) });
-            sender.send(frame.take()).await;
+            match large_value(&store, key, seq).await {
+                Ok(Some(value)) => {
+                    sender.send(value.frame(run, call)).await;
+                }
+                Ok(None) => {}
+                Err(error) => tracing::error!(%error, %key, seq, "a recorded value cannot be read"),
+            }
         });
     }
 
@@ -419,6 +436,15 @@ impl<P: WorkerPool> Driver<P> {
                 Some(Box::new(instance))
             });
             let _ = done.send(Done::Loaded(key, instance));
+        });
+    }
+
+    fn read_history(&self, key: InstanceKey) {
+        let (store, done) = (self.store.clone(), self.done.clone());
+        self.runtime.spawn(async move {
+            let loaded = insist("a history", || store.load(key)).await;
+            let history = loaded.map_or_else(Vec::new, |(_, history)| history);
+            let _ = done.send(Done::HistoryRead(key, history));
         });
     }
 
@@ -451,14 +477,5 @@ async fn insist<T, F: Future<Output = Result<T, ReadError>>>(what: &str, mut rea
         }
         tokio::time::sleep(retry).await;
         retry = (retry * 2).min(READ_RETRY_MAX);
-    }
-}
-
-/// The value that an entry carries.
-fn value_of(entry: Entry) -> Option<Payload> {
-    match entry {
-        Entry::Did { value, .. } | Entry::Settled { outcome: Outcome::Done { value, .. }, .. } => Some(value),
-        Entry::EventReceived { payload, .. } => Some(payload),
-        _ => None,
     }
 }

@@ -1,6 +1,7 @@
-//! The end of old deployments: one that is not current, and that no unfinished instance needs, goes with its modules.
+//! The end of old deployments: one that is not current, that no unfinished instance needs, and that is not among the newest
+//! of its script, goes with its modules.
 //!
-//! Restarts take the newest deployment, so what has ended needs none.
+//! Restarts take the current deployment, so what has ended needs none.
 
 use std::time::Duration;
 
@@ -10,6 +11,8 @@ use crate::clock::{self, now_ms};
 
 /// How often old deployments are looked for.
 const LOOK_EVERY_MS: u64 = 60_000;
+/// The newest deployments of a script stay, so that one can go back to them.
+const NEWEST_KEPT: usize = 10;
 /// A deployment that was replaced stays for so long: the driver may have been starting an instance on it.
 const KEPT_MS: i64 = 60_000;
 
@@ -33,7 +36,7 @@ async fn look(store: &Store) -> Result<(), ChangeError> {
         if now_ms() - modified_at < KEPT_MS {
             continue;
         }
-        for row in store.deployments(&name).await.map_err(read)? {
+        for row in store.deployments(&name).await.map_err(read)?.into_iter().skip(NEWEST_KEPT) {
             if row.is_current || row.live_instances > 0 {
                 continue;
             }

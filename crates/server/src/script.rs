@@ -1,5 +1,6 @@
 //! A script as it is deployed: its settings in the store, and what they mean for a worker process.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,9 @@ pub struct ScriptSettings {
     /// How long one turn of user code may compute before it counts as hung.
     #[serde(default)]
     pub cpu_ms: Option<u32>,
+    /// Texts that the uploader attached, for people.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// A member of `env`.

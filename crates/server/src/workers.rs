@@ -7,7 +7,7 @@ mod worker;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -22,8 +22,10 @@ use worker::Worker;
 use crate::api_error::ApiError;
 use crate::driver::{SessionEvent, WorkerPool};
 use crate::ingress::WorkerGate;
+use crate::locks::lock;
 use crate::script::{Extra, Script};
 use crate::secrets::Secrets;
+use crate::stacks::SourceMaps;
 
 /// First wait after a worker that did not start; it doubles up to [`RETRY_MAX`].
 const RETRY_FIRST: Duration = Duration::from_millis(100);
@@ -127,6 +129,20 @@ impl Workers {
         })
     }
 
+    /// Resolves when the process that answers a script's requests has hung and was stopped; says so.
+    async fn until_hung(&self, script: &str) -> ApiError {
+        loop {
+            tokio::time::sleep(session::PROBE_EVERY).await;
+            let Ok(Some(row)) = self.shared.store.current_deployment(script).await else { continue };
+            let place = Place { pool: Pool { deployment: row.id, quarantine: Quarantine::Free }, replica: 0 };
+            let worker = lock(&self.shared.workers).get(&place).and_then(|cell| cell.get().cloned());
+            let Some(worker) = worker else { continue };
+            if !session::is_alive(&self.shared, &worker).await {
+                return hung(script);
+            }
+        }
+    }
+
     /// New requests of a script must go to its newest deployment from now on.
     pub fn renew(&self, script: &str) {
         *lock(&self.shared.generations).entry(script.to_owned()).or_default() += 1;
@@ -145,6 +161,10 @@ impl Workers {
 impl WorkerGate for Workers {
     fn connect<'a>(&'a self, script: &'a str) -> BoxFuture<'a, Result<UnixStream, ApiError>> {
         Box::pin(self.connect_to(script))
+    }
+
+    fn hung<'a>(&'a self, script: &'a str) -> BoxFuture<'a, ApiError> {
+        Box::pin(self.until_hung(script))
     }
 
     fn generation(&self, script: &str) -> u64 {
@@ -224,6 +244,18 @@ impl Shared {
         Ok(Worker::spawn(&self.config.workerd, &spec, &script.settings).await?)
     }
 
+    /// The source maps of a deployment. Without them stacks name places in the bundle, which is no reason to stop.
+    async fn source_maps(&self, deployment: DeploymentId) -> SourceMaps {
+        let found = self.store.deployment(deployment).await;
+        let script = found.ok().flatten().and_then(|found| Script::from_deployment(&found).ok());
+        let Some(script) = script else {
+            tracing::warn!(%deployment, "its source maps cannot be read: stacks name places in the bundle");
+            return SourceMaps::default();
+        };
+        // Maps of large bundles take tens of milliseconds.
+        tokio::task::spawn_blocking(move || SourceMaps::of(&script)).await.unwrap_or_default()
+    }
+
     /// Stops workers that nobody needs.
     async fn sweep(&self) {
         let workers: Vec<_> = lock(&self.workers)
@@ -241,15 +273,18 @@ impl Shared {
     }
 }
 
+fn hung(script: &str) -> ApiError {
+    let message = format!(
+        "Worker {script:?} did not answer and was stopped: its code computes without end, in this request or in another. \
+         The next request starts it anew."
+    );
+    ApiError::new(503, 20_504, message)
+}
+
 async fn sweep(shared: std::sync::Weak<Shared>) {
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
         let Some(shared) = shared.upgrade() else { return };
         shared.sweep().await;
     }
-}
-
-/// A lock whose holder panicked holds plain data that is still whole.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -417,3 +417,31 @@ fn heads(asked: &fake::Asked) -> String {
     }
     text
 }
+
+#[tokio::test]
+async fn what_code_printed_is_shown_with_its_step_and_level() {
+    assert_snapshot!(told(&["workflows", "instances", "logs", "orders", "done"]).await);
+    let of_one = told(&["workflows", "instances", "logs", "orders", "done", "--step", "charge-2"]).await;
+    assert!(of_one.contains("charge-2 error: no") && !of_one.contains("slow"), "{of_one}");
+    let of_all = told(&["workflows", "instances", "logs", "orders", "done", "--step", "charge", "--follow"]).await;
+    assert!(of_all.contains("very slow") && of_all.contains("charge-2") && !of_all.contains("begins"), "{of_all}");
+    let nothing = told(&["workflows", "instances", "logs", "orders", "done", "--step", "other"]).await;
+    assert!(nothing.contains("Instance done has printed nothing in step other."), "{nothing}");
+}
+
+#[tokio::test]
+async fn programs_get_each_line_as_an_object() {
+    let fake = Fake::start().await;
+    let ran = run(&fake, &["workflows", "instances", "logs", "orders", "done", "--json"]).await;
+    let lines: Vec<serde_json::Value> =
+        ran.stdout.lines().map(|line| serde_json::from_str(line).expect("an object")).collect();
+    assert_eq!((lines.len(), &lines[1]["text"]), (3, &serde_json::json!("slow\nvery slow")));
+}
+
+#[tokio::test]
+async fn a_description_has_the_printed_lines_below_it_when_asked() {
+    let told = told(&["workflows", "instances", "describe", "orders", "done", "--logs"]).await;
+    let (timeline, printed) = told.split_once("\nPrinted\n").expect(&told);
+    assert!(timeline.contains("complete") || timeline.contains("Complete"), "{told}");
+    assert!(printed.contains("charge-1 warn: slow\n    very slow"), "{told}");
+}

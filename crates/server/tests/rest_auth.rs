@@ -13,7 +13,7 @@ use stepwell::driver::DriverPorts;
 use stepwell::platform::Platform;
 use stepwell::registry::{Policy, Registry};
 use stepwell::rest::{self, Api, Deploy, ScriptUpload};
-use stepwell_store::{DeploymentRow, Store};
+use stepwell_store::{DeploymentRow, NewRelease, Store};
 use tower::ServiceExt as _;
 
 struct NoUploads;
@@ -22,6 +22,18 @@ impl Deploy for NoUploads {
     fn deploy(&self, _: ScriptUpload) -> BoxFuture<'_, Result<DeploymentRow, ApiError>> {
         Box::pin(async { Err(ApiError::bad_request("no uploads here")) })
     }
+
+    fn upload_version(&self, _: ScriptUpload) -> BoxFuture<'_, Result<DeploymentRow, ApiError>> {
+        unreachable!("nobody uploads")
+    }
+
+    fn release(&self, _: NewRelease) -> BoxFuture<'_, Result<(), ApiError>> {
+        unreachable!("nobody uploads")
+    }
+
+    fn change_secrets(&self, _: String, _: Vec<(String, Option<String>)>) -> BoxFuture<'_, Result<(), ApiError>> {
+        unreachable!("nobody has secrets")
+    }
 }
 
 /// Status and code of `GET /user` with these headers.
@@ -29,7 +41,7 @@ async fn ask(auth: &Auth, headers: &[(&str, &str)]) -> (u16, u64) {
     let (store, driver) = (Store::in_memory(), DriverPorts::new().handle);
     let registry = Registry::new(store.clone(), driver.clone(), Policy::default());
     let platform = Platform { store, driver, rate: CreationRate::default() };
-    let router = rest::router(Api::new(platform, auth.clone(), Arc::new(NoUploads), registry));
+    let router = rest::router(Api::new(platform, auth.clone(), Arc::new(NoUploads), registry, 8787));
     let mut request = Request::builder().uri("/client/v4/user");
     for (name, value) in headers {
         request = request.header(*name, *value);

@@ -21,6 +21,7 @@ use stepwell::driver::DriverPorts;
 use stepwell::hosting::{self, Hosting};
 use stepwell::ingress::{self, Ingress, Proxy, WorkerGate};
 use stepwell::platform::Platform;
+use stepwell::subscription::Subscriptions;
 use stepwell_store::{NewDeployment, Store};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -200,7 +201,8 @@ async fn a_service_binding_leads_to_its_script_and_a_database_to_d1() {
     let platform =
         Platform { store: Store::in_memory(), driver: DriverPorts::new().handle, rate: CreationRate::default() };
     let proxy = Arc::new(Proxy::new(Arc::clone(&site.gate) as Arc<dyn WorkerGate>));
-    let router = hosting::router(Hosting { platform, proxy, d1: D1::open(dir.path()) });
+    let (d1, subscriptions) = (D1::open(dir.path()), Subscriptions::default());
+    let router = hosting::router(Hosting { platform, proxy, d1, subscriptions });
     let site = Site { router, ..site };
     let request = |header: &str, target: &str, body: &'static str| {
         let path = "/query?resultsFormat=NONE";

@@ -4,12 +4,13 @@
 
 use std::sync::Arc;
 
-use stepwell_engine::{Batch, DeploymentId, InstanceKey, Millis, Recorded, WorkflowId};
+use stepwell_engine::{Batch, DeploymentId, InstanceKey, Millis, Recorded, StreamId, StreamRef, WorkflowId};
 use thiserror::Error;
 
 use crate::{
     ChangeError, CommitError, Deployment, DeploymentRow, Due, InstanceRow, ListQuery, LogLine, LogRow, NewDeployment,
-    NewWorkflow, OpenError, ReadError, ScheduleRow, ScriptRow, Secret, Token, WorkflowRow,
+    NewRelease, NewWorkflow, OpenError, ReadError, ReleaseRow, ScheduleRow, ScriptRow, Secret, StreamChunk, Token,
+    WorkflowRow,
 };
 
 /// Why a write was not done.
@@ -53,7 +54,7 @@ impl From<Fault> for ChangeError {
 }
 
 /// The one writer of a database.
-pub trait Backend: CatalogWriter + Send {
+pub trait Backend: CatalogWriter + StreamWriter + Send {
     /// A reader of committed state, for another thread.
     ///
     /// # Errors
@@ -101,6 +102,13 @@ pub trait Backend: CatalogWriter + Send {
 pub trait CatalogWriter {
     /// Makes a deployment current; one with the same content is used again.
     fn put_deployment(&mut self, new: &NewDeployment) -> Result<DeploymentRow, Fault>;
+    /// Makes a deployment that is not current, or finds the one with the same content. `None` where there is no such
+    /// script.
+    fn put_version(&mut self, new: &NewDeployment) -> Result<Option<DeploymentRow>, Fault>;
+    /// Makes a deployment of a script current. Whether there is one.
+    fn release(&mut self, new: &NewRelease) -> Result<bool, Fault>;
+    /// Sets what belongs to a script and to no deployment of it. Whether the script was there.
+    fn put_script_settings(&mut self, script: &str, settings: &str) -> Result<bool, Fault>;
     /// Deletes one that no unfinished instance needs and that is not current. Whether it was there.
     fn delete_deployment(&mut self, id: DeploymentId) -> Result<bool, Fault>;
     /// Deletes a script with its deployments and secrets, if it has no workflows and no unfinished instances.
@@ -124,6 +132,15 @@ pub trait CatalogWriter {
     fn append_logs(&mut self, lines: &[LogLine]) -> Result<(), Fault>;
 }
 
+/// Writes of streams, inside a transaction. A [`Fault::Refused`] changed nothing.
+#[allow(clippy::missing_errors_doc, reason = "all fail alike: by a fault of the database, or refused as named")]
+pub trait StreamWriter {
+    /// Begins a stream of an instance that is there.
+    fn begin_stream(&mut self, key: InstanceKey) -> Result<StreamId, Fault>;
+    /// Adds the next piece to an open stream.
+    fn append_stream(&mut self, chunk: &StreamChunk) -> Result<(), Fault>;
+}
+
 /// Reads of instances, in committed state.
 #[allow(clippy::missing_errors_doc, reason = "all fail alike: where the database cannot be read")]
 pub trait Reader: CatalogReader + Send {
@@ -145,6 +162,10 @@ pub trait Reader: CatalogReader + Send {
     fn pinned_instances(&mut self, deployment: DeploymentId, count: usize) -> Result<Vec<InstanceRow>, ReadError>;
     /// The greatest key that was ever used; 0 where none was.
     fn max_key(&mut self) -> Result<InstanceKey, ReadError>;
+    /// Whether a kept stream of an instance has all its pieces.
+    fn is_stream_whole(&mut self, key: InstanceKey, stream: StreamRef) -> Result<bool, ReadError>;
+    /// A piece of a kept stream of an instance.
+    fn stream_chunk(&mut self, key: InstanceKey, stream: StreamId, number: u32) -> Result<Option<Vec<u8>>, ReadError>;
 }
 
 /// Which part of a history.
@@ -165,6 +186,10 @@ pub struct HistoryPage {
 pub trait CatalogReader {
     /// Scripts by name.
     fn scripts(&mut self) -> Result<Vec<ScriptRow>, ReadError>;
+    /// A script.
+    fn script(&mut self, name: &str) -> Result<Option<ScriptRow>, ReadError>;
+    /// What became current of a script, newest first.
+    fn releases(&mut self, script: &str) -> Result<Vec<ReleaseRow>, ReadError>;
     /// A deployment with its modules.
     fn deployment(&mut self, id: DeploymentId) -> Result<Option<Arc<Deployment>>, ReadError>;
     /// What new instances of a script start on.

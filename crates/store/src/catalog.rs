@@ -15,6 +15,34 @@ pub struct ScriptRow {
     pub created_at: Millis,
     /// Last change of what is current.
     pub modified_at: Millis,
+    /// JSON text that belongs to the script and to no deployment of it; the store does not read it.
+    pub settings: String,
+}
+
+/// That a deployment of a script became current.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReleaseRow {
+    /// Its number, never used again.
+    pub number: u64,
+    /// What became current.
+    pub deployment: DeploymentId,
+    /// When.
+    pub at: Millis,
+    /// JSON text that the store does not read.
+    pub note: String,
+}
+
+/// A deployment of a script that is to become current.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRelease {
+    /// Which script.
+    pub script: String,
+    /// Which of its deployments.
+    pub deployment: DeploymentId,
+    /// When.
+    pub at: Millis,
+    /// JSON text that the store does not read.
+    pub note: String,
 }
 
 /// A file of a deployment.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use stepwell_engine::DeploymentId;
+use stepwell_engine::{DeploymentId, InstanceKey, StreamId};
 use thiserror::Error;
 
 /// The data directory cannot be used. The message says what to do.
@@ -107,6 +107,18 @@ pub enum ChangeError {
         script: String,
         /// By what, in words.
         needed_by: String,
+    },
+    /// The instance that it was for is gone.
+    #[error("instance {0} is gone")]
+    InstanceGone(InstanceKey),
+    /// The stream is not being written, or not at that place.
+    #[error("stream {0} is not being written there")]
+    StreamOver(StreamId),
+    /// The streams of an instance would be too large.
+    #[error("the streams of the instance would have more than {bytes_max} bytes")]
+    StreamsTooLarge {
+        /// The bound.
+        bytes_max: u64,
     },
     /// It was not made durable.
     #[error(transparent)]

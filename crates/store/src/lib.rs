@@ -24,14 +24,16 @@ mod rows;
 pub mod sqlite;
 mod store;
 mod store_catalog;
+mod stream;
 mod writer;
 
 pub use backend::HistoryPage;
 pub use catalog::{
-    Deployment, DeploymentRow, LogLine, LogRow, Module, NewDeployment, NewWorkflow, ScheduleRow, ScriptRow, Secret,
-    Token, WorkflowRow,
+    Deployment, DeploymentRow, LogLine, LogRow, Module, NewDeployment, NewRelease, NewWorkflow, ReleaseRow,
+    ScheduleRow, ScriptRow, Secret, Token, WorkflowRow,
 };
 pub use error::{ChangeError, CommitError, OpenError, ReadError};
 pub use rows::{Committed, Due, InstanceRow, ListQuery, Order};
 pub use sqlite::{Durability, Options};
 pub use store::Store;
+pub use stream::{STREAMS_BYTES_MAX, StreamChunk};

@@ -21,6 +21,8 @@ pub const NO_ROOM_DELAY_MS_MAX: u64 = 5_000;
 pub const GARBAGE_ROWS_MAX: usize = 1_000;
 /// Bytes of user values removed in one such transaction.
 pub const GARBAGE_BYTES_MAX: u64 = 8 << 20;
+/// Pieces of dropped streams removed in one such transaction: 8 MiB of them.
+pub const GARBAGE_CHUNKS_MAX: u32 = 32;
 /// Groups after which garbage gets a turn although the writer is never idle.
 pub const GROUPS_PER_GARBAGE: u32 = 64;
 
@@ -29,6 +31,9 @@ pub const LOG_LINES_MAX: u64 = 10_000;
 
 /// Live instances of which the writer remembers where they stand: more than are usually running, about 1 MiB.
 pub const TAILS_MAX: usize = 16_384;
+
+/// Releases of a script that are remembered; older ones go.
+pub const RELEASES_MAX: u32 = 100;
 
 /// Page cache of the writer's connection. With the readers' it is what an idle server holds of the database.
 pub const WRITER_CACHE_KIB: i64 = 6 << 10;

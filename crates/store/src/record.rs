@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use stepwell_engine::{
     Backoff, CallId, DeploymentId, Entry, ErrorRecord, Outcome, Payload, Recorded, Retention, RetryLimit, StepConfig,
-    StepKind,
+    StepKind, StreamId, StreamRef,
 };
 
 /// An entry taken apart.
@@ -46,6 +46,8 @@ const DIVERGED: u8 = 17;
 const COMPLETED: u8 = 18;
 const ERRORED: u8 = 19;
 const TERMINATED: u8 = 20;
+/// A result that is a stream.
+pub(crate) const STREAMED: u8 = 31;
 
 /// Takes an entry apart.
 #[must_use]
@@ -101,6 +103,11 @@ fn encode_outcome(call: CallId, outcome: &Outcome) -> Record<'_> {
     let call = call.0;
     match outcome {
         Outcome::Done { attempt, value } => record(DONE, &AttemptMeta { call, attempt: *attempt }, Some(value)),
+        Outcome::Streamed { attempt, stream, preview } => {
+            let StreamRef { id, chunks, bytes } = *stream;
+            let meta = StreamedMeta { call, attempt: *attempt, stream: id.0, chunks, bytes };
+            record(STREAMED, &meta, Some(preview))
+        }
         Outcome::Slept => record(SLEPT, &CallMeta { call }, None),
         Outcome::Event { seq } => record(EVENT_DELIVERED, &DeliveredMeta { call, seq: *seq }, None),
         Outcome::TimedOut => record(TIMED_OUT, &CallMeta { call }, None),
@@ -133,6 +140,11 @@ pub fn decode(kind: u8, meta: &str, payload: Payload) -> Result<Entry, Unreadabl
         DONE => {
             let AttemptMeta { call, attempt } = parse(meta)?;
             settled(call, Outcome::Done { attempt, value: payload })
+        }
+        STREAMED => {
+            let StreamedMeta { call, attempt, stream, chunks, bytes } = parse(meta)?;
+            let stream = StreamRef { id: StreamId(stream), chunks, bytes };
+            settled(call, Outcome::Streamed { attempt, stream, preview: payload })
         }
         SLEPT => settled(parse::<CallMeta>(meta)?.call, Outcome::Slept),
         EVENT_DELIVERED => {
@@ -180,7 +192,10 @@ pub(crate) fn payload_bytes(recorded: &Recorded) -> usize {
     match &recorded.entry {
         Entry::Created { params: payload, .. }
         | Entry::Did { value: payload, .. }
-        | Entry::Settled { outcome: Outcome::Done { value: payload, .. }, .. }
+        | Entry::Settled {
+            outcome: Outcome::Done { value: payload, .. } | Outcome::Streamed { preview: payload, .. },
+            ..
+        }
         | Entry::EventReceived { payload, .. }
         | Entry::Completed { output: payload } => payload.stored_bytes(),
         _ => 0,
@@ -275,6 +290,15 @@ struct CallMeta {
 struct AttemptMeta {
     call: u32,
     attempt: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StreamedMeta {
+    call: u32,
+    attempt: u32,
+    stream: u64,
+    chunks: u32,
+    bytes: u64,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -6,8 +6,8 @@ use stepwell_engine::{DeploymentId, InstanceKey, Millis, WorkflowId};
 
 use crate::writer::Change;
 use crate::{
-    ChangeError, Deployment, DeploymentRow, InstanceRow, LogLine, LogRow, NewDeployment, NewWorkflow, ReadError,
-    ScheduleRow, ScriptRow, Secret, Store, Token, WorkflowRow,
+    ChangeError, Deployment, DeploymentRow, InstanceRow, LogLine, LogRow, NewDeployment, NewRelease, NewWorkflow,
+    ReadError, ReleaseRow, ScheduleRow, ScriptRow, Secret, Store, Token, WorkflowRow,
 };
 
 /// Control data.
@@ -17,6 +17,24 @@ impl Store {
     pub async fn put_deployment(&self, new: NewDeployment) -> Result<DeploymentRow, ChangeError> {
         let bytes = new.modules.iter().map(|module| module.body.len()).sum();
         self.change(bytes, move |backend| backend.put_deployment(&new)).await
+    }
+
+    /// Makes a deployment that is not current. One with the same content id is used again; `None` where there is no such
+    /// script.
+    pub async fn put_version(&self, new: NewDeployment) -> Result<Option<DeploymentRow>, ChangeError> {
+        let bytes = new.modules.iter().map(|module| module.body.len()).sum();
+        self.change(bytes, move |backend| backend.put_version(&new)).await
+    }
+
+    /// Makes a deployment of a script current. Whether there is one.
+    pub async fn release(&self, new: NewRelease) -> Result<bool, ChangeError> {
+        self.change(0, move |backend| backend.release(&new)).await
+    }
+
+    /// Sets what belongs to a script and to no deployment of it. Whether the script was there.
+    pub async fn put_script_settings(&self, script: &str, settings: String) -> Result<bool, ChangeError> {
+        let script = script.to_owned();
+        self.change(settings.len(), move |backend| backend.put_script_settings(&script, &settings)).await
     }
 
     /// Deletes a deployment that no unfinished instance needs and that is not current. Whether it was there.
@@ -91,6 +109,18 @@ impl Store {
     /// Scripts by name.
     pub async fn scripts(&self) -> Result<Vec<ScriptRow>, ReadError> {
         self.read(|reader| reader.scripts()).await
+    }
+
+    /// A script.
+    pub async fn script(&self, name: &str) -> Result<Option<ScriptRow>, ReadError> {
+        let name = name.to_owned();
+        self.read(move |reader| reader.script(&name)).await
+    }
+
+    /// What became current of a script, newest first, at most [`RELEASES_MAX`](crate::limits::RELEASES_MAX).
+    pub async fn releases(&self, script: &str) -> Result<Vec<ReleaseRow>, ReadError> {
+        let script = script.to_owned();
+        self.read(move |reader| reader.releases(&script)).await
     }
 
     /// A deployment with its modules.

@@ -101,6 +101,33 @@ impl Server {
         self.workers()?.into_iter().map(resident_bytes).sum()
     }
 
+    /// Starts the peaks of memory of the server and its workers anew.
+    ///
+    /// # Errors
+    /// It is gone, or the kernel does not let us.
+    pub fn forget_peaks(&self) -> Result<()> {
+        for pid in self.workers()?.into_iter().chain([self.pid()?]) {
+            fs::write(process_path(pid).join("clear_refs"), "5").context("starting a process's peak of memory anew")?;
+        }
+        Ok(())
+    }
+
+    /// Resident bytes of the server at their peak.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn peak_bytes(&self) -> Result<u64> {
+        memory_bytes(self.pid()?, "VmHWM")
+    }
+
+    /// Resident bytes of its worker processes, each at its peak.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn workers_peak_bytes(&self) -> Result<u64> {
+        self.workers()?.into_iter().map(|pid| memory_bytes(pid, "VmHWM")).sum()
+    }
+
     /// Time that its threads have computed.
     ///
     /// # Errors
@@ -168,8 +195,14 @@ fn process_path(pid: Pid) -> PathBuf {
 }
 
 fn resident_bytes(pid: Pid) -> Result<u64> {
+    memory_bytes(pid, "VmRSS")
+}
+
+/// A line of `/proc/PID/status`, in bytes.
+fn memory_bytes(pid: Pid, name: &str) -> Result<u64> {
     let status = fs::read_to_string(process_path(pid).join("status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS in /proc/PID/status")?;
-    let kib = line.trim().strip_suffix(" kB").context("VmRSS is not in kB")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let line = line.with_context(|| format!("no {name} in /proc/PID/status"))?;
+    let kib = line.trim().strip_suffix(" kB").with_context(|| format!("{name} is not in kB"))?;
     Ok(kib.parse::<u64>()? * 1024)
 }

@@ -79,6 +79,11 @@ impl Gather {
         self.write(key).summary = Some(summary);
     }
 
+    /// What is gathered for an instance and on no batch's way yet.
+    pub fn entries_of(&self, key: InstanceKey) -> &[Recorded] {
+        self.places.get(&key).map_or(&[], |place| &self.batch.writes[*place].entries)
+    }
+
     /// Drops what is gathered for an instance whose data go in the same batch: the store would have nowhere to put it.
     pub fn withdraw(&mut self, key: InstanceKey) {
         let Some(place) = self.places.remove(&key) else { return };

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::instance::{Rejection, Report, Tell};
+use crate::instance::{Rejection, Report, StepTarget, Tell};
 use crate::{
-    CallId, DeploymentId, Instance, InstanceKey, Millis, Payload, ReplyId, Retention, RunId, Schedule, SessionId,
-    Status, WorkflowId, scheduler::Pool,
+    CallId, DeploymentId, Instance, InstanceKey, Millis, Payload, Recorded, ReplyId, Retention, RunId, Schedule,
+    SessionId, Status, StreamId, WorkflowId, scheduler::Pool,
 };
 
 /// Anything that wakes the engine.
@@ -41,6 +41,8 @@ pub enum Input {
     },
     /// Answer to [`Output::Load`]: `None` where there is no such instance.
     Loaded(InstanceKey, Option<Box<Instance>>),
+    /// Answer to [`Output::ReadHistory`]: whole, as it is durable; payloads may lack their texts.
+    HistoryRead(InstanceKey, Vec<Recorded>),
     /// Answer to [`Output::ReadDue`].
     DueRead {
         /// Up to where it was read.
@@ -58,6 +60,8 @@ pub enum Input {
     SessionDown(SessionId, Fault),
     /// A live run said something.
     Report(SessionId, RunId, Report),
+    /// An attempt of a run has begun to write a stream, which is durable so far.
+    StreamOpened(RunId, CallId, u32, StreamId),
     /// A batch is durable, but for these creations, whose ids are taken.
     Committed(crate::CommitId, Vec<InstanceKey>),
     /// Time has passed.
@@ -93,6 +97,8 @@ pub enum Command {
     Terminate,
     /// Start anew.
     Restart,
+    /// Start anew from a step: what began before it stays.
+    RestartFrom(StepTarget),
     /// Remove with all data.
     Delete,
 }
@@ -120,6 +126,11 @@ pub enum Fault {
         /// Last sign of life.
         alive_at: Millis,
     },
+    /// Its process was killed, and not by this server: by an operator, or by the kernel when memory ran out.
+    Killed {
+        /// Last sign of life.
+        alive_at: Millis,
+    },
     /// It was killed because it did not answer.
     Hung {
         /// Last sign of life.
@@ -132,6 +143,8 @@ pub enum Fault {
 pub enum Output {
     /// Read an instance: [`Input::Loaded`].
     Load(InstanceKey),
+    /// Read the history of an instance: [`Input::HistoryRead`].
+    ReadHistory(InstanceKey),
     /// Read what is due after `after` until `until`: [`Input::DueRead`].
     ReadDue {
         /// Exclusive.

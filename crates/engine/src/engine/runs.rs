@@ -35,6 +35,10 @@ impl Engine {
         for entry in decision.entries.drain(..) {
             let recorded = Recorded { seq: slot.instance.next_seq(), at: now, entry };
             slot.instance.apply(&recorded);
+            slot.keep_stream(&recorded.entry);
+            if let Some(planned) = &mut slot.planned {
+                planned.since.push(recorded.clone());
+            }
             self.gather.record(key, recorded);
         }
         if slot.instance.is_final() && !had_ended {
@@ -51,6 +55,7 @@ impl Engine {
         if decision.detach {
             self.detach(key, decision.park);
         }
+        self.drop_streams(key);
         let status = self.slots.get(&key).map(|slot| slot.instance.status());
         self.follow_up(key, now);
         status
@@ -62,6 +67,7 @@ impl Engine {
         let Some(run) = slot.instance.run() else { return };
         match &tell {
             Tell::Attempt(call, _) => slot.instance.mark_granted(*call),
+            Tell::Stop(_) => slot.instance.mark_stopped(),
             Tell::Forget { force } => slot.instance.mark_leaving(*force),
             _ => {}
         }

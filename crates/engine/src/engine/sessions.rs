@@ -44,6 +44,11 @@ impl Engine {
                 slot.clear_suspicion();
             }
         }
+        if let Report::Streamed { call, attempt, stream, .. } = &report
+            && !self.knows_stream(live.key, *call, *attempt, stream.id)
+        {
+            return out.push(Output::Fault(session, "a result in a stream that it did not write"));
+        }
         if let Err(Rejection::Protocol(reason)) = self.decide(live.key, Input::Report(report), now) {
             out.push(Output::Fault(session, reason));
         }
@@ -69,6 +74,7 @@ impl Engine {
         let certain = !quarantine.is_free() && lost.len() == 1;
         for (run, live) in lost {
             let suspected = suspects.contains(&live.key);
+            let mut charged = suspected && certain;
             if let Some(slot) = self.slots.get_mut(&live.key)
                 && fault != Fault::None
                 && (suspected || slot.is_active())
@@ -76,8 +82,11 @@ impl Engine {
                 // Before the loss, which puts it in line: among the suspects. In steady traffic others speak between
                 // the culprit's last word and its end; that it is there every time gives it away.
                 slot.note_death(suspected && matches!(fault, Fault::Hung { .. }));
+                if charged && matches!(fault, Fault::Killed { .. }) {
+                    charged = slot.note_outside_kill();
+                }
             }
-            self.lose(run, live, suspected && certain, now);
+            self.lose(run, live, charged, now);
             self.follow_up(live.key, now);
         }
         self.scheduler.remove_session(session);
@@ -86,7 +95,9 @@ impl Engine {
     /// The runs that may have brought their worker down: those active since its last sign of life; if none, all that
     /// did not only wait; if it hung and none of them did more, all.
     fn suspects(&self, lost: &[(RunId, LiveRun)], fault: Fault) -> Vec<InstanceKey> {
-        let (Fault::Crashed { alive_at } | Fault::Hung { alive_at }) = fault else { return Vec::new() };
+        let (Fault::Crashed { alive_at } | Fault::Killed { alive_at } | Fault::Hung { alive_at }) = fault else {
+            return Vec::new();
+        };
         let own: Vec<(&LiveRun, &Slot)> = lost
             .iter()
             .filter_map(|(run, live)| {

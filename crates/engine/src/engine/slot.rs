@@ -1,9 +1,10 @@
 //! An instance in memory, with what only this process knows about it.
 
 use super::io::Fresh;
-use crate::instance::{Leaving, Tell};
+use crate::instance::{Leaving, StepTarget, Tell};
 use crate::scheduler::{Line, Pool, Quarantine};
-use crate::{CommitId, DeploymentId, Instance, Millis, RunId, Summary};
+use crate::stream::OpenStream;
+use crate::{CommitId, DeploymentId, Instance, Millis, Recorded, ReplyId, RunId, Summary};
 
 /// Times that a run's worker may die around it before it is suspected.
 const DEATHS_BEFORE_SUSPICION: u8 = 2;
@@ -38,8 +39,22 @@ pub(super) struct Slot {
     pub quarantine: Quarantine,
     /// Workers that died around it since its last good run.
     pub deaths: u8,
+    /// Whether somebody outside has killed a worker in which it was alone, since its last good run.
+    pub was_killed_outside: bool,
     /// For the first run.
     pub fresh: Option<Fresh>,
+    /// What its attempts in flight are writing.
+    pub streams: Vec<OpenStream>,
+    /// Restarts from a step that wait for its history.
+    pub planned: Option<PlannedRestart>,
+}
+
+/// Restarts from a step, until the history has been read.
+#[derive(Debug, Default)]
+pub(super) struct PlannedRestart {
+    pub wanted: Vec<(ReplyId, StepTarget)>,
+    /// What has been recorded since the history was asked for.
+    pub since: Vec<Recorded>,
 }
 
 impl Slot {
@@ -59,7 +74,10 @@ impl Slot {
             ghost: None,
             quarantine: Quarantine::Free,
             deaths: 0,
+            was_killed_outside: false,
             fresh: None,
+            streams: Vec::new(),
+            planned: None,
         }
     }
 
@@ -86,7 +104,8 @@ impl Slot {
 
     /// Nothing in this process needs it.
     pub fn is_idle(&self) -> bool {
-        !self.queued && self.ghost.is_none() && self.instance.run().is_none() && !self.instance.wants_run()
+        let is_still = !self.queued && self.ghost.is_none() && self.planned.is_none();
+        is_still && self.instance.run().is_none() && !self.instance.wants_run()
     }
 
     /// Its worker died while it was active. `at_work`: it hung, and this one had been going on just then.
@@ -99,8 +118,16 @@ impl Slot {
         };
     }
 
+    /// Somebody outside killed the worker in which it was alone; says whether it is to blame. Once is an operator's whim.
+    /// Again is a pattern: the kernel that ends what takes all memory looks just the same, and code that takes it would
+    /// otherwise be tried for ever.
+    pub fn note_outside_kill(&mut self) -> bool {
+        std::mem::replace(&mut self.was_killed_outside, true)
+    }
+
     /// Its run ended in order.
     pub fn clear_suspicion(&mut self) {
+        self.was_killed_outside = false;
         self.quarantine = Quarantine::Free;
         self.deaths = 0;
     }

@@ -9,7 +9,8 @@ use crate::limits::{
     WORKER_KILLS_MAX,
 };
 use crate::{
-    CallId, DeploymentId, Entry, ErrorRecord, Millis, Outcome, Payload, StepConfig, StepKind, error_text, names,
+    CallId, DeploymentId, Entry, ErrorRecord, Millis, Outcome, Payload, StepConfig, StepKind, StreamPlace, error_text,
+    names,
 };
 
 impl Instance {
@@ -177,6 +178,14 @@ impl Instance {
                     decision.tells.push(Tell::Held(call));
                 }
             }
+            Report::Streamed { call, attempt, stream, preview } => {
+                check_size(&preview).map_err(|_| Rejection::Protocol("a preview above 1 MiB"))?;
+                if self.in_flight(call, attempt).is_some() {
+                    let outcome = Outcome::Streamed { attempt, stream, preview };
+                    decision.entries.push(Entry::Settled { call, outcome });
+                    decision.tells.push(Tell::Held(call));
+                }
+            }
             Report::Failed { call, attempt, error, severity, delay_ms } => {
                 if let Some(config) = self.in_flight(call, attempt) {
                     self.decide_failed(call, config, attempt, error, severity, delay_ms, now, decision);
@@ -191,8 +200,9 @@ impl Instance {
                 decision.entries.push(Entry::Errored { error });
                 decision.detach = true;
             }
-            Report::Quiesced => {
-                if matches!(self.phase, Phase::Pausing { .. }) {
+            Report::Quiesced(stop) => {
+                let is_latest = self.run.is_some_and(|run| run.stops == stop);
+                if is_latest && matches!(self.phase, Phase::Pausing { .. }) {
                     decision.entries.push(Entry::Paused);
                     decision.tells.push(Tell::Forget { force: true });
                 }
@@ -282,6 +292,18 @@ impl Instance {
         decision.park = !unaware && self.only_waits();
     }
 
+    /// Whether an attempt in the live run may write a stream.
+    pub(crate) fn attempt_place(&self, call: CallId, number: u32) -> StreamPlace {
+        match self.open.get(&call) {
+            None if call.0 >= self.calls && !self.is_final() => StreamPlace::NotYet,
+            Some(OpenCall::Do { attempt, state: DoState::InFlight { .. }, .. }) if *attempt == number => {
+                StreamPlace::Open(self.key)
+            }
+            Some(OpenCall::Do { attempt, state: DoState::Granted, .. }) if *attempt == number => StreamPlace::NotYet,
+            _ => StreamPlace::Over,
+        }
+    }
+
     /// The configuration of a call whose attempt `number` is in flight; a report about any other comes too late.
     fn in_flight(&self, call: CallId, number: u32) -> Option<&StepConfig> {
         match self.open.get(&call) {
@@ -314,9 +336,9 @@ impl Instance {
                 decision.entries.push(Entry::AttemptFailed { call, attempt, error, retry_at: None });
                 decision.tells.push(Tell::Held(call));
             }
-            Severity::Fatal => {
-                let ended = Entry::Errored { error: error.clone() };
-                decision.entries.extend([Entry::AttemptFailed { call, attempt, error, retry_at: None }, ended]);
+            Severity::Fatal(ended) => {
+                let failed = Entry::AttemptFailed { call, attempt, error, retry_at: None };
+                decision.entries.extend([failed, Entry::Errored { error: ended }]);
                 decision.tells.push(Tell::Forget { force: true });
             }
         }
@@ -364,7 +386,7 @@ impl Instance {
             }
             Phase::Queued { .. } | Phase::Running { .. } => {
                 decision.entries.push(Entry::PauseRequested);
-                decision.tells.push(Tell::Stop);
+                decision.tells.push(Tell::Stop(self.run.map_or(0, |run| run.stops) + 1));
             }
             _ => {}
         }

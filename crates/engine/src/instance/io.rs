@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::limits::{EVENTS_BUFFERED_BYTES_MAX, EVENTS_BUFFERED_MAX, VALUE_BYTES_MAX};
-use crate::{CallId, DeploymentId, Entry, ErrorRecord, Millis, Outcome, Payload, StepConfig};
+use crate::{CallId, DeploymentId, Entry, ErrorRecord, Millis, Outcome, Payload, StepConfig, StreamRef};
 
 /// What can happen to one instance.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,6 +87,17 @@ pub enum Report {
         /// Result.
         value: Payload,
     },
+    /// An attempt succeeded with a stream that it has written.
+    Streamed {
+        /// The call.
+        call: CallId,
+        /// Attempt.
+        attempt: u32,
+        /// The stream.
+        stream: StreamRef,
+        /// What people see of it.
+        preview: Payload,
+    },
     /// An attempt failed.
     Failed {
         /// The call.
@@ -104,8 +115,8 @@ pub enum Report {
     Completed(Payload),
     /// `run()` threw.
     Threw(ErrorRecord),
-    /// After [`Tell::Stop`]: no attempt is in flight.
-    Quiesced,
+    /// After the [`Tell::Stop`] of this number: no attempt is in flight.
+    Quiesced(u32),
     /// After [`Tell::Forget`]: the run is gone.
     Forgotten,
     /// After a gentle [`Tell::Forget`]: the run has timers of its own and stays.
@@ -141,14 +152,14 @@ pub enum BeginKind {
 }
 
 /// What a failure means for the step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Severity {
     /// Retried as configured.
     Ordinary,
     /// Not retried.
     NonRetryable,
-    /// Ends the instance.
-    Fatal,
+    /// Ends the instance with this error.
+    Fatal(ErrorRecord),
 }
 
 /// Words for the live run, to be said once the entries are durable.
@@ -160,8 +171,9 @@ pub enum Tell {
     Settle(CallId, Settlement),
     /// An attempt may start.
     Attempt(CallId, u32),
-    /// Start no attempts.
-    Stop,
+    /// Start no attempts. Numbered within the run, so that an answer to an earlier one, which was taken back since, is
+    /// none to this.
+    Stop(u32),
     /// Attempts may start again.
     Go,
     /// Forget the run; without `force` it may refuse, and must while it has timers of its own or something to settle:
@@ -238,6 +250,9 @@ pub enum Rejection {
     /// The instance has ended and cannot be terminated.
     #[error("(instance.cannot_terminate) Cannot terminate instance since its on a finite state")]
     CannotTerminate,
+    /// The step to restart from never began.
+    #[error("(instance.cannot_restart) Step \"{0}\" not found in execution history")]
+    StepNotFound(String),
     /// Too many events wait for delivery.
     #[error(
         "(instance.too_many_events) {EVENTS_BUFFERED_MAX} events or {EVENTS_BUFFERED_BYTES_MAX} bytes wait for delivery to this instance; wait until it takes some"

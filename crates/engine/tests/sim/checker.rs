@@ -90,6 +90,22 @@ impl Checker {
         }
     }
 
+    /// A new incarnation takes the place of an old one: what remains of its calls is what they were.
+    pub fn replaced(&mut self, old: (InstanceKey, &Row), new: (InstanceKey, &Row)) {
+        for call in (0..new.1.calls()).map(CallId) {
+            let (before, after) = (old.1.settlement(call), new.1.settlement(call));
+            self.require(before.is_none() || before == after, || {
+                format!("call {call} of {} settled with {before:?}, and with {after:?} in {}", old.0, new.0)
+            });
+            if let Some(value) = self.results.get(&(old.0, call)).cloned() {
+                self.results.insert((new.0, call), value);
+            }
+            if let Some(times) = self.callbacks.get(&(old.0, call)).copied() {
+                self.callbacks.insert((new.0, call), times);
+            }
+        }
+    }
+
     /// The whole of a durable history is sound.
     pub fn history(&mut self, key: InstanceKey, row: &Row, is_rogue: bool) {
         self.check_events(key, row);

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use stepwell_engine::engine::{Answer, Command};
-use stepwell_engine::instance::Rejection;
+use stepwell_engine::instance::{Rejection, StepTarget, TargetKind};
 use stepwell_engine::{Input, InstanceKey, Payload, ReplyId, Retention, Status, WorkflowId};
 
 use super::checker::Checker;
@@ -132,6 +132,10 @@ impl Client {
             16 => Ask::Command(key, Command::Terminate),
             17 => Ask::Command(key, Command::Restart),
             18 => Ask::Command(key, Command::Delete),
+            19 if rng.chance(70) => {
+                let name = format!("s{}", rng.between(1, 8));
+                Ask::Command(key, Command::RestartFrom(StepTarget { kind: TargetKind::Do, name, count: 1 }))
+            }
             _ => return None,
         })
     }
@@ -152,7 +156,7 @@ impl Client {
                 checker.require(there, || format!("event {payload} of {key} was acknowledged and is not durable"));
                 self.events.insert((key, payload));
             }
-            (Ask::Command(old, Command::Restart), Ok(Answer { key, .. })) => {
+            (Ask::Command(old, Command::Restart | Command::RestartFrom(_)), Ok(Answer { key, .. })) => {
                 let there = store.rows.contains_key(&key) && !store.rows.contains_key(&old);
                 checker.require(there, || format!("the restart of {old} as {key} was acknowledged and is not durable"));
                 self.replaced.insert(key, old);

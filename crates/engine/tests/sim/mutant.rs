@@ -9,6 +9,8 @@ pub enum Mutant {
     AckBeforeCommit,
     /// A run counts as gone as soon as it is told to go.
     DoubleRun,
+    /// The history that a restart from a step rests on lacks its latest entries.
+    StaleHistory,
     /// Timers are looked at with a clock that is ahead.
     EarlyTimer,
     /// Some events are acknowledged and not recorded.

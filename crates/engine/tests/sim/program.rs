@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use stepwell_engine::instance::Severity;
-use stepwell_engine::{Backoff, RetryLimit, StepConfig};
+use stepwell_engine::{Backoff, ErrorRecord, RetryLimit, StepConfig};
 
 use super::rng::Rng;
 
@@ -168,7 +168,7 @@ impl<'a> Author<'a> {
             sensitive: false,
         };
         let severity = match self.rng.below(20) {
-            0 => Severity::Fatal,
+            0 => Severity::Fatal(ErrorRecord::new("WorkflowFatalError", "a result that cannot be kept")),
             1 | 2 => Severity::NonRetryable,
             _ => Severity::Ordinary,
         };

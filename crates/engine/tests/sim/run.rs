@@ -90,7 +90,7 @@ struct Code {
     created_at: Millis,
     careful: bool,
     stopped: bool,
-    quiescing: bool,
+    quiescing: Option<u32>,
     next_call: u32,
     counts: BTreeMap<(&'static str, String), u32>,
     past: BTreeMap<Identity, Past>,
@@ -127,6 +127,7 @@ fn config_of(step: &Step) -> Option<Box<StepConfig>> {
 fn outcome_text(outcome: &Outcome, history: &[Recorded]) -> String {
     match outcome {
         Outcome::Done { value, .. } => value.json.as_deref().unwrap_or_default().to_owned(),
+        Outcome::Streamed { preview, .. } => preview.json.as_deref().unwrap_or_default().to_owned(),
         Outcome::Slept => "slept".to_owned(),
         Outcome::Event { seq } => match history.iter().find(|recorded| recorded.seq == *seq).map(|one| &one.entry) {
             Some(Entry::EventReceived { payload, .. }) => payload.json.as_deref().unwrap_or_default().to_owned(),
@@ -145,7 +146,7 @@ impl Run {
             created_at,
             careful,
             stopped: false,
-            quiescing: false,
+            quiescing: None,
             next_call: calls,
             counts: BTreeMap::new(),
             past: BTreeMap::new(),
@@ -201,13 +202,13 @@ impl Run {
                 code.queue.push_back((call, value));
             }
             Tell::Attempt(call, attempt) => code.ask(call, attempt),
-            Tell::Stop => {
+            Tell::Stop(stop) => {
                 code.stopped = true;
-                code.quiescing = true;
+                code.quiescing = Some(stop);
             }
             Tell::Go => {
                 code.stopped = false;
-                code.quiescing = false;
+                code.quiescing = None;
                 for (call, attempt) in std::mem::take(&mut code.held) {
                     code.ask(call, attempt);
                 }
@@ -244,9 +245,9 @@ impl Run {
             } else {
                 Report::Completed(Payload::from_json("\"done\""))
             });
-        } else if self.code.quiescing && self.attempts.is_empty() {
-            self.code.quiescing = false;
-            self.code.out.push(Report::Quiesced);
+        } else if let Some(stop) = self.code.quiescing.filter(|_| self.attempts.is_empty()) {
+            self.code.quiescing = None;
+            self.code.out.push(Report::Quiesced(stop));
         }
         self.finish_turn(done)
     }
@@ -406,7 +407,7 @@ impl Code {
         if attempt <= step.fails {
             let error = ErrorRecord::new("Error", format!("attempt {attempt} of {}", step.name));
             open.result = Some("error Error".to_owned());
-            self.out.push(Report::Failed { call, attempt, error, severity: step.severity, delay_ms: None });
+            self.out.push(Report::Failed { call, attempt, error, severity: step.severity.clone(), delay_ms: None });
             return;
         }
         self.nonce += 1;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use stepwell_engine::CallId;
+use stepwell_engine::batch::Carried;
 use stepwell_engine::engine::Due;
 use stepwell_engine::{Batch, Entry, Instance, InstanceKey, Millis, Outcome, Recorded, StepKind, Summary, WorkflowId};
 
@@ -19,6 +20,42 @@ pub struct Row {
 impl Row {
     pub fn created_at(&self) -> Millis {
         self.entries[0].at
+    }
+
+    /// The history of a new incarnation.
+    pub fn carried(&self, history: &[Carried]) -> Result<Vec<Recorded>, String> {
+        let mut entries: Vec<Recorded> = Vec::new();
+        for part in history {
+            match part {
+                Carried::Copied { from_seq, count } => {
+                    let (from, count) = (*from_seq as usize, *count as usize);
+                    let piece = self.entries.get(from..from + count).ok_or(format!("nothing to copy at {from}"))?;
+                    entries.extend_from_slice(piece);
+                }
+                Carried::Written(recorded) => entries.push(recorded.clone()),
+            }
+        }
+        (0..).zip(&mut entries).for_each(|(seq, recorded)| recorded.seq = seq);
+        Ok(entries)
+    }
+
+    /// How a call settled, and with what.
+    pub fn settlement(&self, wanted: CallId) -> Option<String> {
+        self.entries.iter().find_map(|recorded| match &recorded.entry {
+            Entry::Did { call, value, .. } => (*call == wanted).then(|| format!("{value:?}")),
+            Entry::Settled { call, outcome: Outcome::Event { seq } } => {
+                (*call == wanted).then(|| format!("{:?}", self.event(*seq)))
+            }
+            Entry::Settled { call, outcome } => (*call == wanted).then(|| format!("{outcome:?}")),
+            Entry::AttemptFailed { call, error, retry_at: None, .. } => (*call == wanted).then(|| format!("{error:?}")),
+            _ => None,
+        })
+    }
+
+    /// Calls that have begun.
+    pub fn calls(&self) -> u32 {
+        let is_call = |recorded: &&Recorded| matches!(recorded.entry, Entry::Begun { .. } | Entry::Did { .. });
+        self.entries.iter().filter(is_call).count() as u32
     }
 
     pub fn is_settled(&self, wanted: CallId) -> bool {
@@ -103,7 +140,7 @@ impl Store {
         for again in &batch.restarts {
             self.key_max = self.key_max.max(again.new.0);
             let mut row = self.rows.remove(&again.old).ok_or(format!("restart of {}, which is gone", again.old))?;
-            row.entries.truncate(1);
+            row.entries = row.carried(&again.history)?;
             row.summary = again.summary;
             self.by_id.insert((row.workflow, Arc::clone(&row.id)), again.new);
             self.rows.insert(again.new, row);

@@ -8,7 +8,8 @@ use stepwell_engine::engine::{Chaos, Due, Fault, Start};
 use stepwell_engine::instance::{Report, Settlement, Tell};
 use stepwell_engine::scheduler::Pool;
 use stepwell_engine::{
-    Batch, CommitId, Engine, Input, Instance, InstanceKey, Millis, Output, Payload, RunId, SessionId, WorkflowId,
+    Batch, CommitId, Engine, Input, Instance, InstanceKey, Millis, Output, Payload, Recorded, RunId, SessionId,
+    WorkflowId,
 };
 
 use super::checker::Checker;
@@ -42,6 +43,7 @@ pub enum Event {
     Committed(CommitId),
     Loaded(InstanceKey, Option<Box<Instance>>),
     Load(InstanceKey),
+    HistoryRead(InstanceKey, Vec<Recorded>),
     DueRead {
         until: Millis,
         due: Vec<Due>,
@@ -213,6 +215,7 @@ impl World {
                 let instance = self.store.load(key).map(Box::new);
                 self.input(Input::Loaded(key, instance));
             }
+            Event::HistoryRead(key, history) => self.input(Input::HistoryRead(key, history)),
             Event::DueRead { until, due, complete } => self.input(Input::DueRead { until, due, complete }),
             Event::SessionUp(pool) => self.session_up(pool),
             Event::ToWorker(session) => self.worker_hears(session),
@@ -282,14 +285,10 @@ impl World {
     }
 
     fn durable(&mut self, id: CommitId) {
-        let Some(commit) = self.commits.iter().find(|commit| commit.id == id) else { return };
-        let batch = commit.batch.clone();
-        match self.make_durable(&batch) {
-            Ok(refused) => {
-                if let Some(commit) = self.commits.iter_mut().find(|commit| commit.id == id) {
-                    commit.refused = Some(refused);
-                }
-            }
+        let Some(place) = self.commits.iter().position(|commit| commit.id == id) else { return };
+        let batch = self.commits[place].batch.clone();
+        match self.apply(&batch) {
+            Ok(refused) => self.commits[place].refused = Some(refused),
             Err(fence) => return self.checker.fail(format!("the store refuses batch {id}: {fence}")),
         }
         let ms = self.rng.between(0, 3);
@@ -298,9 +297,18 @@ impl World {
         self.at(last, Event::Committed(id));
     }
 
-    fn make_durable(&mut self, batch: &Batch) -> Result<Vec<InstanceKey>, String> {
+    /// Makes a batch durable, and looks at what becomes of incarnations that are replaced.
+    fn apply(&mut self, batch: &Batch) -> Result<Vec<InstanceKey>, String> {
         self.check_keeping(batch);
-        self.store.apply(batch)
+        let replaced: Vec<_> =
+            batch.restarts.iter().map(|again| (again, self.store.rows.get(&again.old).cloned())).collect();
+        let refused = self.store.apply(batch)?;
+        for (again, before) in replaced {
+            if let (Some(before), Some(after)) = (before, self.store.rows.get(&again.new)) {
+                self.checker.replaced((again.old, &before), (again.new, after));
+            }
+        }
+        Ok(refused)
     }
 
     fn committed(&mut self, id: CommitId) {
@@ -335,6 +343,7 @@ impl World {
                     if early { Event::Loaded(key, self.store.load(key).map(Box::new)) } else { Event::Load(key) };
                 self.after(ms, event);
             }
+            Output::ReadHistory(key) => self.read_history(key),
             Output::ReadDue { after, until } => self.read_due(after, until),
             Output::WantSession(pool) => {
                 if !self.wanted.contains(&pool) {
@@ -351,6 +360,15 @@ impl World {
             Output::Reply(reply, answer) => self.answered(reply, answer),
             Output::Ended(..) => {}
         }
+    }
+
+    fn read_history(&mut self, key: InstanceKey) {
+        let mut history = self.store.rows.get(&key).map_or_else(Vec::new, |row| row.entries.clone());
+        if self.mutant == Some(Mutant::StaleHistory) {
+            history.truncate(history.len().saturating_sub(2).max(1));
+        }
+        let ms = if self.rng.chance(20) { self.rng.between(0, 2_000) } else { self.rng.between(0, 20) };
+        self.after(ms, Event::HistoryRead(key, history));
     }
 
     fn read_due(&mut self, after: (Millis, InstanceKey), until: Millis) {
@@ -444,7 +462,7 @@ impl World {
         let survive = self.rng.below(pending.len() as u64 + 1) as usize;
         self.note(|| format!("the server crashes; {survive} of {} batches survive", pending.len()));
         for commit in &pending[..survive] {
-            if let Err(fence) = self.make_durable(&commit.batch) {
+            if let Err(fence) = self.apply(&commit.batch) {
                 self.checker.fail(format!("the store refuses batch {}: {fence}", commit.id));
             }
         }

@@ -20,6 +20,9 @@ pub const WRAPPER: &str = "__stepwell__.js";
 /// Folder of the shim's modules.
 pub const PREFIX: &str = "__stepwell__/";
 
+/// Member of `env` by which the shim reaches the server; the shim removes it before user code can see it.
+pub const HOST_BINDING: &str = "__stepwell_host__";
+
 /// Name of the service that runs user code.
 pub const USER_SERVICE: &str = "user";
 /// Name of the socket that leads to the user's default export.

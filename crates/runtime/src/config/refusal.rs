@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use crate::config::{PREFIX, WORKERD_DATE, WRAPPER};
+use crate::config::{HOST_BINDING, PREFIX, WORKERD_DATE, WRAPPER};
 use crate::spec::{Binding, ModuleBody, WorkerSpec};
 
 /// A Worker that cannot run here, and why.
@@ -15,6 +15,8 @@ pub enum Refusal {
     ExperimentalFlag { flag: String },
     #[error("compatibility flag \"{flag}\" is given more than once: keep one")]
     RepeatedFlag { flag: String },
+    #[error("compatibility flag \"{flag}\" cannot be used here: {reason}. Remove it")]
+    UnsupportedFlag { flag: String, reason: &'static str },
     #[error("compatibility flags do not fit together: {message}")]
     UnfitFlags { message: String },
     #[error("compatibility date \"{date}\" is no date: write it as YYYY-MM-DD")]
@@ -38,7 +40,13 @@ pub enum Refusal {
     ReservedModule { name: String },
     #[error("binding \"{name}\" is given more than once")]
     RepeatedBinding { name: String },
+    #[error("binding \"{name}\" has a name that is kept for the server: rename it")]
+    ReservedBinding { name: String },
 }
+
+/// Flags that workerd takes and this server cannot serve.
+const UNSUPPORTED_FLAGS: &[(&str, &str)] =
+    &[("d1_binding_jsrpc", "with it D1 is called by RPC, and the databases of this server answer over HTTP")];
 
 /// Judges what can be judged without workerd.
 pub fn check(spec: &WorkerSpec) -> Result<(), Refusal> {
@@ -47,11 +55,18 @@ pub fn check(spec: &WorkerSpec) -> Result<(), Refusal> {
     if let Some(flag) = first_repeated(spec.compatibility_flags.iter().map(String::as_str)) {
         return Err(Refusal::RepeatedFlag { flag });
     }
+    let unsupported = UNSUPPORTED_FLAGS.iter().find(|(flag, _)| spec.compatibility_flags.iter().any(|own| own == flag));
+    if let Some((flag, reason)) = unsupported {
+        return Err(Refusal::UnsupportedFlag { flag: (*flag).to_owned(), reason });
+    }
     if let Some(name) = first_repeated(spec.modules.iter().map(|module| module.name.as_str())) {
         return Err(Refusal::RepeatedModule { name });
     }
     if let Some(name) = first_repeated(spec.bindings.iter().map(Binding::name)) {
         return Err(Refusal::RepeatedBinding { name });
+    }
+    if let Some(binding) = spec.bindings.iter().find(|binding| binding.name() == HOST_BINDING) {
+        return Err(Refusal::ReservedBinding { name: binding.name().to_owned() });
     }
     match spec.modules.iter().find(|module| is_reserved(&module.name)) {
         Some(module) => Err(Refusal::ReservedModule { name: module.name.clone() }),

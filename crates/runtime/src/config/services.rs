@@ -9,7 +9,7 @@ use capnp::message::{Builder, HeapAllocator};
 use capnp::serialize;
 
 use crate::config::wrapper::wrapper;
-use crate::config::{INGRESS, Identity, PREFIX, SESSION, USER_SERVICE, WORKERD_DATE, WRAPPER};
+use crate::config::{HOST_BINDING, INGRESS, Identity, PREFIX, SESSION, USER_SERVICE, WORKERD_DATE, WRAPPER};
 use crate::shim::SHIM_MODULES;
 use crate::spec::{Binding, ModuleBody, Outbound, WorkerSpec};
 use crate::workerd_capnp::{config, external_server, http_options, network, service, worker};
@@ -18,9 +18,12 @@ use crate::workerd_capnp::{config, external_server, http_options, network, servi
 const SERVICE_HEADER: &str = "x-stepwell-service";
 /// Header by which the server knows the database a request is for.
 const D1_HEADER: &str = "x-stepwell-d1";
+/// Header by which the server knows that a request is the shim's own.
+const SHIM_HEADER: &str = "x-stepwell-shim";
 /// Service for the adapter's own requests: no target header at all.
 const HOST: &str = "host";
 const INTERNET: &str = "internet";
+const SHIM: &str = "shim";
 const WORKFLOWS: &str = "workflows";
 const ROUTER: &str = "outbound";
 
@@ -36,6 +39,7 @@ enum Service<'a> {
     User,
     Internet,
     Host,
+    Shim,
     Workflows,
     Router,
     D1(&'a str),
@@ -48,6 +52,7 @@ impl Service<'_> {
             Self::User => USER_SERVICE.to_owned(),
             Self::Internet => INTERNET.to_owned(),
             Self::Host => HOST.to_owned(),
+            Self::Shim => SHIM.to_owned(),
             Self::Workflows => WORKFLOWS.to_owned(),
             Self::Router => ROUTER.to_owned(),
             Self::D1(database) => format!("d1:{database}"),
@@ -99,19 +104,28 @@ fn needed(spec: &WorkerSpec) -> BTreeSet<Service<'_>> {
             Binding::Text { .. } | Binding::Json { .. } | Binding::Secret { .. } => {}
         }
     }
+    if has_shim(spec) {
+        services.insert(Service::Shim);
+    }
     for (_, script) in &spec.dev_outbound {
         services.extend([Service::Router, Service::Script(script)]);
     }
     services
 }
 
+/// Only workflows have results to send.
+fn has_shim(spec: &WorkerSpec) -> bool {
+    !spec.classes.is_empty()
+}
+
 fn write_service(slot: service::Builder, service: &Service, spec: &WorkerSpec, identity: &Identity) {
     match service {
         Service::User => write_user(slot.init_worker(), spec, identity),
         Service::Internet => write_network(slot.init_network(), &spec.outbound),
-        Service::Host => write_external(slot.init_external(), spec, [None, None]),
-        Service::D1(database) => write_external(slot.init_external(), spec, [None, Some(database)]),
-        Service::Script(script) => write_external(slot.init_external(), spec, [Some(script), None]),
+        Service::Host => write_external(slot.init_external(), spec, [None, None, None]),
+        Service::Shim => write_external(slot.init_external(), spec, [None, None, Some(&spec.script)]),
+        Service::D1(database) => write_external(slot.init_external(), spec, [None, Some(database), None]),
+        Service::Script(script) => write_external(slot.init_external(), spec, [Some(script), None, None]),
         Service::Workflows => write_adapter(slot.init_worker()),
         Service::Router => write_router(slot.init_worker(), spec),
     }
@@ -163,11 +177,17 @@ fn flags(spec: &WorkerSpec) -> Vec<&str> {
 }
 
 fn write_bindings(worker: &mut worker::Builder, spec: &WorkerSpec) {
-    let mut list = worker.reborrow().init_bindings(spec.bindings.len() as u32);
+    let count = spec.bindings.len() + usize::from(has_shim(spec));
+    let mut list = worker.reborrow().init_bindings(count as u32);
     for (at, binding) in spec.bindings.iter().enumerate() {
         let mut slot = list.reborrow().get(at as u32);
         slot.set_name(binding.name());
         write_binding(slot, binding, spec);
+    }
+    if has_shim(spec) {
+        let mut slot = list.get(spec.bindings.len() as u32);
+        slot.set_name(HOST_BINDING);
+        slot.init_service().set_name(SHIM);
     }
 }
 
@@ -258,15 +278,15 @@ fn write_network(mut network: network::Builder, outbound: &Outbound) {
     network.init_tls_options().set_trust_browser_cas(true);
 }
 
-/// A way to the server: the headers in the order (script, database), `None` meaning that user code's own is removed.
-fn write_external(mut external: external_server::Builder, spec: &WorkerSpec, targets: [Option<&str>; 2]) {
+/// A way to the server: the headers in the order (script, database, shim), `None` meaning that user code's own is removed.
+fn write_external(mut external: external_server::Builder, spec: &WorkerSpec, targets: [Option<&str>; 3]) {
     external.set_address(format!("unix:{}", spec.host_socket.display()));
     write_headers(external.init_http(), targets);
 }
 
-fn write_headers(options: http_options::Builder, targets: [Option<&str>; 2]) {
-    let mut headers = options.init_inject_request_headers(2);
-    for (at, (name, value)) in [SERVICE_HEADER, D1_HEADER].into_iter().zip(targets).enumerate() {
+fn write_headers(options: http_options::Builder, targets: [Option<&str>; 3]) {
+    let mut headers = options.init_inject_request_headers(3);
+    for (at, (name, value)) in [SERVICE_HEADER, D1_HEADER, SHIM_HEADER].into_iter().zip(targets).enumerate() {
         let mut header = headers.reborrow().get(at as u32);
         header.set_name(name);
         if let Some(value) = value {

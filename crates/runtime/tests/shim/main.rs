@@ -235,7 +235,7 @@ async fn a_waiting_run_without_timers_is_forgotten_gently() {
 async fn a_pause_holds_new_attempts_and_is_told_when_none_runs() {
     let (_worker, mut server) = start().await;
     server.start("Paused", json!(null)).await;
-    server.send(json!([{"stop": {"run": 1}}])).await;
+    server.send(json!([{"stop": {"run": 1, "stop": 1}}])).await;
     server.until("quiesced").await;
     let held = server.until("begin").await;
     assert_eq!((&held["name"], held.get("started")), (&json!("c"), None));

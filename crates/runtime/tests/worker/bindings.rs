@@ -112,12 +112,17 @@ async fn every_call_of_a_handle_reaches_the_server() {
         await env.FLOW.createBatch({ count: 2, params: 3 });
         const deleted = await env.FLOW.deleteBatch(['a']);
         const events = await made.subscribe({ filter: ['workflow_queued'] });
-        const read = [await events.next(), await events.next()];
+        const read = await Promise.all([events.next(), events.next(), events.next()]);
+        read[1].value.params = read[1].value.params instanceof Date;
         return { array: array.map((made) => made.id), object: object.created.map((made) => made.id), deleted, read };";
     let seen = check_workflow(expression, |_| {
         json!({
             "array": ["a", "b"], "object": ["c"], "deleted": {"deleted": [{"id": "a"}], "errors": []},
-            "read": [{"done": false, "value": {"eventId": 7, "type": "workflow_queued"}}, {"done": true}],
+            "read": [
+                {"done": false, "value": {"instanceId": "one", "eventId": 7, "type": "workflow_queued"}},
+                {"done": false, "value": {"instanceId": "one", "eventId": 8, "type": "workflow_started", "params": true}},
+                {"done": true},
+            ],
         })
     })
     .await;
@@ -138,8 +143,8 @@ async fn every_call_of_a_handle_reaches_the_server() {
     createBatch {"count":2,"form":"object","params":{"json":3}}
     deleteBatch {"instances":["a"]}
     subscribe {"id":"one","options":{"filter":["workflow_queued"]}}
-    next {"id":"one","options":{"filter":["workflow_queued"]}}
-    next {"id":"one","options":{"cursor":7,"filter":["workflow_queued"]}}
+    next {"incarnation":5,"options":{"filter":["workflow_queued"]},"reader":3}
+    next {"cursor":8,"incarnation":5,"options":{"filter":["workflow_queued"]},"reader":3}
 "#);
 }
 

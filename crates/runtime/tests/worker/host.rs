@@ -118,8 +118,13 @@ fn workflow_answer(method: &str, body: &Value) -> Response {
             json_response(StatusCode::OK, if body["form"] == "array" { &whole["created"] } else { &whole })
         }
         "deleteBatch" => json_response(StatusCode::OK, &json!({"deleted": [{"id": "a"}], "errors": []})),
-        "next" if body["options"]["cursor"] == 7 => json_response(StatusCode::OK, &json!({"done": true})),
-        "next" => json_response(StatusCode::OK, &json!({"value": {"eventId": 7, "type": "workflow_queued"}})),
+        "subscribe" => json_response(StatusCode::OK, &json!({"incarnation": 5, "reader": 3, "cursor": null})),
+        "next" if body["cursor"] == 8 => json_response(StatusCode::OK, &json!({"events": [], "done": true})),
+        "next" => {
+            let queued = json!({"eventId": 7, "type": "workflow_queued"});
+            let started = json!({"eventId": 8, "type": "workflow_started", "params": {"json": 1, "exact": "[[\"Date\",\"1970-01-01T00:00:00.000Z\"]]"}});
+            json_response(StatusCode::OK, &json!({"events": [queued, started], "done": false}))
+        }
         "create" | "getInstance" => json_response(StatusCode::OK, &json!({ "id": id })),
         _ => json_response(StatusCode::OK, &Value::Null),
     }

@@ -98,6 +98,9 @@ async fn flags_that_cannot_be_used_are_refused_by_name() {
     let flag = |name: &str| name.to_owned();
     check_refused(with(&["no_such_flag"]), Refusal::UnknownFlag { flag: flag("no_such_flag") }).await;
     check_refused(with(&["unsafe_module"]), Refusal::ExperimentalFlag { flag: flag("unsafe_module") }).await;
+    let reason = "with it D1 is called by RPC, and the databases of this server answer over HTTP";
+    check_refused(with(&["d1_binding_jsrpc"]), Refusal::UnsupportedFlag { flag: flag("d1_binding_jsrpc"), reason })
+        .await;
     check_refused(with(&["nodejs_als", "nodejs_als"]), Refusal::RepeatedFlag { flag: flag("nodejs_als") }).await;
     match start_error(&with(&["rpc", "no_rpc"])).await {
         SpawnError::Refused(Refusal::UnfitFlags { message }) => assert!(message.contains("rpc"), "{message}"),

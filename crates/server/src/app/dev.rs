@@ -5,25 +5,24 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use stepwell_engine::StepConfig;
 use stepwell_engine::engine::Chaos;
-use stepwell_runtime::{Outbound, Workerd};
+use stepwell_runtime::Outbound;
 
 use super::faces::{FaceSettings, Listeners};
+use super::ground::{self, Ground};
 use super::projects::{Built, build, extra};
 use super::watch::Watch;
 use super::{logging, run_until_stopped};
 use crate::auth::Auth;
 use crate::cli::{DevOptions, ExitCode, Kept};
 use crate::clock::TestClock;
-use crate::core::{Core, CoreConfig};
+use crate::core::CoreConfig;
 use crate::creation_rate::CreationRates;
 use crate::d1::D1;
 use crate::deploy::Deployer;
 use crate::project::{OutboundTarget, ProjectConfig};
 use crate::registry::Policy;
-use crate::tools::Tools;
-use crate::workers::{Workers, WorkersConfig};
+use crate::workers::Workers;
 
 /// Where the state is kept unless `--persist-to` says otherwise.
 const STATE_DIRECTORY: &str = ".stepwell";
@@ -38,26 +37,16 @@ pub async fn dev(options: DevOptions) -> anyhow::Result<ExitCode> {
     let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let listeners = Listeners::bind(loopback(options.port), loopback(options.api_port)).await?;
     let (ingress, api) = (listeners.ingress_address()?, listeners.api_address()?);
-    let tools = tokio::task::spawn_blocking(|| Tools::ensure(&mut |line| eprintln!("{line}"))).await??;
     let first = options.projects.first().cloned().unwrap_or_else(|| PathBuf::from("."));
     let state = options.persist_to.clone().unwrap_or_else(|| root_of(&first).join(STATE_DIRECTORY));
-    let sockets =
-        tempfile::Builder::new().prefix("stepwell-").tempdir().context("cannot make a temporary directory")?;
-    let host_socket = sockets.path().join("host");
-    let workers = WorkersConfig {
-        workerd: Workerd::open(&tools.workerd).await?,
-        host_socket: host_socket.clone(),
-        outbound: Outbound::Any,
-        defaults: StepConfig::DEFAULT,
-        replicas: 1,
-    };
     let chaos = options.chaos.map_or(Chaos::None, Chaos::from);
     let policy = Policy { follows_newest: !options.pin, retention: Kept::default().into() };
-    let creation_rates = CreationRates::default();
-    let core = Core::start(CoreConfig { data_dir: state.clone(), workers, policy, creation_rates, chaos }).await?;
+    let (data_dir, creation_rates) = (state.clone(), CreationRates::default());
+    let config = |workers| CoreConfig { data_dir, workers, policy, creation_rates, chaos };
+    let Ground { core, esbuild, host_socket, sockets: _sockets } = ground::open(Outbound::Any, 1, config).await?;
     let d1 = D1::open(state.join("d1"));
     let mut projects = Projects {
-        esbuild: tools.esbuild,
+        esbuild,
         deployer: core.deployer.clone(),
         workers: core.workers.clone(),
         d1: d1.clone(),
@@ -150,12 +139,14 @@ impl Projects {
 
     async fn build(&mut self, directory: &Path, environment: Option<String>) -> anyhow::Result<Built> {
         let (directory, esbuild) = (directory.to_owned(), self.esbuild.clone());
-        if let Ok(config) = ProjectConfig::load(&directory, environment.as_deref()) {
-            self.watch.add(config.watched());
-        } else {
-            self.watch.add([root_of(&directory)]);
+        let config = ProjectConfig::load(&directory, environment.as_deref());
+        let whole = config.map_or_else(|_| vec![root_of(&directory)], |config| config.watched());
+        let built = tokio::task::spawn_blocking(move || build(&directory, environment.as_deref(), &esbuild)).await?;
+        // Whole directories only where nothing names the files: the server's own log may stand in one.
+        if built.as_ref().map_or(true, |built| built.config.build.reads_unnamed_files()) {
+            self.watch.add(whole);
         }
-        let built = tokio::task::spawn_blocking(move || build(&directory, environment.as_deref(), &esbuild)).await??;
+        let built = built?;
         for warning in &built.warnings {
             eprintln!("warning: {warning}");
         }

@@ -15,6 +15,7 @@ use crate::d1::D1;
 use crate::hosting::{self, Hosting};
 use crate::ingress::{self, Ingress, Proxy};
 use crate::rest::{self, Api};
+use crate::subscription::Subscriptions;
 
 /// How often idle databases are looked for.
 const D1_SWEEP_EVERY: Duration = Duration::from_secs(30);
@@ -65,7 +66,12 @@ impl Listeners {
     pub fn serve(self, core: &Core, settings: FaceSettings) -> anyhow::Result<()> {
         tokio::spawn(close_idle(settings.d1.clone()));
         let proxy = Arc::new(Proxy::new(Arc::new(core.workers.clone())));
-        let hosting = Hosting { platform: core.platform.clone(), proxy: Arc::clone(&proxy), d1: settings.d1 };
+        let hosting = Hosting {
+            platform: core.platform.clone(),
+            proxy: Arc::clone(&proxy),
+            d1: settings.d1,
+            subscriptions: Subscriptions::default(),
+        };
         let host_socket = host_listener(&settings.host_socket)?;
         tokio::spawn(async move { report(axum::serve(host_socket, hosting::router(hosting)).await) });
         let ingress = Ingress {
@@ -74,9 +80,11 @@ impl Listeners {
             default_script: settings.default_script,
             names_scripts: settings.is_dev,
         };
+        let ingress_port = self.ingress.local_addr()?.port();
         spawn(self.ingress, ingress::router(ingress));
         let deployer = Arc::new(core.deployer.clone());
-        let api = Api::new(core.platform.clone(), settings.auth, deployer, core.registry.clone());
+        let platform = core.platform.clone();
+        let api = Api::new(platform, settings.auth, deployer, core.registry.clone(), ingress_port);
         spawn(self.api, rest::router(api));
         Ok(())
     }

@@ -60,6 +60,7 @@ fn script(config: &ProjectConfig, bundle: Bundle) -> Script {
         bindings: bindings(config),
         workflows: workflows(config),
         cpu_ms: config.cpu_ms,
+        annotations: std::collections::BTreeMap::new(),
     };
     let modules = bundle.modules.into_iter().map(|module| ScriptModule {
         name: module.name,

@@ -1,19 +1,16 @@
 //! `stepwell serve`: deployments come by the API, everybody needs a token, user code reaches public addresses only.
 
-use anyhow::Context as _;
-use stepwell_engine::StepConfig;
 use stepwell_engine::engine::Chaos;
-use stepwell_runtime::{Outbound, Workerd};
+use stepwell_runtime::Outbound;
 
 use super::faces::{FaceSettings, Listeners};
+use super::ground::{self, Ground};
 use super::{logging, run_until_stopped};
 use crate::auth::Auth;
 use crate::cli::{ExitCode, ServeOptions};
 use crate::clock::TestClock;
-use crate::core::{Core, CoreConfig};
+use crate::core::CoreConfig;
 use crate::d1::D1;
-use crate::tools::Tools;
-use crate::workers::WorkersConfig;
 
 /// Runs the server until it is stopped.
 ///
@@ -24,25 +21,11 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<ExitCode> {
     options.test_clock.into_iter().for_each(TestClock::set);
     let listeners = Listeners::bind(options.listen, options.api).await?;
     let (ingress, api) = (listeners.ingress_address()?, listeners.api_address()?);
-    let tools = tokio::task::spawn_blocking(|| Tools::ensure(&mut |line| eprintln!("{line}"))).await??;
-    let sockets =
-        tempfile::Builder::new().prefix("stepwell-").tempdir().context("cannot make a temporary directory")?;
-    let host_socket = sockets.path().join("host");
-    let workers = WorkersConfig {
-        workerd: Workerd::open(&tools.workerd).await?,
-        host_socket: host_socket.clone(),
-        outbound: Outbound::PublicOnly { allow: Vec::new() },
-        defaults: StepConfig::DEFAULT,
-        replicas: options.replicas,
-    };
-    let core = Core::start(CoreConfig {
-        data_dir: options.data.clone(),
-        workers,
-        policy: options.policy.policy(),
-        creation_rates: options.policy.creation_rates(),
-        chaos: Chaos::None,
-    })
-    .await?;
+    let outbound = Outbound::PublicOnly { allow: Vec::new() };
+    let (data_dir, policy) = (options.data.clone(), options.policy.policy());
+    let creation_rates = options.policy.creation_rates();
+    let config = |workers| CoreConfig { data_dir, workers, policy, creation_rates, chaos: Chaos::None };
+    let Ground { core, host_socket, sockets: _sockets, .. } = ground::open(outbound, options.replicas, config).await?;
     let (auth, new_token) = Auth::open(&options.data, &core.platform.store).await?;
     let settings =
         FaceSettings { auth, d1: D1::open(options.data.join("d1")), default_script: None, is_dev: false, host_socket };

@@ -1,9 +1,11 @@
 //! What makes guessing slow: after some wrong tokens, each further one is answered late. Right ones are never delayed.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
+
+use crate::locks::lock;
 
 /// Wrong tokens answered at once: a person who mistypes is not punished.
 const FREE_FAILURES_MAX: u32 = 10;
@@ -46,7 +48,7 @@ impl Slowdown {
     }
 
     fn count(&self, now: Instant) -> u32 {
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recent = lock(&self.recent);
         let earlier = recent
             .filter(|recent| now.saturating_duration_since(recent.last) < Duration::from_millis(MEMORY_MS))
             .map_or(0, |recent| recent.failures);

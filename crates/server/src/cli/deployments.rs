@@ -45,18 +45,24 @@ struct Script {
     id: String,
 }
 
+/// The API's versions are this server's deployments.
 #[derive(Deserialize)]
-struct Deployments {
-    deployments: Vec<Deployment>,
+struct Versions {
+    items: Vec<Deployment>,
 }
 
 #[derive(Deserialize)]
 struct Deployment {
     id: String,
-    deployment: u32,
-    created_on: Timestamp,
+    number: u32,
+    metadata: Metadata,
     is_current: bool,
     live_instances: u64,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    created_on: Timestamp,
 }
 
 /// A row for programs.
@@ -76,7 +82,10 @@ impl DeploymentsArgs {
         match self.command {
             DeploymentsCommand::List { script } => list(&client, screen, script, self.json).await,
             DeploymentsCommand::Delete { script, deployment } => {
-                let path = ["workers", "scripts", &script, "deployments", &deployment];
+                let known = deployments_of(&client, &script).await?;
+                let named = |other: &&Deployment| other.id == deployment || other.number.to_string() == deployment;
+                let id = known.iter().find(named).map_or(deployment.as_str(), |found| found.id.as_str());
+                let path = ["workers", "scripts", &script, "versions", id];
                 let answer = client.ask(Ask::new(Method::DELETE, &path)).await?;
                 if self.json {
                     screen.line(answer.result.get())?;
@@ -90,6 +99,14 @@ impl DeploymentsArgs {
     }
 }
 
+/// The current one first, then the others, newest first.
+async fn deployments_of(client: &Client, script: &str) -> Result<Vec<Deployment>, CliError> {
+    let ask = Ask::new(Method::GET, &["workers", "scripts", script, "versions"]);
+    let Versions { mut items } = client.ask(ask).await?.parse()?;
+    items.sort_by_key(|item| (!item.is_current, std::cmp::Reverse(item.number)));
+    Ok(items)
+}
+
 async fn list(client: &Client, screen: &Screen, script: Option<String>, json: bool) -> Result<ExitCode, CliError> {
     let names = match script {
         Some(name) => vec![name],
@@ -100,8 +117,7 @@ async fn list(client: &Client, screen: &Screen, script: Option<String>, json: bo
     };
     let mut all = Vec::new();
     for name in names {
-        let ask = Ask::new(Method::GET, &["workers", "scripts", &name, "deployments"]);
-        let Deployments { deployments } = client.ask(ask).await?.parse()?;
+        let deployments = deployments_of(client, &name).await?;
         all.extend(deployments.into_iter().map(|deployment| (name.clone(), deployment)));
     }
     if json {
@@ -116,12 +132,12 @@ async fn list(client: &Client, screen: &Screen, script: Option<String>, json: bo
 }
 
 fn row((script, deployment): &(String, Deployment)) -> Row<'_> {
-    let Deployment { id, deployment, created_on, is_current, live_instances } = deployment;
+    let Deployment { id, number, metadata, is_current, live_instances } = deployment;
     Row {
         script,
         id,
-        deployment: *deployment,
-        created_on: *created_on,
+        deployment: *number,
+        created_on: metadata.created_on,
         is_current: *is_current,
         live_instances: *live_instances,
     }
@@ -132,8 +148,8 @@ fn table(all: &[(String, Deployment)], screen: &Screen) -> Table<'static> {
         let current = if deployment.is_current { ("current", Tone::Good) } else { ("", Tone::Plain) };
         vec![
             script.clone().into(),
-            deployment.deployment.to_string().into(),
-            times::relative(deployment.created_on, screen.now()).into(),
+            deployment.number.to_string().into(),
+            times::relative(deployment.metadata.created_on, screen.now()).into(),
             deployment.live_instances.to_string().into(),
             Cell(current.0.to_owned(), current.1),
             deployment.id.clone().into(),

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::client::{Ask, Body};
 use super::latest::{LATEST, resolve};
+use super::logs::LogsArgs;
 use super::screen::Tone;
 use super::table::{Cell, Table};
 use super::text::one_line;
@@ -26,6 +27,8 @@ pub enum InstancesCommand {
     List(ListArgs),
     /// Describe an instance: its steps, attempts, errors, and what it waits for
     Describe(DescribeArgs),
+    /// Show what an instance's code printed
+    Logs(LogsArgs),
     /// Pause an instance once its running steps have ended
     Pause(One),
     /// Let a paused instance go on
@@ -89,6 +92,9 @@ pub struct DescribeArgs {
     /// Show it again whenever something happens, until it ends; then exit 6 unless it is complete
     #[arg(long)]
     watch: bool,
+    /// Show what its code printed below the timeline
+    #[arg(long, conflicts_with_all = ["watch", "json"])]
+    logs: bool,
 }
 
 #[derive(Debug, Args)]
@@ -171,6 +177,7 @@ impl InstancesCommand {
         match self {
             Self::List(args) => desk.list_instances(&args).await,
             Self::Describe(args) => desk.describe_instance(&args).await,
+            Self::Logs(args) => desk.show_logs(&args).await,
             Self::Pause(one) => desk.change(&one, &json!({ "status": "pause" })).await,
             Self::Resume(one) => desk.change(&one, &json!({ "status": "resume" })).await,
             Self::Restart(args) => desk.change(&args.one, &args.body()).await,
@@ -271,7 +278,14 @@ impl Desk<'_> {
         if args.watch {
             return watch(self, &ask, &timeline).await;
         }
-        self.tell(ask, |detail| timeline.render(&detail).join("\n") + "\n").await
+        let code = self.tell(ask, |detail| timeline.render(&detail).join("\n") + "\n").await?;
+        if args.logs {
+            let lines = self.logs_below(&["workflows", &args.name, "instances", &id]).await?;
+            let heading = if lines.is_empty() { "Its code printed nothing." } else { "Printed" };
+            self.screen.line(&format!("\n{}", self.screen.paint(Tone::Heading, heading)))?;
+            lines.iter().try_for_each(|line| self.screen.line(&format!("  {line}")))?;
+        }
+        Ok(code)
     }
 
     async fn change(&self, one: &One, body: &serde_json::Value) -> Result<ExitCode, CliError> {

@@ -14,6 +14,7 @@ mod error;
 mod exit;
 mod instances;
 mod latest;
+mod logs;
 mod multipart;
 mod policy;
 mod screen;

@@ -5,7 +5,7 @@
 //! `rows_written` changed rows, so that lookups by index and index entries are left out of both.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
@@ -17,6 +17,7 @@ use super::error::D1Error;
 use super::guard::Guard;
 use super::limits;
 use super::value::Value;
+use crate::locks::lock;
 
 /// A statement with its parameters, as D1's client sends it.
 #[derive(Debug, Clone, PartialEq)]
@@ -154,7 +155,7 @@ impl Database {
     }
 
     fn set_deadline(&self, at: Option<Instant>) {
-        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner) = at;
+        *lock(&self.deadline) = at;
     }
 
     /// Runs one text and answers what its last statement gave, or nothing if it holds no statement.
@@ -288,7 +289,7 @@ fn watch_clock(connection: &Connection) -> Deadline {
     let deadline = Deadline::default();
     let seen = Arc::clone(&deadline);
     let is_over = move || {
-        let at = *seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = *lock(&seen);
         at.is_some_and(|at| Instant::now() >= at)
     };
     connection.progress_handler(limits::CLOCK_STEPS, Some(is_over));

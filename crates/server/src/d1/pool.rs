@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
@@ -13,6 +13,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use super::database::Database;
 use super::error::D1Error;
 use super::limits::{IDLE_MAX, OPEN_DATABASES_MAX};
+use crate::locks::lock;
 
 /// Ids up to this long are file names as they are.
 const PLAIN_NAME_BYTES_MAX: usize = 64;
@@ -88,7 +89,7 @@ impl Pool {
     }
 
     fn slots(&self) -> MutexGuard<'_, HashMap<String, Slot>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.slots)
     }
 }
 

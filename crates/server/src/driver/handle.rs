@@ -7,6 +7,7 @@ use stepwell_engine::instance::Rejection;
 use stepwell_engine::{InstanceKey, Payload, Retention, Schedule, Status, WorkflowId};
 use tokio::sync::{mpsc, oneshot};
 
+use super::streams::StreamRequest;
 use crate::api_error::ApiError;
 
 /// A request to the driver.
@@ -31,8 +32,15 @@ pub(super) enum Request {
         watched: oneshot::Sender<()>,
         reply: oneshot::Sender<Status>,
     },
+    /// Says that it watches, and then when something of an instance has become durable.
+    News {
+        key: InstanceKey,
+        watched: oneshot::Sender<()>,
+        reply: oneshot::Sender<()>,
+    },
     Workflow(WorkflowId, WorkflowSettings),
     Schedules(WorkflowId, Vec<Schedule>),
+    Stream(StreamRequest),
 }
 
 /// The way to the driver. Cheap to clone.
@@ -73,6 +81,19 @@ impl DriverHandle {
         let (reply, answer) = oneshot::channel();
         if self.requests.send(Request::Watch { key, watched, reply }).await.is_ok() {
             // Without an answer the server stops: that ends the wait as well.
+            let _ = is_watched.await;
+        }
+        async {
+            let _ = answer.await;
+        }
+    }
+
+    /// Watches an incarnation for anything that becomes durable of it, its end and removal included: look at the store
+    /// after this has returned, and again when what it returns has. Cancel-safe.
+    pub async fn news(&self, key: InstanceKey) -> impl Future<Output = ()> + Send + use<> {
+        let (watched, is_watched) = oneshot::channel();
+        let (reply, answer) = oneshot::channel();
+        if self.requests.send(Request::News { key, watched, reply }).await.is_ok() {
             let _ = is_watched.await;
         }
         async {

@@ -16,6 +16,8 @@ use super::start::StartInfo;
 pub struct SessionCatalog {
     /// By the store's number.
     pub workflows: HashMap<WorkflowId, StartInfo>,
+    /// What its process shows when it speaks of its runs by HTTP.
+    pub token: String,
 }
 
 impl SessionCatalog {

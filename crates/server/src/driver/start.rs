@@ -165,6 +165,10 @@ impl History {
     fn settle(&mut self, call: CallId, seq: u64, outcome: Settled) {
         let outcome = match outcome {
             Settled::Done { value, .. } => return self.settle_value(call, seq, value),
+            Settled::Streamed { stream, .. } => {
+                self.large.insert(call, seq);
+                Outcomes::Large(stream.bytes)
+            }
             Settled::Slept => Outcomes::Slept,
             Settled::Lost(error) => Outcomes::Error(error),
             Settled::TimedOut => Outcomes::Error(error_text::timed_out(self.waits.get(&call).copied().unwrap_or(0))),

@@ -3,13 +3,15 @@
 use serde_json::{Value, json};
 use stepwell_store::WorkflowRow;
 
+use super::Hosting;
 use super::wire::{Call, write_status};
 use crate::api_error::ApiError;
 use crate::platform::{CreatedInstance, NewInstance, Platform};
 use crate::platform_batch::{ALREADY_EXISTS, DUPLICATE_IN_BATCH};
 
 /// Does what was called for. The answer is JSON text, empty where there is nothing to say.
-pub(super) async fn perform(platform: &Platform, workflow: &WorkflowRow, call: Call) -> Result<String, ApiError> {
+pub(super) async fn perform(hosting: &Hosting, workflow: &WorkflowRow, call: Call) -> Result<String, ApiError> {
+    let Hosting { platform, subscriptions, .. } = hosting;
     match call {
         Call::Create(new) => {
             let created = platform.create(workflow, new).await?;
@@ -32,6 +34,18 @@ pub(super) async fn perform(platform: &Platform, workflow: &WorkflowRow, call: C
         Call::DeleteBatch(ids) => {
             let outcomes = platform.delete_batch(workflow, &ids).await?;
             Ok(deletions(&ids, outcomes).to_string())
+        }
+        Call::Subscribe(id, options) => {
+            let place = subscriptions.open(&platform.instance(workflow, &id).await?, &options);
+            Ok(json!({ "incarnation": place.key.0, "reader": place.reader, "cursor": place.cursor }).to_string())
+        }
+        Call::Next(place, options) => {
+            let page = subscriptions.next(platform, place, &options).await?;
+            serde_json::to_string(&page).map_err(ApiError::internal)
+        }
+        Call::Unsubscribe(reader) => {
+            subscriptions.close(reader);
+            Ok(String::new())
         }
     }
 }

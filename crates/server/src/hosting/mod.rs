@@ -1,10 +1,11 @@
-//! What Workers call: their workflow bindings, their service bindings and their D1 databases, all through one Unix
-//! socket. Only worker processes can reach it, and each request names its target in a header that user code cannot set.
+//! What Workers call: their workflow bindings, their service bindings, their D1 databases and the shim's way for streams,
+//! all through one Unix socket. Only worker processes can reach it, and each request names its target in a header that user code cannot set.
 //!
 //! Bindings of workflows speak as the adapter Worker does (`workflows-adapter.js`): one POST for each method, errors as
 //! `{"error": {"name", "message"}}` with production's texts.
 
 mod call;
+mod streams;
 mod wire;
 
 use std::sync::Arc;
@@ -19,7 +20,9 @@ use crate::api_error::ApiError;
 use crate::d1::{D1, DATABASE_HEADER};
 use crate::ingress::{Peer, Proxy};
 use crate::platform::Platform;
+use crate::subscription::Subscriptions;
 pub use call::deletions;
+pub use streams::{SHIM_HEADER, kept_stream};
 
 /// Header in which the generated configuration names the script that a service binding leads to.
 pub const SERVICE_HEADER: &str = "x-stepwell-service";
@@ -35,6 +38,8 @@ pub struct Hosting {
     pub proxy: Arc<Proxy>,
     /// Databases.
     pub d1: D1,
+    /// How far subscribers have read.
+    pub subscriptions: Subscriptions,
 }
 
 /// All routes, for the host socket.
@@ -50,9 +55,12 @@ async fn route(State(hosting): State<Hosting>, request: Request) -> Response {
     if let Some(script) = target(&request, SERVICE_HEADER) {
         return hosting.proxy.forward(&script, request, Peer::Worker).await;
     }
+    if target(&request, SHIM_HEADER).is_some() {
+        return streams::handle(&hosting.platform, request).await;
+    }
     let path = request.uri().path().to_owned();
     let outcome = match wire::read_path(&path) {
-        Some((workflow, method)) => answer(&hosting.platform, &workflow, method, request.into_body()).await,
+        Some((workflow, method)) => answer(&hosting, &workflow, method, request.into_body()).await,
         None => Err(ApiError::new(404, 7_003, format!("no route for {path}"))),
     };
     match outcome {
@@ -68,9 +76,9 @@ fn target(request: &Request, header: &str) -> Option<String> {
     request.headers().get(header)?.to_str().ok().map(str::to_owned)
 }
 
-async fn answer(platform: &Platform, workflow: &str, method: &str, request: Body) -> Result<String, ApiError> {
+async fn answer(hosting: &Hosting, workflow: &str, method: &str, request: Body) -> Result<String, ApiError> {
     let bytes = crate::rest::read_body(request, CALL_BYTES_MAX).await?;
     let call = wire::Call::parse(method, &bytes)?;
-    let workflow = platform.workflow(workflow).await?;
-    call::perform(platform, &workflow, call).await
+    let workflow = hosting.platform.workflow(workflow).await?;
+    call::perform(hosting, &workflow, call).await
 }

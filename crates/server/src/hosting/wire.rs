@@ -1,16 +1,17 @@
 //! The texts that the adapter Worker and the server exchange. User values stay texts on both ways.
 
-use std::sync::Arc;
-
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use stepwell_engine::engine::Command;
-use stepwell_engine::{ErrorRecord, Payload};
+use stepwell_engine::{ErrorRecord, InstanceKey, Payload};
 
 use crate::api_error::ApiError;
 use crate::platform::{NewInstance, StatusView};
 use crate::rest::RetentionOptions;
+use crate::restart_from::{RestartFrom, restart_command};
+use crate::subscription::{Options as SubscriptionOptions, Place};
+use crate::travelling::{Travelling, raw_or_null};
 
 /// What a binding wants.
 #[derive(Debug, PartialEq)]
@@ -29,31 +30,12 @@ pub(super) enum Call {
     Command(String, Command),
     /// `deleteBatch`.
     DeleteBatch(Vec<String>),
-}
-
-/// A user value: JSON text, and a JSON string literal where that is not exact.
-#[derive(Deserialize, Serialize)]
-struct Travelling<'a> {
-    #[serde(borrow, default, deserialize_with = "raw_or_null", skip_serializing_if = "Option::is_none")]
-    json: Option<&'a RawValue>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    exact: Option<&'a RawValue>,
-}
-
-/// A `null` that is there is a value; serde would read it as absent.
-fn raw_or_null<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'a RawValue>, D::Error> {
-    <&RawValue>::deserialize(deserializer).map(Some)
-}
-
-impl From<Travelling<'_>> for Payload {
-    fn from(value: Travelling<'_>) -> Self {
-        let text = |raw: Option<&RawValue>| raw.map(|raw| Arc::<str>::from(raw.get()));
-        let (json, exact) = (text(value.json), text(value.exact));
-        // The literal's quotes are not the value's.
-        let exact_bytes = exact.as_ref().map(|literal| literal.len().saturating_sub(2));
-        let value_bytes = exact_bytes.or(json.as_ref().map(|text| text.len())).unwrap_or(0) as u64;
-        Self { json, exact, value_bytes }
-    }
+    /// `subscribe`.
+    Subscribe(String, SubscriptionOptions),
+    /// `next` of a subscription.
+    Next(Place, SubscriptionOptions),
+    /// The end of a subscription, by the number of its reader.
+    Unsubscribe(u64),
 }
 
 #[derive(Deserialize)]
@@ -78,7 +60,7 @@ struct BatchBody<'a> {
 #[derive(Deserialize)]
 struct InstanceBody<'a> {
     id: String,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "raw_or_null")]
     options: Option<&'a RawValue>,
     #[serde(rename = "type")]
     event_type: Option<String>,
@@ -88,9 +70,19 @@ struct InstanceBody<'a> {
 
 #[derive(Deserialize, Default)]
 struct Options {
-    from: Option<Value>,
+    from: Option<RestartFrom>,
     #[serde(default)]
     rollback: bool,
+}
+
+/// Where a subscriber is: what the server gave it, and the last event it got.
+#[derive(Deserialize)]
+struct NextBody<'a> {
+    incarnation: u64,
+    reader: u64,
+    cursor: Option<u64>,
+    #[serde(borrow, default, deserialize_with = "raw_or_null")]
+    options: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -107,6 +99,9 @@ impl Call {
             "deleteBatch" => Self::DeleteBatch(read::<DeleteBody>(body)?.instances),
             "getInstance" => Self::Find(read::<InstanceBody<'_>>(body)?.id),
             "status" => Self::Status(read::<InstanceBody<'_>>(body)?.id),
+            "subscribe" => read_subscribe(read(body)?)?,
+            "next" => read_next(read(body)?)?,
+            "unsubscribe" => Self::Unsubscribe(read::<NextBody<'_>>(body)?.reader),
             _ => read_command(method, body)?,
         })
     }
@@ -139,6 +134,17 @@ fn read_batch(body: BatchBody<'_>) -> Result<Call, ApiError> {
     Ok(Call::CreateObject((0..count).map(each).collect()))
 }
 
+fn read_subscribe(body: InstanceBody<'_>) -> Result<Call, ApiError> {
+    let options = SubscriptionOptions::parse(body.options.map(RawValue::get))?;
+    Ok(Call::Subscribe(body.id, options))
+}
+
+fn read_next(body: NextBody<'_>) -> Result<Call, ApiError> {
+    let options = SubscriptionOptions::parse(body.options.map(RawValue::get))?;
+    let place = Place { key: InstanceKey(body.incarnation), reader: body.reader, cursor: body.cursor };
+    Ok(Call::Next(place, options))
+}
+
 fn read_command(method: &str, body: &[u8]) -> Result<Call, ApiError> {
     let is_known = ["pause", "resume", "terminate", "restart", "deleteInstance", "sendEvent"].contains(&method);
     if !is_known {
@@ -155,8 +161,7 @@ fn read_command(method: &str, body: &[u8]) -> Result<Call, ApiError> {
         "resume" => Command::Resume,
         "terminate" if options.rollback => return Err(ApiError::rollback_unsupported()),
         "terminate" => Command::Terminate,
-        "restart" if options.from.is_some() => return Err(ApiError::restart_from_unsupported()),
-        "restart" => Command::Restart,
+        "restart" => restart_command(options.from)?,
         "deleteInstance" => Command::Delete,
         _ => Command::SendEvent {
             event_type: body.event_type.unwrap_or_default(),
@@ -190,16 +195,8 @@ struct ErrorAnswer<'a> {
 
 /// Writes what `status()` tells.
 pub(super) fn write_status(view: &StatusView) -> Result<String, ApiError> {
-    let raw = |text: &'_ Option<Arc<str>>| text.as_deref().map(serde_json::from_str::<Box<RawValue>>).transpose();
-    let (json, exact) = match &view.output {
-        Some(output) => {
-            let json = raw(&output.json).map_err(ApiError::internal)?;
-            (json, raw(&output.exact).map_err(ApiError::internal)?)
-        }
-        None => (None, None),
-    };
-    let output =
-        (json.is_some() || exact.is_some()).then_some(Travelling { json: json.as_deref(), exact: exact.as_deref() });
+    let output = view.output.as_ref().map(Travelling::of).transpose().map_err(ApiError::internal)?;
+    let output = output.filter(|output| !output.is_undefined());
     let error = view.error.as_ref().map(|ErrorRecord { name, message, .. }| ErrorAnswer { name, message });
     let answer = StatusAnswer { status: view.status.as_str(), output, error };
     serde_json::to_string(&answer).map_err(ApiError::internal)
@@ -216,6 +213,7 @@ pub(super) fn write_error(error: &ApiError) -> String {
 #[cfg(test)]
 mod tests {
     use stepwell_engine::Retention;
+    use stepwell_engine::instance::{StepTarget, TargetKind};
 
     use super::*;
 
@@ -272,6 +270,9 @@ mod tests {
     fn commands_are_read_with_their_options() {
         assert_eq!(parse("pause", r#"{"id":"a"}"#), Call::Command("a".to_owned(), Command::Pause));
         assert_eq!(parse("restart", r#"{"id":"a","options":{}}"#), Call::Command("a".to_owned(), Command::Restart));
+        let target = StepTarget { kind: TargetKind::Sleep, name: "s".to_owned(), count: 1 };
+        let body = r#"{"id":"a","options":{"from":{"name":"s","type":"sleep"}}}"#;
+        assert_eq!(parse("restart", body), Call::Command("a".to_owned(), Command::RestartFrom(target)));
         let event = Command::SendEvent { event_type: "t".to_owned(), payload: Payload::from_json("[1]") };
         assert_eq!(
             parse("sendEvent", r#"{"id":"a","type":"t","payload":{"json":[1]}}"#),
@@ -282,8 +283,21 @@ mod tests {
     #[test]
     fn what_is_not_there_yet_says_so() {
         assert!(refused("terminate", r#"{"id":"a","options":{"rollback":true}}"#).contains("rollback"));
-        assert!(refused("restart", r#"{"id":"a","options":{"from":{"name":"s"}}}"#).contains("from"));
-        assert!(refused("subscribe", r#"{"id":"a"}"#).contains("subscribe()"));
+        assert!(refused("sing", r#"{"id":"a"}"#).contains("sing()"));
+    }
+
+    #[test]
+    fn a_subscription_is_opened_and_read_on_from_its_place() {
+        let options = SubscriptionOptions { cursor: Some(3), filter: None };
+        assert_eq!(
+            parse("subscribe", r#"{"id":"a","options":{"cursor":3}}"#),
+            Call::Subscribe("a".to_owned(), options.clone())
+        );
+        let place = Place { key: InstanceKey(7), reader: 2, cursor: Some(9) };
+        let body = r#"{"incarnation":7,"reader":2,"cursor":9,"options":{"cursor":3}}"#;
+        assert_eq!(parse("next", body), Call::Next(place, options));
+        let message = refused("subscribe", r#"{"id":"a","options":{"cursor":-1}}"#);
+        assert_eq!(message, "Invalid Workflow subscription options");
     }
 
     #[test]

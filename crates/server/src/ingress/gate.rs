@@ -13,6 +13,13 @@ pub trait WorkerGate: Send + Sync {
     /// 404 where there is no such script, 502 or 503 where its process does not start, saying why.
     fn connect<'a>(&'a self, script: &'a str) -> BoxFuture<'a, Result<UnixStream, ApiError>>;
 
+    /// Resolves when the process that answers the script's requests had to be stopped because it hung, and says so; never
+    /// where all is well.
+    fn hung<'a>(&'a self, script: &'a str) -> BoxFuture<'a, ApiError> {
+        let _ = script;
+        Box::pin(std::future::pending())
+    }
+
     /// Changes whenever new requests must go to another process, as after a deployment: connections of an earlier
     /// generation are not used again.
     fn generation(&self, script: &str) -> u64;

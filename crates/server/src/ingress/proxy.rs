@@ -57,9 +57,13 @@ impl Proxy {
         *request.version_mut() = Version::HTTP_11;
         headers::strip(request.headers_mut(), upgrade);
         headers::introduce(request.headers_mut(), peer);
-        match self.client.request(request).await {
-            Ok(response) => pass_back(response, client_side),
-            Err(error) => failed(script, &error),
+        tokio::select! {
+            biased;
+            answer = self.client.request(request) => match answer {
+                Ok(response) => pass_back(response, client_side),
+                Err(error) => failed(script, &error),
+            },
+            error = self.gate.hung(script) => refusal(&error),
         }
     }
 

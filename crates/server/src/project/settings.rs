@@ -70,6 +70,12 @@ pub struct CustomBuild {
 }
 
 impl BuildConfig {
+    /// Whether files go in that the bundle's inputs do not name before they exist.
+    #[must_use]
+    pub fn reads_unnamed_files(&self) -> bool {
+        self.custom.is_some() || self.find_additional_modules
+    }
+
     pub(super) fn read(environment: &Environment<'_>, root: &Path, diagnostics: &mut Diagnostics) -> Self {
         let mut text = |key| environment.section_with(key).text(key, diagnostics);
         let base_dir = text("base_dir").map(|path| root.join(path).components().collect());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use stepwell_engine::cron::{FiringOf, firing_of};
-use stepwell_engine::{Backoff, ErrorRecord, RetryLimit, StepConfig};
+use stepwell_engine::{Backoff, ErrorRecord, RetryLimit, StepConfig, StreamRef};
 
 use super::times::Iso;
 
@@ -148,6 +148,9 @@ pub struct Do {
     pub success: Option<bool>,
     /// JSON text.
     pub output: Option<Arc<str>>,
+    /// What `output` is a preview of.
+    #[serde(skip)]
+    pub stream: Option<StreamRef>,
     pub config: Config,
     pub attempts: Vec<Attempt>,
     /// When the next attempt is due.

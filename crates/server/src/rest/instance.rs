@@ -6,8 +6,8 @@ use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use stepwell_engine::Status;
 use stepwell_engine::engine::Command;
+use stepwell_engine::{Status, StreamRef};
 use stepwell_store::backend::HistoryPage;
 use stepwell_store::{InstanceRow, WorkflowRow};
 
@@ -16,11 +16,14 @@ use super::envelope::{Reply, success};
 use super::limits::{
     BODY_BYTES_MAX, HISTORY_BYTES_MAX, HISTORY_ROWS_MAX, OUTPUT_BYTES_MAX, READ_TRIES_MAX, WAIT_MS_MAX,
 };
+use super::stream_output::stream_output;
 use super::timeline::{Folded, Keep, Timeline};
-use super::times::{Iso, now};
+use super::times::Iso;
 use super::{Api, body, public_ids};
 use crate::api_error::ApiError;
+use crate::driver::now_ms;
 use crate::platform::Platform;
+use crate::restart_from::{RestartFrom, restart_command};
 
 pub(super) type AccountWorkflowInstance = Path<(String, String, String)>;
 
@@ -42,7 +45,7 @@ pub struct StepParams {
 #[derive(Deserialize)]
 struct StatusBody {
     status: String,
-    from: Option<Value>,
+    from: Option<RestartFrom>,
     #[serde(default)]
     rollback: bool,
 }
@@ -153,11 +156,14 @@ pub async fn step(
         }
     };
     let workflow = api.platform.workflow(&name).await?;
-    let (_, folded) = read(&api.platform, &workflow, &id, &Keep::OfStep(params.name.clone())).await?;
+    let (row, folded) = read(&api.platform, &workflow, &id, &Keep::OfStep(params.name.clone())).await?;
     let is_wanted =
         |step: &&Step| step.name() == Some(&params.name) && matches!(step, Step::WaitForEvent(_)) == wants_wait;
-    let found = folded.steps.iter().find(is_wanted).and_then(|step| step_view(step, params.attempt));
-    match found {
+    let step = folded.steps.iter().find(is_wanted);
+    if let Some(stream) = step.and_then(|step| stream_of(step, params.attempt)) {
+        return Ok(stream_output(api.platform.store.clone(), row.key, stream));
+    }
+    match step.and_then(|step| step_view(step, params.attempt)) {
         Some(view) => Ok(success(view)),
         None => {
             let message =
@@ -165,6 +171,13 @@ pub async fn step(
             Err(ApiError::new(404, 10_404, message).into())
         }
     }
+}
+
+/// The stream that a step, or that attempt of it, gave.
+fn stream_of(step: &Step, attempt: Option<usize>) -> Option<StreamRef> {
+    let Step::Do(step) = step else { return None };
+    let is_last = attempt.is_none_or(|number| number == step.attempts.len());
+    step.stream.filter(|_| is_last)
 }
 
 fn step_view(step: &Step, attempt: Option<usize>) -> Option<Value> {
@@ -206,23 +219,20 @@ pub async fn change_status(
     request: Body,
 ) -> Reply {
     let bytes = body::read(request, BODY_BYTES_MAX).await?;
-    let command = command(&body::parse(&bytes)?)?;
+    let command = command(body::parse(&bytes)?)?;
     let workflow = api.platform.workflow(&name).await?;
     let answer = api.platform.command(&workflow, &id, command).await?;
-    Ok(success(json!({ "status": answer.status.as_str(), "timestamp": Iso(now()) })))
+    Ok(success(json!({ "status": answer.status.as_str(), "timestamp": Iso(now_ms()) })))
 }
 
-fn command(body: &StatusBody) -> Result<Command, ApiError> {
-    if body.from.is_some() {
-        return Err(ApiError::restart_from_unsupported());
-    }
+fn command(body: StatusBody) -> Result<Command, ApiError> {
     if body.rollback {
         return Err(ApiError::rollback_unsupported());
     }
     match body.status.as_str() {
         "pause" => Ok(Command::Pause),
         "resume" => Ok(Command::Resume),
-        "restart" => Ok(Command::Restart),
+        "restart" => restart_command(body.from),
         "terminate" => Ok(Command::Terminate),
         other => {
             let message = format!("status: {other:?} is not one of pause, resume, restart, terminate");

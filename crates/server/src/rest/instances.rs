@@ -17,6 +17,7 @@ use super::times::{self, Iso};
 use super::workflows::checked_per_page;
 use super::{Api, body, public_ids};
 use crate::api_error::ApiError;
+use crate::driver::now_ms;
 use crate::platform::{CreatedInstance, NewInstance, Platform};
 use crate::platform_batch::ALREADY_EXISTS;
 
@@ -80,7 +81,7 @@ impl From<InstanceRow> for RowView {
             status: summary.status.as_str(),
             version_id: public_ids::version(summary.deployment),
             workflow_id: public_ids::workflow(row.workflow),
-            wake_at: summary.wake_at.filter(|at| !summary.status.is_final() && *at > times::now()).map(Iso),
+            wake_at: summary.wake_at.filter(|at| !summary.status.is_final() && *at > now_ms()).map(Iso),
             expires_at: summary.wake_at.filter(|_| summary.status.is_final()).map(Iso),
             deployment: summary.deployment.0,
         }

@@ -4,7 +4,6 @@
 //! platform's; here are only shapes. D1, secrets, versions of scripts and the rest of Cloudflare's API are absent.
 
 mod body;
-mod deployments;
 mod detail;
 mod envelope;
 mod instance;
@@ -15,6 +14,7 @@ mod observe;
 mod public_ids;
 mod retention;
 mod scripts;
+mod stream_output;
 mod sweep;
 pub mod timeline;
 mod times;
@@ -31,16 +31,18 @@ use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{delete, get, patch, post, put};
+use axum::routing::{get, patch, post, put};
 
 use crate::api_error::ApiError;
 use crate::auth::{Auth, check_account};
 use crate::platform::Platform;
 use crate::registry::Registry;
 pub(crate) use body::read as read_body;
+pub use detail::Config as StepConfigView;
 use envelope::{Failure, Reply};
 pub use retention::RetentionOptions;
 use sweep::Sweeps;
+pub use timeline::REDACTED;
 pub use upload::{Deploy, ModuleKind, ScriptUpload, UploadBinding, UploadedModule};
 pub use upload_script::DeployableScript;
 pub use workflow_options::{Schedule, WorkflowOptions};
@@ -56,13 +58,20 @@ pub struct Api {
     pub deploy: Arc<dyn Deploy>,
     /// Knows the workflows.
     pub registry: Registry,
+    /// Port of the ingress, at which scripts are reached.
+    pub ingress_port: u16,
     sweeps: Arc<Sweeps>,
 }
 
 impl Api {
     /// A face over a platform.
-    pub fn new(platform: Platform, auth: Auth, deploy: Arc<dyn Deploy>, registry: Registry) -> Self {
-        Self { platform, auth, deploy, registry, sweeps: Arc::default() }
+    pub fn new(platform: Platform, auth: Auth, deploy: Arc<dyn Deploy>, registry: Registry, ingress_port: u16) -> Self {
+        Self { platform, auth, deploy, registry, ingress_port, sweeps: Arc::default() }
+    }
+
+    /// Where a script is reached.
+    fn url_of(&self, script: &str) -> String {
+        format!("http://{script}.localhost:{}", self.ingress_port)
     }
 }
 
@@ -97,9 +106,7 @@ fn account_routes() -> Router<Api> {
         .route("/workflows/{workflow}/instances/{instance}/events/{event}", post(instance::send_event))
         .route("/workers/scripts", get(scripts::list))
         .route("/workers/scripts/{script}", put(scripts::upload).delete(scripts::delete))
-        .route("/workers/scripts/{script}/deployments", get(deployments::list))
-        .route("/workers/scripts/{script}/deployments/{deployment}", delete(deployments::delete))
-        .route("/workers/scripts/{script}/versions", get(deployments::versions))
+        .merge(scripts::routes())
         .layer(DefaultBodyLimit::max(limits::UPLOAD_BYTES_MAX))
 }
 

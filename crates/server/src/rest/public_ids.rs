@@ -4,11 +4,17 @@
 use stepwell_engine::{DeploymentId, WorkflowId};
 
 const VERSION: &str = "00000000-0000-8000-8000-";
+const RELEASE: &str = "00000000-0000-8000-8002-";
 const WORKFLOW: &str = "00000000-0000-8000-8001-";
 
 /// Id of a deployment as the version of its workflows.
 pub fn version(deployment: DeploymentId) -> String {
     format!("{VERSION}{:012x}", deployment.0)
+}
+
+/// Id of a release, which Cloudflare calls a deployment.
+pub fn release(number: u64) -> String {
+    format!("{RELEASE}{number:012x}")
 }
 
 /// The deployment of a version's id.

@@ -1,7 +1,18 @@
-//! Paths of scripts: upload, list, delete.
+//! Paths of scripts: upload, list, delete; versions, releases, secrets and settings each in a module of their own.
 
+mod addresses;
+mod deletion;
+mod releases;
+mod secrets;
+mod service;
+mod settings;
+mod versions;
+mod view;
+
+use axum::Router;
 use axum::extract::multipart::MultipartRejection;
 use axum::extract::{Multipart, Path, State};
+use axum::routing::{delete as delete_at, get, patch};
 use serde::Serialize;
 use serde_json::json;
 use stepwell_store::ScriptRow;
@@ -13,6 +24,28 @@ use crate::api_error::ApiError;
 
 /// Characters of a script's name (Cloudflare).
 const SCRIPT_NAME_CHARS_MAX: usize = 63;
+
+/// Routes of one script, but for the script itself.
+pub fn routes() -> Router<Api> {
+    Router::new()
+        .route("/workers/scripts/{script}/versions", get(versions::list).post(versions::upload))
+        .route("/workers/scripts/{script}/versions/{version}", get(versions::show).delete(deletion::delete))
+        .route("/workers/scripts/{script}/deployments", get(releases::list).post(releases::create))
+        .route("/workers/scripts/{script}/secrets", get(secrets::list).put(secrets::put))
+        .route("/workers/scripts/{script}/secrets/{secret}", delete_at(secrets::delete))
+        .route("/workers/scripts/{script}/secrets-bulk", patch(secrets::patch_bulk))
+        .route("/workers/workers/{script}/versions/latest", patch(secrets::patch_latest))
+        .route("/workers/scripts/{script}/settings", get(settings::show).patch(secrets::patch_settings))
+        .route("/workers/scripts/{script}/script-settings", get(settings::show_apart).patch(settings::patch_apart))
+        .route("/workers/subdomain", get(addresses::account))
+        .route("/workers/scripts/{script}/subdomain", get(addresses::script).post(addresses::script))
+        .route("/workers/workers/{script}", get(addresses::worker))
+        .route("/workers/services/{script}", get(service::show).delete(delete))
+        .route("/workers/scripts/{script}/references", get(service::references))
+        .route("/workers/tails/by-consumer/{script}", get(service::none))
+        .route("/workers/durable_objects/namespaces", get(service::none))
+        .route("/storage/kv/namespaces", get(service::none))
+}
 
 #[derive(Serialize)]
 struct ScriptView {

@@ -2,7 +2,7 @@
 //! deletion with the workflow. A server that stops midway leaves the rest as it was.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use futures_util::future::join_all;
 use stepwell_engine::engine::Command;
@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use super::limits::{SWEEP_INSTANCES, SWEEPS_MAX};
 use crate::api_error::ApiError;
+use crate::locks::lock;
 use crate::platform::Platform;
 
 /// Terminations under way. They end with this.
@@ -56,10 +57,6 @@ impl Sweeps {
         });
         Begun::Now
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn terminate_with(platform: &Platform, workflow: WorkflowId, status: Status) -> Result<(), ApiError> {

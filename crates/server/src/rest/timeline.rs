@@ -190,6 +190,13 @@ impl Timeline {
                 let number = self.step(call).map_or(1, |step| step.attempts.len().max(1));
                 self.fail_attempt(call, u32::try_from(number).unwrap_or(u32::MAX), error, None, at);
             }
+            Outcome::Streamed { attempt, stream, preview } => {
+                let place = self.open.get(&call).filter(|open| !open.sensitive).map(|open| open.place);
+                self.succeed(call, attempt, preview, at);
+                if let Some(Step::Do(step)) = place.and_then(|place| self.steps.get_mut(place)) {
+                    step.stream = Some(stream);
+                }
+            }
             Outcome::Slept => self.end_wait(call, None, None, at),
             Outcome::Event { seq } => {
                 let payload = self.events.remove(&seq).flatten();
@@ -286,7 +293,7 @@ impl Timeline {
 
 fn new_step(name: String, config: &StepConfig, at: Millis, attempts: Vec<Attempt>) -> Do {
     let config = Config::from(config);
-    Do { name, start: Iso(at), end: None, success: None, output: None, config, attempts, retry_at: None }
+    Do { name, start: Iso(at), end: None, success: None, output: None, stream: None, config, attempts, retry_at: None }
 }
 
 fn begun_attempt(at: Millis) -> Attempt {

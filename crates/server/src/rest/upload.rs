@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::Value;
-use stepwell_store::DeploymentRow;
+use stepwell_store::{DeploymentRow, NewRelease};
 
 use super::limits::UPLOAD_MODULES_MAX;
 use crate::api_error::ApiError;
@@ -24,6 +24,25 @@ pub trait Deploy: Send + Sync {
     /// # Errors
     /// Where the script cannot run here, saying why.
     fn deploy(&self, upload: ScriptUpload) -> BoxFuture<'_, Result<DeploymentRow, ApiError>>;
+    /// Keeps the upload as a version of a script that there is, without making it current. Durable when it returns.
+    ///
+    /// # Errors
+    /// Where the script does not exist or cannot run here, saying why.
+    fn upload_version(&self, upload: ScriptUpload) -> BoxFuture<'_, Result<DeploymentRow, ApiError>>;
+    /// Makes a version current. Durable when it returns.
+    ///
+    /// # Errors
+    /// Where there is no such version.
+    fn release(&self, release: NewRelease) -> BoxFuture<'_, Result<(), ApiError>>;
+    /// Sets secrets (name and text) or removes them (`None`); what runs from then on sees them. Durable when it returns.
+    ///
+    /// # Errors
+    /// Where they cannot be made durable.
+    fn change_secrets(
+        &self,
+        script: String,
+        changes: Vec<(String, Option<String>)>,
+    ) -> BoxFuture<'_, Result<(), ApiError>>;
 }
 
 /// A script as it was uploaded.

@@ -1,5 +1,7 @@
 //! An upload as a script of this server: what it can have here, and what must be refused because user code would miss it.
 
+use std::collections::BTreeMap;
+
 use crate::api_error::ApiError;
 use crate::rest::upload::{ModuleKind, ScriptUpload, UploadBinding, UploadedModule};
 use crate::script::{self, ScriptBinding, ScriptModule, ScriptModuleKind, ScriptSettings, ScriptWorkflow};
@@ -67,10 +69,17 @@ impl ScriptUpload {
             bindings,
             workflows,
             cpu_ms,
+            annotations: annotations(&self.metadata),
         };
         let modules = self.modules.into_iter().map(module).collect();
         Ok(DeployableScript { script: script::Script { settings, modules }, secrets })
     }
+}
+
+/// Texts that the uploader attached.
+fn annotations(metadata: &serde_json::Value) -> BTreeMap<String, String> {
+    let given = metadata["annotations"].as_object().into_iter().flatten();
+    given.filter_map(|(name, text)| Some((name.clone(), text.as_str()?.to_owned()))).collect()
 }
 
 /// Two bindings may lead to one workflow.

@@ -10,10 +10,11 @@ use stepwell_store::{DeploymentRow, NewWorkflow, ScheduleRow, WorkflowRow};
 use super::envelope::{Reply, ResultInfo, page, success};
 use super::limits::{BODY_BYTES_MAX, PER_PAGE_MAX};
 use super::retention::RetentionOptions;
-use super::times::{Iso, now};
+use super::times::Iso;
 use super::workflow_options::{Concurrency, Limits, WorkflowOptions};
 use super::{Api, body, public_ids, sweep};
 use crate::api_error::ApiError;
+use crate::driver::now_ms;
 
 /// Rows of a page of workflows unless asked otherwise: wrangler shows one page.
 const PER_PAGE_DEFAULT: usize = 100;
@@ -91,7 +92,7 @@ pub async fn put(State(api): State<Api>, Path((_, name)): AccountAndWorkflow, re
     let bytes = body::read(request, BODY_BYTES_MAX).await?;
     let PutBody { script_name, class_name, options } = body::parse(&bytes)?;
     let settings = options.to_settings(&name, &class_name);
-    let new = NewWorkflow { name, script: script_name, class_name, settings, at: now() };
+    let new = NewWorkflow { name, script: script_name, class_name, settings, at: now_ms() };
     let row = api.registry.put(new).await?;
     let deployment = api.platform.store.current_deployment(&row.script).await?;
     Ok(success(json!({
@@ -185,7 +186,7 @@ async fn schedule_views(api: &Api, workflow: WorkflowId) -> Result<Vec<ScheduleV
     let mut rows = api.platform.store.schedules().await?;
     rows.retain(|row| row.workflow == workflow);
     let view = |row: ScheduleRow| {
-        let after = row.considered_at.max(now());
+        let after = row.considered_at.max(now_ms());
         let next_instance = Cron::parse(&row.cron).ok().and_then(|cron| cron.next_after(after)).map(Iso);
         ScheduleView { cron: row.cron, next_instance }
     };

@@ -6,19 +6,23 @@ use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 use stepwell_engine::engine::Fault;
-use stepwell_engine::{RunId, SessionId};
+use stepwell_engine::instance::Report;
+use stepwell_engine::{ErrorRecord, RunId, SessionId};
 use stepwell_runtime::Exit;
 use stepwell_runtime::protocol::{PROTOCOL, ToShim};
 use stepwell_runtime::session::{SessionReceiver, SessionSender};
 use stepwell_runtime::translate::{Frame, Message, read_frame};
 
 use super::worker::Worker;
-use super::{Place, Shared, lock};
+use super::{Place, Shared};
 use crate::driver::{SessionCatalog, SessionEvent, SessionLoad, StartInfo, now_ms};
+use crate::locks::lock;
 use crate::script::ScriptWorkflow;
 
 /// Silence after which a sign of life is asked for.
 const PING_AFTER: Duration = Duration::from_secs(2);
+/// How often a worker is probed while a request waits for its answer.
+pub(super) const PROBE_EVERY: Duration = Duration::from_secs(2);
 /// What the watchdog grants beyond the script's own bound.
 const PONG_EXTRA: Duration = Duration::from_secs(5);
 /// How long an exit status may follow the end of a session.
@@ -52,6 +56,28 @@ pub(super) async fn open(
     Ok(())
 }
 
+/// Whether a worker that owes an answer is alive, found out by opening a session and hearing its hello. One that is silent
+/// for as long as its code may compute is killed.
+pub(super) async fn is_alive(shared: &Shared, worker: &Worker) -> bool {
+    let mut answered_at = worker.answered_at().await;
+    if worker.is_gone() {
+        return !worker.is_killed();
+    }
+    if answered_at.elapsed() < PROBE_EVERY {
+        return true;
+    }
+    // A process that ends meanwhile breaks the connections of those who wait, which tells them more.
+    let answered = tokio::time::timeout(PONG_EXTRA + worker.cpu_bound(), greet(shared, worker)).await.is_ok();
+    *answered_at = Instant::now();
+    if answered {
+        worker.touch();
+    } else {
+        tracing::warn!(script = worker.script(), "a worker does not answer requests: it is stopped");
+        worker.kill();
+    }
+    answered
+}
+
 /// Connects and hears the worker's hello.
 async fn greet(shared: &Shared, worker: &Worker) -> Result<(SessionSender, SessionReceiver), String> {
     let (sender, mut receiver) = worker.connect_session().await.map_err(|error| error.to_string())?;
@@ -76,7 +102,7 @@ async fn catalog(shared: &Shared, worker: &Worker) -> Result<SessionCatalog, Str
         let settings = RawValue::from_string(start).map_err(|error| error.to_string())?;
         workflows.insert(row.id, StartInfo { workflow: row.name, class, settings });
     }
-    Ok(SessionCatalog { workflows })
+    Ok(SessionCatalog { workflows, token: worker.token().to_owned() })
 }
 
 struct Session {
@@ -164,7 +190,10 @@ impl Session {
         let mut reports: Vec<(RunId, _)> = Vec::with_capacity(messages.len());
         for message in messages {
             let event = match message {
-                Message::Report(run, report) => {
+                Message::Report(run, mut report) => {
+                    if let Report::Failed { error, .. } | Report::Threw(error) = &mut report {
+                        self.locate(error).await;
+                    }
                     reports.push((run, report));
                     continue;
                 }
@@ -183,12 +212,19 @@ impl Session {
         reports.is_empty() || self.shared.events.send(SessionEvent::Reports(self.id, reports)).await.is_ok()
     }
 
+    /// Has the frames of an error's stack lead to source files.
+    async fn locate(&self, error: &mut ErrorRecord) {
+        if let Some(stack) = &mut error.stack {
+            let read = async || self.shared.source_maps(self.place.pool.deployment).await;
+            *stack = self.worker.source_maps(read).await.rewrite(stack, &error.message);
+        }
+    }
+
     /// Why the session ended that nobody ended here.
     async fn explain(&self, alive_at: i64) -> Fault {
         match tokio::time::timeout(EXIT_STATUS, self.worker.exited()).await {
-            // Whoever kills a process from outside (an operator, the kernel short of memory) says nothing about its code;
-            // code that does it again and again is found by the deaths around it.
-            Ok(Exit::Signal(SIGKILL)) if self.load.live() > 0 => Fault::Crashed { alive_at },
+            // Whoever kills a process from outside (an operator, the kernel short of memory) may not mean the code in it.
+            Ok(Exit::Signal(SIGKILL)) if !self.worker.is_killed() => Fault::Killed { alive_at },
             Ok(Exit::Code(0)) | Err(_) => Fault::None,
             Ok(_) => Fault::Crashed { alive_at },
         }

@@ -8,10 +8,12 @@ use stepwell_engine::SessionId;
 use stepwell_runtime::session::{SessionReceiver, SessionSender};
 use stepwell_runtime::{Exit, SpawnError, WorkerProcess, WorkerSpec, Workerd, session};
 use tokio::net::UnixStream;
+use tokio::sync::OnceCell;
 
-use super::lock;
 use crate::driver::SessionLoad;
+use crate::locks::lock;
 use crate::script::ScriptSettings;
+use crate::stacks::SourceMaps;
 
 /// How long a process may take to end by itself.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
@@ -25,6 +27,12 @@ pub(super) struct Worker {
     sessions: Mutex<Vec<OpenSession>>,
     used_at: Mutex<Instant>,
     gone: Arc<AtomicBool>,
+    /// We have killed it ourselves.
+    killed: AtomicBool,
+    /// When it last answered a probe.
+    answered_at: tokio::sync::Mutex<Instant>,
+    /// Read when the first error is recorded.
+    source_maps: OnceCell<SourceMaps>,
 }
 
 struct OpenSession {
@@ -57,6 +65,9 @@ impl Worker {
             sessions: Mutex::default(),
             used_at: Mutex::new(Instant::now()),
             gone,
+            killed: AtomicBool::new(false),
+            answered_at: tokio::sync::Mutex::new(Instant::now()),
+            source_maps: OnceCell::new(),
         })
     }
 
@@ -68,9 +79,19 @@ impl Worker {
         &self.settings
     }
 
+    /// The maps of its code; `read` is called once.
+    pub async fn source_maps(&self, read: impl AsyncFnOnce() -> SourceMaps) -> &SourceMaps {
+        self.source_maps.get_or_init(async || read().await).await
+    }
+
     /// How long one turn of its code may compute.
     pub fn cpu_bound(&self) -> Duration {
         Duration::from_millis(u64::from(self.settings.cpu_ms.unwrap_or(CPU_MS_DEFAULT)))
+    }
+
+    /// What its process alone knows.
+    pub fn token(&self) -> &str {
+        self.process.session_token()
     }
 
     pub fn is_gone(&self) -> bool {
@@ -117,7 +138,18 @@ impl Worker {
     /// Ends the process at once; nobody finds it any more.
     pub fn kill(&self) {
         self.gone.store(true, Ordering::Release);
+        self.killed.store(true, Ordering::Release);
         self.process.kill();
+    }
+
+    /// Whether this server killed it.
+    pub fn is_killed(&self) -> bool {
+        self.killed.load(Ordering::Acquire)
+    }
+
+    /// When it last answered a probe; whoever holds this is the one who probes.
+    pub async fn answered_at(&self) -> tokio::sync::MutexGuard<'_, Instant> {
+        self.answered_at.lock().await
     }
 
     /// Ends the process, which has no sessions.

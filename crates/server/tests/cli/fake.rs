@@ -107,6 +107,7 @@ fn known(asked: &Asked, earlier: usize) -> (u16, String) {
             Some(text) => (200, format!(r#"{{"success":true,"errors":[],"messages":[],"result":{text}}}"#)),
             None => error(404, 10_400, "instance.not_found"),
         },
+        ("GET", ["workflows", "orders", "instances", _, "logs"]) => ok(&instances::logs(&asked.line)),
         ("PATCH", ["workflows", "orders", "instances", "done", "status"]) => {
             error(400, 10_401, "the instance is in a finite state; only restart is possible")
         }
@@ -115,8 +116,8 @@ fn known(asked: &Asked, earlier: usize) -> (u16, String) {
         }
         ("POST", ["workflows", "orders", "instances", _, "events", _]) => ok(&json!({})),
         ("GET", ["workers", "scripts"]) => ok(&json!([{"id": "idle"}, {"id": "shop"}])),
-        ("GET", ["workers", "scripts", script, "deployments"]) => ok(&deployments(script)),
-        ("DELETE", ["workers", "scripts", "shop", "deployments", "7"]) => error(
+        ("GET", ["workers", "scripts", script, "versions"]) => ok(&versions(script)),
+        ("DELETE", ["workers", "scripts", "shop", "versions", "v-7"]) => error(
             409,
             20_409,
             "deployment 7 is needed by 1 unfinished instance(s): orders/order-1; let them end or terminate them first",
@@ -160,16 +161,16 @@ fn deletions(body: &str) -> Value {
     json!({"deleted": deleted, "errors": errors.into_iter().map(error).collect::<Vec<_>>()})
 }
 
-fn deployments(script: &str) -> Value {
+fn versions(script: &str) -> Value {
     let row = |number: u32, created_on: &str, is_current: bool, live_instances: u32| {
-        json!({"id": format!("v-{number}"), "deployment": number, "created_on": created_on, "is_current": is_current,
-            "live_instances": live_instances, "strategy": "percentage", "versions": []})
+        json!({"id": format!("v-{number}"), "number": number, "metadata": {"created_on": created_on}, "is_current": is_current,
+            "live_instances": live_instances})
     };
     match script {
         "shop" => {
-            json!({"deployments": [row(9, "2026-11-21T11:58:00.000Z", true, 12), row(7, "2026-11-01T12:00:00.000Z", false, 1)]})
+            json!({"items": [row(9, "2026-11-21T11:58:00.000Z", true, 12), row(7, "2026-11-01T12:00:00.000Z", false, 1)]})
         }
-        _ => json!({"deployments": [row(3, "2026-11-20T12:00:00.000Z", true, 0)]}),
+        _ => json!({"items": [row(3, "2026-11-20T12:00:00.000Z", true, 0)]}),
     }
 }
 

@@ -115,3 +115,18 @@ fn stopped() -> Value {
         ],
     })
 }
+
+/// The lines behind the one that `asked` knows.
+pub fn logs(asked: &str) -> Value {
+    let line = |number: u64, step: Value, level: &str, text: &str| json!({ "number": number, "timestamp": format!("2026-11-21T11:59:5{number}.250Z"), "step": step, "level": level, "text": text });
+    let lines = [
+        line(1, Value::Null, "log", "begins"),
+        line(2, json!("charge-1"), "warn", "slow\nvery slow"),
+        line(3, json!("charge-2"), "error", "no\u{1b}[2J"),
+    ];
+    let after = asked.split("after=").nth(1).and_then(|rest| rest.split('&').next()).expect("a cursor");
+    let after: u64 = after.parse().expect("a number");
+    let lines: Vec<Value> = lines.into_iter().filter(|line| line["number"].as_u64() > Some(after)).collect();
+    let cursor = lines.last().map_or(after.into(), |line| line["number"].clone());
+    json!({ "lines": lines, "cursor": cursor })
+}

@@ -131,7 +131,7 @@ async fn errors_of_a_binding_have_cloudflares_texts() {
         ("terminate an ended one", "terminate", json!([])),
         ("event to an ended one", "sendEvent", json!([{ "type": "go" }])),
         ("bad event type", "sendEvent", json!([{ "type": "a b" }])),
-        ("restart from a step", "restart", json!([{ "from": { "name": "quick" } }])),
+        ("restart from a step", "restart", json!([{ "from": { "name": "nowhere" } }])),
     ] {
         let error = server.call_instance("Quick", "taken", method, args).await;
         seen.push(format!("{told}: {}", crate::support::error_text(&error)));

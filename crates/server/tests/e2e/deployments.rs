@@ -1,4 +1,4 @@
-//! Deployments: which are kept, for whom, and how they go.
+//! Deployments (versions, in Cloudflare's words): which are kept, for whom, and how they go.
 
 use hyper::Method;
 use serde_json::{Value as Json, json};
@@ -22,9 +22,10 @@ export class Flow extends WorkflowEntrypoint {{
 }
 
 impl Server {
-    async fn deployments(&self) -> Vec<Json> {
-        let answer = self.api(Method::GET, "workers/scripts/app/deployments", "").await.ok();
-        answer["result"]["deployments"].as_array().expect("deployments").clone()
+    /// Newest first.
+    async fn versions(&self) -> Vec<Json> {
+        let answer = self.api(Method::GET, "workers/scripts/app/versions", "").await.ok();
+        answer["result"]["items"].as_array().expect("versions").clone()
     }
 
     async fn waits(&self, id: &str) {
@@ -41,35 +42,52 @@ impl Server {
 fn told(rows: &[Json]) -> Vec<(u64, bool, u64)> {
     let number = |row: &Json, name: &str| row[name].as_u64().expect("a number");
     let is_current = |row: &Json| row["is_current"].as_bool().expect("a boolean");
-    rows.iter().map(|row| (number(row, "deployment"), is_current(row), number(row, "live_instances"))).collect()
+    rows.iter().map(|row| (number(row, "number"), is_current(row), number(row, "live_instances"))).collect()
+}
+
+fn version(number: u32) -> String {
+    format!("workers/scripts/app/versions/00000000-0000-8000-8000-{number:012x}")
 }
 
 #[tokio::test]
-async fn a_deployment_is_kept_while_an_instance_needs_it_and_then_goes_by_itself() {
-    let server = Launch::serve().arg("--test-clock").arg("now*600").start().await;
+async fn a_deployment_is_kept_while_an_instance_needs_it() {
+    let server = Server::serve().await;
     server.deploy("app", &CLASSES, &module("old")).await.ok();
     server.waits("a").await;
     server.waits("b").await;
     server.deploy("app", &CLASSES, &module("new")).await.ok();
     server.waits("c").await;
-    assert_eq!(told(&server.deployments().await), [(2, true, 1), (1, false, 2)]);
-    let refused = server.api(Method::DELETE, "workers/scripts/app/deployments/1", "").await;
+    assert_eq!(told(&server.versions().await), [(2, true, 1), (1, false, 2)]);
+    let refused = server.api(Method::DELETE, &version(1), "").await;
     assert_eq!(refused.status, 409, "{}", refused.text());
     let message = refused.refusal().1;
     assert!(message.contains("2 unfinished instance(s): Flow/a, Flow/b;"), "{message}");
-    let current = server.api(Method::DELETE, "workers/scripts/app/deployments/2", "").await;
+    let current = server.api(Method::DELETE, &version(2), "").await;
     assert_eq!(current.status, 409, "{}", current.text());
-    let versions = server.api(Method::GET, "workers/scripts/app/versions", "").await.ok();
-    assert_eq!(versions["result"]["items"].as_array().map(Vec::len), Some(2));
     assert_eq!(server.go("a").await, json!(["old", "old"]));
     assert_eq!(server.go("b").await, json!(["old", "old"]));
-    let rest = || "the old deployment is still there".to_owned();
-    eventually(rest, || async { (told(&server.deployments().await) == [(2, true, 1)]).then_some(()) }).await;
+    server.api(Method::DELETE, &version(1), "").await.ok();
+    assert_eq!(told(&server.versions().await), [(2, true, 1)]);
+    assert_eq!(server.api(Method::DELETE, &version(1), "").await.status, 404);
     server.changed("Flow", "a", "restart").await;
     server.until_status("Flow", "a", "waiting").await;
     assert_eq!(server.go("a").await, json!(["new", "new"]));
-    let unknown = server.api(Method::GET, "workers/scripts/nobody/deployments", "").await;
-    assert_eq!(unknown.status, 404, "{}", unknown.text());
+}
+
+#[tokio::test]
+async fn of_deployments_that_nobody_needs_only_the_newest_stay() {
+    let server = Launch::serve().arg("--test-clock").arg("now*600").start().await;
+    server.deploy("app", &CLASSES, &module("0")).await.ok();
+    server.waits("a").await;
+    for number in 1..=12 {
+        server.deploy("app", &CLASSES, &module(&number.to_string())).await.ok();
+    }
+    let numbers = async || told(&server.versions().await).iter().map(|row| row.0).collect::<Vec<_>>();
+    let newest: Vec<u64> = (4..=13).rev().collect();
+    let needed: Vec<u64> = newest.iter().copied().chain([1]).collect();
+    eventually(|| format!("{needed:?} stay"), || async { (numbers().await == needed).then_some(()) }).await;
+    assert_eq!(server.go("a").await, json!(["0", "0"]));
+    eventually(|| format!("{newest:?} stay"), || async { (numbers().await == newest).then_some(()) }).await;
 }
 
 #[tokio::test]
@@ -81,7 +99,7 @@ async fn an_operator_may_have_instances_move_to_the_newest_deployment() {
     server.replay("Flow", "a").await;
     server.until_status("Flow", "a", "waiting").await;
     assert_eq!(server.go("a").await, json!(["old", "new"]));
-    assert_eq!(told(&server.deployments().await), [(2, true, 0), (1, false, 0)]);
+    assert_eq!(told(&server.versions().await), [(2, true, 0), (1, false, 0)]);
 }
 
 #[tokio::test]

@@ -7,4 +7,5 @@ mod quarantine;
 mod replay;
 mod sleepers;
 mod storm;
+mod streams;
 mod support;

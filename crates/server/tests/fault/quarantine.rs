@@ -80,6 +80,18 @@ async fn a_request_that_never_yields_does_not_keep_instances_from_running() {
     assert_ne!(status, Some(200));
 }
 
+#[tokio::test]
+async fn a_request_that_never_yields_is_answered_with_what_happened_although_no_instance_runs() {
+    let journal = Journal::start().await;
+    let project = Project::with_settings(CULPRITS, &journal, json!({ "limits": { "cpu_ms": 100 } }));
+    let server = Server::start(&project).await;
+    let begun = std::time::Instant::now();
+    assert_eq!(server.visit().await, Some(503));
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    server.create("good", json!({ "mode": "good" })).await;
+    assert_eq!(server.output_of("good").await, "done");
+}
+
 /// Longer than the culprit needs for all its kills.
 const TRAFFIC: Duration = Duration::from_secs(120);
 

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use futures_util::future::BoxFuture;
-use serde_json::Value;
+use serde_json::{Value, json};
 use stepwell::api_error::ApiError;
 use stepwell::auth::{ACCOUNT_ID, Auth};
 use stepwell::creation_rate::{CreationRate, CreationRates};
@@ -18,12 +18,13 @@ use stepwell::ingress::{Proxy, WorkerGate};
 use stepwell::platform::Platform;
 use stepwell::registry::{Policy, Registry};
 use stepwell::rest::{self, Api, Deploy, ScriptUpload};
+use stepwell::subscription::Subscriptions;
 use stepwell_engine::scheduler::Pool;
 use stepwell_engine::{
     Batch, Creation, Engine, Entry, InstanceKey, InstanceWrite, Payload, Recorded, Retention, SessionId, Status,
     Summary,
 };
-use stepwell_store::{DeploymentRow, NewDeployment, NewWorkflow, Store, WorkflowRow};
+use stepwell_store::{DeploymentRow, NewDeployment, NewRelease, NewWorkflow, Secret, Store, WorkflowRow};
 use tempfile::TempDir;
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
@@ -70,16 +71,51 @@ impl Deploy for Deployments {
             Ok(row)
         })
     }
+
+    fn upload_version(&self, upload: ScriptUpload) -> BoxFuture<'_, Result<DeploymentRow, ApiError>> {
+        Box::pin(async move {
+            let new = NewDeployment { content_id: "2".to_owned(), ..deployment(&upload.name) };
+            self.store.put_version(new).await?.ok_or_else(|| ApiError::no_script(&upload.name))
+        })
+    }
+
+    fn release(&self, release: NewRelease) -> BoxFuture<'_, Result<(), ApiError>> {
+        Box::pin(async move { Ok(self.store.release(release).await.map(|_| ())?) })
+    }
+
+    fn change_secrets(
+        &self,
+        script: String,
+        changes: Vec<(String, Option<String>)>,
+    ) -> BoxFuture<'_, Result<(), ApiError>> {
+        Box::pin(async move {
+            for (name, text) in changes {
+                match text {
+                    Some(text) => self.store.put_secret(&script, Secret { name, value: text.into_bytes() }).await?,
+                    None => drop(self.store.delete_secret(&script, &name).await?),
+                }
+            }
+            Ok(())
+        })
+    }
 }
 
 fn deployment(script: &str) -> NewDeployment {
     NewDeployment {
         script: script.to_owned(),
         content_id: "1".to_owned(),
-        settings: "{}".to_owned(),
+        settings: settings(script),
         modules: Vec::new(),
         created_at: 5,
     }
+}
+
+/// A script with classes for workflows of these names.
+fn settings(script: &str) -> String {
+    let workflows: Vec<Value> = ["flow", "a", "b", "c"].map(|name| json!({ "name": name, "class_name": "C" })).into();
+    let (main_module, compatibility_date) = ("index.js", "2026-01-01");
+    json!({ "script": script, "main_module": main_module, "compatibility_date": compatibility_date, "workflows": workflows })
+        .to_string()
 }
 
 struct NoWorkers;
@@ -134,8 +170,14 @@ impl Server {
         let deploy = Arc::new(Deployments { store: store.clone(), uploads: Mutex::default() });
         let d1 = tempfile::tempdir().expect("a directory");
         let proxy = Arc::new(Proxy::new(Arc::new(NoWorkers)));
-        let hosting = Hosting { platform: platform.clone(), proxy, d1: D1::open(d1.path()) };
-        let api = rest::router(Api::new(platform, Auth::Open, Arc::clone(&deploy) as Arc<dyn Deploy>, registry));
+        let hosting = Hosting {
+            platform: platform.clone(),
+            proxy,
+            d1: D1::open(d1.path()),
+            subscriptions: Subscriptions::default(),
+        };
+        let deploys = Arc::clone(&deploy) as Arc<dyn Deploy>;
+        let api = rest::router(Api::new(platform, Auth::Open, deploys, registry, 8787));
         let (stop, driver) = (Some(stop), Some(driver));
         Self { api, host: hosting::router(hosting), store, workflow, deploy, stop, driver, _d1: d1 }
     }

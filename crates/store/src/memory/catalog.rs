@@ -8,10 +8,10 @@ use stepwell_engine::{DeploymentId, Firing, InstanceKey, Millis, WorkflowId};
 use super::instances::Instances;
 use super::{Memory, MemoryReader};
 use crate::backend::{CatalogReader, CatalogWriter, Fault};
-use crate::limits::LOG_LINES_MAX;
+use crate::limits::{LOG_LINES_MAX, RELEASES_MAX};
 use crate::{
-    ChangeError, Deployment, DeploymentRow, LogLine, LogRow, Module, NewDeployment, NewWorkflow, ReadError,
-    ScheduleRow, ScriptRow, Secret, Token, WorkflowRow,
+    ChangeError, Deployment, DeploymentRow, LogLine, LogRow, Module, NewDeployment, NewRelease, NewWorkflow, ReadError,
+    ReleaseRow, ScheduleRow, ScriptRow, Secret, Token, WorkflowRow,
 };
 
 #[derive(Default)]
@@ -19,6 +19,8 @@ pub(super) struct Catalog {
     scripts: BTreeMap<String, ScriptRow>,
     deployments: BTreeMap<DeploymentId, NewDeployment>,
     deployment_last: u32,
+    releases: BTreeMap<u64, (String, ReleaseRow)>,
+    release_last: u64,
     modules: BTreeMap<String, Arc<[u8]>>,
     workflows: BTreeMap<WorkflowId, WorkflowRow>,
     workflow_last: u32,
@@ -76,8 +78,31 @@ impl Catalog {
         id
     }
 
+    /// One with the same content, or a new one.
+    fn find_or_insert(&mut self, new: &NewDeployment) -> DeploymentId {
+        let known = self.rows_of(&new.script).find(|id| self.deployments[id].content_id == new.content_id);
+        known.unwrap_or_else(|| self.insert(new))
+    }
+
+    fn release(&mut self, new: &NewRelease) -> bool {
+        let NewRelease { script, deployment, at, note } = new.clone();
+        let is_own = self.deployments.get(&deployment).is_some_and(|row| row.script == script);
+        let Some(row) = self.scripts.get_mut(&script).filter(|_| is_own) else { return false };
+        (row.current, row.modified_at) = (deployment, at);
+        self.release_last += 1;
+        let number = self.release_last;
+        let of_script: Vec<u64> =
+            self.releases.iter().filter(|(_, (of, _))| *of == script).map(|(number, _)| *number).collect();
+        if of_script.len() >= RELEASES_MAX as usize {
+            self.releases.remove(&of_script[0]);
+        }
+        self.releases.insert(number, (script, ReleaseRow { number, deployment, at, note }));
+        true
+    }
+
     fn remove(&mut self, id: DeploymentId) {
         self.deployments.remove(&id);
+        self.releases.retain(|_, (_, release)| release.deployment != id);
         let deployments = &self.deployments;
         let is_used = |hash: &String| deployments.values().flat_map(|new| &new.modules).any(|it| it.hash == *hash);
         self.modules.retain(|hash, _| is_used(hash));
@@ -105,13 +130,32 @@ impl CatalogWriter for Memory {
     fn put_deployment(&mut self, new: &NewDeployment) -> Result<DeploymentRow, Fault> {
         let tables = &mut *self.write();
         let catalog = &mut tables.catalog;
-        let known = catalog.rows_of(&new.script).find(|id| catalog.deployments[id].content_id == new.content_id);
-        let current = known.unwrap_or_else(|| catalog.insert(new));
-        let at = new.created_at;
-        let script = ScriptRow { name: new.script.clone(), current, created_at: at, modified_at: at };
-        let script = catalog.scripts.entry(new.script.clone()).or_insert(script);
-        (script.current, script.modified_at) = (current, at);
+        let (current, at) = (catalog.find_or_insert(new), new.created_at);
+        let name = new.script.clone();
+        let script = || ScriptRow { name, current, created_at: at, modified_at: at, settings: "{}".to_owned() };
+        catalog.scripts.entry(new.script.clone()).or_insert_with(script);
+        catalog.release(&NewRelease { script: new.script.clone(), deployment: current, at, note: "{}".to_owned() });
         Ok(catalog.row(current, &tables.instances).expect("it is there now"))
+    }
+
+    fn put_version(&mut self, new: &NewDeployment) -> Result<Option<DeploymentRow>, Fault> {
+        let tables = &mut *self.write();
+        if !tables.catalog.scripts.contains_key(&new.script) {
+            return Ok(None);
+        }
+        let id = tables.catalog.find_or_insert(new);
+        Ok(tables.catalog.row(id, &tables.instances))
+    }
+
+    fn release(&mut self, new: &NewRelease) -> Result<bool, Fault> {
+        Ok(self.write().catalog.release(new))
+    }
+
+    fn put_script_settings(&mut self, script: &str, settings: &str) -> Result<bool, Fault> {
+        let mut tables = self.write();
+        let Some(row) = tables.catalog.scripts.get_mut(script) else { return Ok(false) };
+        settings.clone_into(&mut row.settings);
+        Ok(true)
     }
 
     fn delete_deployment(&mut self, id: DeploymentId) -> Result<bool, Fault> {
@@ -210,6 +254,16 @@ impl CatalogWriter for Memory {
 impl CatalogReader for MemoryReader {
     fn scripts(&mut self) -> Result<Vec<ScriptRow>, ReadError> {
         Ok(self.tables().catalog.scripts.values().cloned().collect())
+    }
+
+    fn script(&mut self, name: &str) -> Result<Option<ScriptRow>, ReadError> {
+        Ok(self.tables().catalog.scripts.get(name).cloned())
+    }
+
+    fn releases(&mut self, script: &str) -> Result<Vec<ReleaseRow>, ReadError> {
+        let tables = self.tables();
+        let of_script = tables.catalog.releases.values().rev().filter(|(of, _)| of == script);
+        Ok(of_script.map(|(_, release)| release.clone()).collect())
     }
 
     fn deployment(&mut self, id: DeploymentId) -> Result<Option<Arc<Deployment>>, ReadError> {

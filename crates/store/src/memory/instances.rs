@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use stepwell_engine::{Batch, DeploymentId, InstanceKey, Millis, Recorded, Summary, WorkflowId};
+use stepwell_engine::{
+    Batch, Carried, DeploymentId, InstanceKey, Millis, Recorded, Restart, StreamId, StreamRef, Summary, WorkflowId,
+};
 
 use super::MemoryReader;
 use crate::backend::{Fault, HistoryPage, Reader};
@@ -42,13 +44,16 @@ impl Instances {
         }
         for again in &batch.restarts {
             let length = lengths.get(&again.old).copied().unwrap_or_else(|| self.length(again.old));
-            if length.is_none() {
+            let Some(length) = length else {
                 refused.push(again.new);
-            } else if lengths.get(&again.new).copied().unwrap_or_else(|| self.length(again.new)).is_some() {
+                continue;
+            };
+            if lengths.get(&again.new).copied().unwrap_or_else(|| self.length(again.new)).is_some() {
                 return Err(Fault::Fenced(format!("instance {} is there already", again.new)));
             } else {
+                check_carried(again, length)?;
                 lengths.insert(again.old, None);
-                lengths.insert(again.new, Some(1));
+                lengths.insert(again.new, Some(again.entry_count()));
             }
         }
         for write in batch.writes.iter().filter(|write| !refused.contains(&write.key)) {
@@ -74,7 +79,7 @@ impl Instances {
         }
         for again in batch.restarts.iter().filter(|again| !refused.contains(&again.new)) {
             let mut instance = self.remove(again.old).expect("a checked restart");
-            instance.entries.truncate(1);
+            instance.entries = carried(&instance.entries, &again.history);
             instance.summary = again.summary;
             self.insert(again.new, instance);
         }
@@ -99,6 +104,11 @@ impl Instances {
 
     pub fn is_there(&self, key: InstanceKey) -> bool {
         self.by_key.contains_key(&key)
+    }
+
+    /// The history of an instance.
+    pub fn entries_of(&self, key: InstanceKey) -> &[Recorded] {
+        self.by_key.get(&key).map_or(&[], |instance| &instance.entries)
     }
 
     /// Statuses and deployments of all instances, for what a database keeps counters for.
@@ -149,6 +159,37 @@ impl Instance {
             entry_count: self.entries.len() as u64,
         }
     }
+}
+
+/// What is to be copied is there, and what is written stands in its place.
+fn check_carried(again: &Restart, length: u64) -> Result<(), Fault> {
+    let mut next_seq = 0;
+    for part in &again.history {
+        let fits = match part {
+            Carried::Copied { from_seq, count } => from_seq + count <= length,
+            Carried::Written(recorded) => recorded.seq == next_seq,
+        };
+        if !fits {
+            return Err(Fault::Fenced(format!("instance {} has no {part:?} for entry {next_seq}", again.old)));
+        }
+        next_seq += part.entry_count();
+    }
+    Ok(())
+}
+
+fn carried(before: &[Recorded], history: &[Carried]) -> Vec<Recorded> {
+    let mut entries = Vec::new();
+    for part in history {
+        match part {
+            Carried::Copied { from_seq, count } => {
+                let piece = before.iter().filter(|one| (*from_seq..from_seq + count).contains(&one.seq));
+                entries.extend(piece.cloned());
+            }
+            Carried::Written(recorded) => entries.push(recorded.clone()),
+        }
+    }
+    (0..).zip(&mut entries).for_each(|(seq, recorded)| recorded.seq = seq);
+    entries
 }
 
 fn follows(key: InstanceKey, length: u64, entries: &[Recorded]) -> Result<u64, Fault> {
@@ -238,5 +279,13 @@ impl Reader for MemoryReader {
 
     fn max_key(&mut self) -> Result<InstanceKey, ReadError> {
         Ok(InstanceKey(self.tables().instances.key_max))
+    }
+
+    fn is_stream_whole(&mut self, key: InstanceKey, stream: StreamRef) -> Result<bool, ReadError> {
+        Ok(self.tables().streams.is_whole(key, stream))
+    }
+
+    fn stream_chunk(&mut self, key: InstanceKey, stream: StreamId, number: u32) -> Result<Option<Vec<u8>>, ReadError> {
+        Ok(self.tables().streams.chunk(key, stream, number))
     }
 }

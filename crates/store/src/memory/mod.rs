@@ -5,6 +5,7 @@
 
 mod catalog;
 mod instances;
+mod streams;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -15,6 +16,7 @@ use crate::backend::{Backend, Fault, Reader};
 
 use catalog::Catalog;
 use instances::Instances;
+use streams::Streams;
 
 /// The writer.
 #[derive(Default)]
@@ -26,6 +28,7 @@ pub struct Memory {
 struct Tables {
     instances: Instances,
     catalog: Catalog,
+    streams: Streams,
 }
 
 impl Memory {
@@ -54,14 +57,20 @@ impl Backend for Memory {
         let tables = &mut *self.write();
         let refused = tables.instances.check(batch)?;
         tables.instances.apply(batch, &refused);
+        tables.streams.apply(batch, &refused);
+        for again in batch.restarts.iter().filter(|again| !refused.contains(&again.new)) {
+            tables.streams.carry(again.old, again.new, tables.instances.entries_of(again.new));
+        }
         for key in &batch.expirations {
             if tables.instances.expire(*key) {
                 tables.catalog.forget_logs(*key);
+                tables.streams.forget(*key);
             }
         }
         batch.firings.iter().for_each(|firing| tables.catalog.fire(firing));
         for gone in batch.deletions.iter().chain(batch.restarts.iter().map(|again| &again.old)) {
             tables.catalog.forget_logs(*gone);
+            tables.streams.forget(*gone);
         }
         Ok(refused)
     }

@@ -9,14 +9,24 @@ use super::read::{InstanceKeySql, limit};
 use super::{SqliteReader, fault};
 use crate::backend::CatalogReader;
 use crate::{
-    Deployment, DeploymentRow, LogLine, LogRow, Module, ReadError, ScheduleRow, ScriptRow, Secret, Token, WorkflowRow,
+    Deployment, DeploymentRow, LogLine, LogRow, Module, ReadError, ReleaseRow, ScheduleRow, ScriptRow, Secret, Token,
+    WorkflowRow,
 };
 
 impl CatalogReader for SqliteReader {
     fn scripts(&mut self) -> Result<Vec<ScriptRow>, ReadError> {
-        self.rows("SELECT name, current, created_at, modified_at FROM scripts ORDER BY name", [], |row| {
-            let current = DeploymentId(row.get(1)?);
-            Ok(ScriptRow { name: row.get(0)?, current, created_at: row.get(2)?, modified_at: row.get(3)? })
+        self.rows(&format!("{SCRIPT} ORDER BY name"), [], read_script)
+    }
+
+    fn script(&mut self, name: &str) -> Result<Option<ScriptRow>, ReadError> {
+        Ok(self.rows(&format!("{SCRIPT} WHERE name = ?"), [name], read_script)?.pop())
+    }
+
+    fn releases(&mut self, script: &str) -> Result<Vec<ReleaseRow>, ReadError> {
+        let sql = "SELECT number, deployment, at, note FROM releases WHERE script = ? ORDER BY number DESC";
+        self.rows(sql, [script], |row| {
+            let deployment = DeploymentId(row.get(1)?);
+            Ok(ReleaseRow { number: row.get(0)?, deployment, at: row.get(2)?, note: row.get(3)? })
         })
     }
 
@@ -85,7 +95,19 @@ impl SqliteReader {
     }
 }
 
-const DEPLOYMENT: &str = "SELECT id, script, content_id, settings, deployments.created_at,
+const SCRIPT: &str = "SELECT name, current, created_at, modified_at, settings FROM scripts";
+
+fn read_script(row: &Row<'_>) -> Result<ScriptRow> {
+    Ok(ScriptRow {
+        name: row.get(0)?,
+        current: DeploymentId(row.get(1)?),
+        created_at: row.get(2)?,
+        modified_at: row.get(3)?,
+        settings: row.get(4)?,
+    })
+}
+
+const DEPLOYMENT: &str = "SELECT id, script, content_id, deployments.settings, deployments.created_at,
     EXISTS (SELECT 1 FROM scripts AS s WHERE s.name = script AND s.current = id),
     ifnull((SELECT count FROM live_counts WHERE deployment = id), 0)
     FROM deployments";

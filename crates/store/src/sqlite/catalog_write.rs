@@ -7,14 +7,27 @@ use super::catalog_read::{deployment_row, schedules_of, workflow};
 use super::read::InstanceKeySql;
 use super::{Sqlite, fault};
 use crate::backend::{CatalogWriter, Fault};
-use crate::limits::LOG_LINES_MAX;
+use crate::limits::{LOG_LINES_MAX, RELEASES_MAX};
 use crate::{
-    ChangeError, DeploymentRow, LogLine, Module, NewDeployment, NewWorkflow, ScheduleRow, Secret, Token, WorkflowRow,
+    ChangeError, DeploymentRow, LogLine, Module, NewDeployment, NewRelease, NewWorkflow, ScheduleRow, Secret, Token,
+    WorkflowRow,
 };
 
 impl CatalogWriter for Sqlite {
     fn put_deployment(&mut self, new: &NewDeployment) -> Result<DeploymentRow, Fault> {
         put_deployment(&self.connection, new).map_err(fault::control)
+    }
+
+    fn put_version(&mut self, new: &NewDeployment) -> Result<Option<DeploymentRow>, Fault> {
+        put_version(&self.connection, new).map_err(fault::control)
+    }
+
+    fn release(&mut self, new: &NewRelease) -> Result<bool, Fault> {
+        release(&self.connection, new).map_err(fault::control)
+    }
+
+    fn put_script_settings(&mut self, script: &str, settings: &str) -> Result<bool, Fault> {
+        self.execute("UPDATE scripts SET settings = ?2 WHERE name = ?1", &[&script, &settings])
     }
 
     fn delete_deployment(&mut self, id: DeploymentId) -> Result<bool, Fault> {
@@ -98,20 +111,48 @@ impl Sqlite {
 }
 
 fn put_deployment(db: &Connection, new: &NewDeployment) -> Result<DeploymentRow> {
-    let known: Option<u32> = db
-        .query_row(
-            "SELECT id FROM deployments WHERE script = ? AND content_id = ?",
-            [&new.script, &new.content_id],
-            |row| row.get(0),
-        )
-        .optional()?;
-    let id = DeploymentId(known.map_or_else(|| insert_deployment(db, new), Ok)?);
+    let id = find_or_insert(db, new)?;
     db.execute(
-        "INSERT INTO scripts (name, current, created_at, modified_at) VALUES (?1, ?2, ?3, ?3)
-         ON CONFLICT DO UPDATE SET current = excluded.current, modified_at = excluded.modified_at",
+        "INSERT INTO scripts (name, current, created_at, modified_at) VALUES (?1, ?2, ?3, ?3) ON CONFLICT DO NOTHING",
         params![new.script, id.0, new.created_at],
     )?;
+    let (script, at) = (new.script.clone(), new.created_at);
+    release(db, &NewRelease { script, deployment: id, at, note: "{}".to_owned() })?;
     deployment_row(db, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
+}
+
+fn put_version(db: &Connection, new: &NewDeployment) -> Result<Option<DeploymentRow>> {
+    if !db.prepare_cached("SELECT 1 FROM scripts WHERE name = ?")?.exists([&new.script])? {
+        return Ok(None);
+    }
+    let id = find_or_insert(db, new)?;
+    deployment_row(db, id)
+}
+
+fn release(db: &Connection, new: &NewRelease) -> Result<bool> {
+    let NewRelease { script, deployment, at, note } = new;
+    let changed = db.execute(
+        "UPDATE scripts SET current = ?2, modified_at = ?3 WHERE name = ?1
+         AND EXISTS (SELECT 1 FROM deployments WHERE id = ?2 AND script = ?1)",
+        params![script, deployment.0, at],
+    )?;
+    if changed == 0 {
+        return Ok(false);
+    }
+    let sql = "INSERT INTO releases (script, deployment, at, note) VALUES (?, ?, ?, ?)";
+    db.execute(sql, params![script, deployment.0, at, note])?;
+    db.execute(
+        "DELETE FROM releases WHERE number <=
+             (SELECT number FROM releases WHERE script = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2) AND script = ?1",
+        params![script, RELEASES_MAX],
+    )?;
+    Ok(true)
+}
+
+fn find_or_insert(db: &Connection, new: &NewDeployment) -> Result<DeploymentId> {
+    let sql = "SELECT id FROM deployments WHERE script = ? AND content_id = ?";
+    let known: Option<u32> = db.query_row(sql, [&new.script, &new.content_id], |row| row.get(0)).optional()?;
+    Ok(DeploymentId(known.map_or_else(|| insert_deployment(db, new), Ok)?))
 }
 
 fn insert_deployment(db: &Connection, new: &NewDeployment) -> Result<u32> {
@@ -134,6 +175,7 @@ fn remove_deployment(db: &Connection, id: DeploymentId) -> Result<()> {
     db.execute("DELETE FROM deployment_modules WHERE deployment = ?", [id.0])?;
     db.execute("DELETE FROM modules WHERE hash NOT IN (SELECT hash FROM deployment_modules)", [])?;
     db.execute("DELETE FROM live_counts WHERE deployment = ?", [id.0])?;
+    db.execute("DELETE FROM releases WHERE deployment = ?", [id.0])?;
     db.execute("DELETE FROM deployments WHERE id = ?", [id.0]).map(|_| ())
 }
 

@@ -8,6 +8,7 @@ mod catalog_write;
 mod fault;
 mod read;
 mod schema;
+mod streams;
 mod tails;
 mod write;
 
@@ -70,6 +71,7 @@ impl Sqlite {
         let opened = Connection::open(&path).map_err(|error| fault::open(&error, dir, &path))?;
         let connection = prepare(opened, dir, &path, options)?;
         let epoch = take_over(&connection).map_err(|error| fault::open(&error, dir, &path))?;
+        streams::drop_all_open(&connection).map_err(|error| fault::open(&error, dir, &path))?;
         Ok(Self { connection, path, epoch, deltas: Deltas::default(), tails: Tails::default(), _dir: claimed })
     }
 }

@@ -1,9 +1,11 @@
 //! Reads of instances.
 
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
-use stepwell_engine::{DeploymentId, InstanceKey, Millis, Payload, Recorded, Status, Summary, WorkflowId};
+use stepwell_engine::{
+    DeploymentId, InstanceKey, Millis, Payload, Recorded, Status, StreamId, StreamRef, Summary, WorkflowId,
+};
 
-use super::{SqliteReader, fault};
+use super::{SqliteReader, fault, streams};
 use crate::backend::{HistoryPage, Reader};
 use crate::{Due, InstanceRow, ListQuery, Order, ReadError, record};
 
@@ -50,6 +52,14 @@ impl Reader for SqliteReader {
             )
             .and_then(|mut sql| sql.query_row([], |row| key(row, 0)))
             .map_err(fault::read)
+    }
+
+    fn is_stream_whole(&mut self, key: InstanceKey, stream: StreamRef) -> Result<bool, ReadError> {
+        streams::is_whole(&self.connection, key, stream).map_err(fault::read)
+    }
+
+    fn stream_chunk(&mut self, key: InstanceKey, stream: StreamId, number: u32) -> Result<Option<Vec<u8>>, ReadError> {
+        streams::chunk(&self.connection, key, stream, number).map_err(fault::read)
     }
 }
 

@@ -8,7 +8,7 @@ pub(super) const APPLICATION_ID: i32 = 0x5354_5057;
 /// Format of a database that has had all migrations.
 pub const FORMAT: u32 = MIGRATIONS.len() as u32;
 
-const MIGRATIONS: [&str; 2] = [FIRST, SCHEDULES];
+const MIGRATIONS: [&str; 4] = [FIRST, RELEASES, STREAMS, SCHEDULES];
 
 /// Times are epoch milliseconds, statuses are `Status::number`, `settings` and `meta` are JSON. What is large comes last
 /// in a row, so that what is small is read without it.
@@ -73,6 +73,32 @@ const FIRST: &str = "
     CREATE TABLE logs (
         instance INTEGER NOT NULL, number INTEGER NOT NULL, at INTEGER NOT NULL, call INTEGER, level TEXT NOT NULL,
         text TEXT NOT NULL, PRIMARY KEY (instance, number)
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// What became current, and what belongs to a script and to none of its deployments.
+const RELEASES: &str = "
+    CREATE TABLE releases (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, script TEXT NOT NULL, deployment INTEGER NOT NULL, at INTEGER NOT NULL,
+        note TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX releases_by_script ON releases (script, number);
+    CREATE INDEX releases_by_deployment ON releases (deployment);
+    INSERT INTO releases (script, deployment, at, note) SELECT name, current, modified_at, '{}' FROM scripts;
+    ALTER TABLE scripts ADD COLUMN settings TEXT NOT NULL DEFAULT '{}';
+";
+
+/// `state` is `StreamState`. A stream's pieces are numbered from 0.
+const STREAMS: &str = "
+    CREATE TABLE streams (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, instance INTEGER NOT NULL, state INTEGER NOT NULL,
+        chunks INTEGER NOT NULL, bytes INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX streams_by_instance ON streams (instance);
+    CREATE INDEX streams_not_kept ON streams (state) WHERE state <> 1;
+
+    CREATE TABLE stream_chunks (
+        stream INTEGER NOT NULL, number INTEGER NOT NULL, chunk BLOB NOT NULL, PRIMARY KEY (stream, number)
     ) STRICT, WITHOUT ROWID;
 ";
 

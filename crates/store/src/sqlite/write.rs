@@ -3,11 +3,13 @@
 use std::collections::HashSet;
 
 use rusqlite::{CachedStatement, Connection, Result, named_params, params};
-use stepwell_engine::{Batch, Creation, Firing, InstanceKey, InstanceWrite, Payload, Recorded, Restart, Summary};
+use stepwell_engine::{
+    Batch, Carried, Creation, Firing, InstanceKey, InstanceWrite, Payload, Recorded, Restart, Summary,
+};
 
-use super::fault;
 use super::read::InstanceKeySql;
 use super::tails::{Tail, Tails};
+use super::{fault, streams};
 use crate::backend::Fault;
 use crate::counters::Deltas;
 use crate::limits::{GARBAGE_BYTES_MAX, GARBAGE_ROWS_MAX};
@@ -40,7 +42,7 @@ fn apply_parts(db: &Connection, tails: &mut Tails, batch: &Batch) -> Result<(Vec
         }
     }
     for again in &batch.restarts {
-        if !restart(db, tails, again, &mut deltas).map_err(fault::write)? && refused.insert(again.new) {
+        if !restart(db, &mut entries, tails, again, &mut deltas)? && refused.insert(again.new) {
             answer.push(again.new);
         }
     }
@@ -55,6 +57,9 @@ fn apply_parts(db: &Connection, tails: &mut Tails, batch: &Batch) -> Result<(Vec
     }
     for firing in &batch.firings {
         fire(db, firing).map_err(fault::write)?;
+    }
+    for stream in &batch.dropped_streams {
+        streams::drop_open(db, *stream).map_err(fault::write)?;
     }
     Ok((answer, deltas))
 }
@@ -95,25 +100,51 @@ fn create(
 }
 
 /// Whether the old incarnation was there.
-fn restart(db: &Connection, tails: &mut Tails, again: &Restart, deltas: &mut Deltas) -> Result<bool> {
+fn restart(
+    db: &Connection,
+    entries: &mut EntryInsert,
+    tails: &mut Tails,
+    again: &Restart,
+    deltas: &mut Deltas,
+) -> Result<bool, Fault> {
     let Restart { old, new, summary, .. } = again;
-    let Some(tail) = tails.take(db, *old)? else { return Ok(false) };
-    run_keyed(db, "UPDATE instances SET key = ?2 WHERE key = ?1", *old, *new)?;
-    run_keyed(
-        db,
-        "INSERT INTO entries (instance, seq, kind, at, value_bytes, meta, value, exact)
-         SELECT ?2, seq, kind, at, value_bytes, meta, value, exact FROM entries WHERE instance = ?1 AND seq = 0",
-        *old,
-        *new,
-    )?;
-    update(db, *new, summary)?;
-    discard(db, *old)?;
+    let Some(tail) = tails.take(db, *old).map_err(fault::write)? else { return Ok(false) };
+    db.prepare_cached("UPDATE instances SET key = ?2 WHERE key = ?1")
+        .and_then(|mut sql| sql.execute(params![old.sql(), new.sql()]))
+        .map_err(fault::write)?;
+    carry(db, entries, again)?;
+    streams::carry(db, *old, *new).map_err(fault::write)?;
+    update(db, *new, summary).and_then(|()| discard(db, *old)).map_err(fault::write)?;
     deltas.change(tail.workflow, tail.counted, summary.into());
     Ok(true)
 }
 
-fn run_keyed(db: &Connection, sql: &str, old: InstanceKey, new: InstanceKey) -> Result<()> {
-    db.prepare_cached(sql)?.execute(params![old.sql(), new.sql()]).map(|_| ())
+/// Makes the history of the new incarnation.
+fn carry(db: &Connection, entries: &mut EntryInsert, again: &Restart) -> Result<(), Fault> {
+    let mut next_seq = 0;
+    for part in &again.history {
+        let made = match part {
+            Carried::Copied { from_seq, count } => copy(db, again, (*from_seq, *count), next_seq),
+            Carried::Written(recorded) if recorded.seq == next_seq => entries.insert(again.new, recorded).map(|()| 1),
+            Carried::Written(_) => Ok(0),
+        };
+        if made.map_err(fault::write)? != part.entry_count() {
+            return Err(Fault::Fenced(format!("instance {} has no {part:?} for entry {next_seq}", again.old)));
+        }
+        next_seq += part.entry_count();
+    }
+    Ok(())
+}
+
+/// Entries copied.
+fn copy(db: &Connection, again: &Restart, (from_seq, count): (u64, u64), to_seq: u64) -> Result<u64> {
+    db.prepare_cached(
+        "INSERT INTO entries (instance, seq, kind, at, value_bytes, meta, value, exact)
+         SELECT ?2, seq - ?3 + ?5, kind, at, value_bytes, meta, value, exact FROM entries
+         WHERE instance = ?1 AND seq >= ?3 AND seq < ?3 + ?4",
+    )?
+    .execute(params![again.old.sql(), again.new.sql(), from_seq, count, to_seq])
+    .map(|copied| copied as u64)
 }
 
 fn extend(
@@ -132,6 +163,7 @@ fn extend(
             return Err(Fault::Fenced(format!("instance {key} is at entry {next_seq}, not {seq}")));
         }
         entries.insert(write.key, recorded).map_err(fault::write)?;
+        streams::keep_named(db, write.key, &recorded.entry).map_err(fault::write)?;
         tail.next_seq += 1;
     }
     if let Some(summary) = &write.summary {
@@ -177,6 +209,7 @@ fn remove(db: &Connection, key: InstanceKey, tail: &Tail, deltas: &mut Deltas) -
 
 /// Leaves what belongs to a key to the garbage collection, and remembers that the key was used.
 fn discard(db: &Connection, key: InstanceKey) -> Result<()> {
+    streams::drop_of_instance(db, key)?;
     db.prepare_cached("INSERT INTO garbage (instance) VALUES (?)")?.execute([key.sql()])?;
     db.prepare_cached("UPDATE meta SET value = max(value, ?) WHERE name = 'key_max'")?.execute([key.sql()])?;
     Ok(())
@@ -249,14 +282,14 @@ pub(super) fn count(db: &Connection, deltas: &Deltas) -> Result<()> {
 }
 
 pub(super) fn has_garbage(db: &Connection) -> Result<bool> {
-    db.prepare_cached("SELECT 1 FROM garbage LIMIT 1")?.exists([])
+    Ok(db.prepare_cached("SELECT 1 FROM garbage LIMIT 1")?.exists([])? || streams::has_garbage(db)?)
 }
 
-/// One bounded bite at the first instance in the garbage.
+/// One bounded bite at the first instance in the garbage, or else at the first stream.
 pub(super) fn collect_garbage(db: &Connection) -> Result<()> {
     let first =
         db.prepare_cached("SELECT min(instance) FROM garbage")?.query_row([], |row| row.get::<_, Option<i64>>(0))?;
-    let Some(instance) = first else { return Ok(()) };
+    let Some(instance) = first else { return streams::collect_garbage(db) };
     if let Some(last) = last_of_bite(db, instance)? {
         db.prepare_cached("DELETE FROM entries WHERE instance = ? AND seq <= ?")?.execute([instance, last])?;
         return Ok(());

@@ -1,13 +1,14 @@
 //! What holds for every backend.
 
 use stepwell_engine::{
-    Batch, DeploymentId, Entry, Firing, InstanceKey, Payload, Restart, Retention, Status, Summary, WorkflowId,
+    Batch, Carried, DeploymentId, Entry, Firing, InstanceKey, Payload, Recorded, Restart, Retention, Status, Summary,
+    WorkflowId,
 };
 use stepwell_store::backend::HistoryPage;
-use stepwell_store::limits::LOG_LINES_MAX;
+use stepwell_store::limits::{LOG_LINES_MAX, RELEASES_MAX};
 use stepwell_store::{
-    ChangeError, CommitError, ListQuery, LogLine, Module, NewDeployment, NewWorkflow, Options, Order, Secret, Store,
-    Token,
+    ChangeError, CommitError, ListQuery, LogLine, Module, NewDeployment, NewRelease, NewWorkflow, Options, Order,
+    Secret, Store, Token,
 };
 
 use crate::support::*;
@@ -28,6 +29,8 @@ macro_rules! every_backend {
         $($(#[$attribute])* fn $name($store: &Store) $body)*
     };
 }
+
+pub(crate) use every_backend;
 
 every_backend! {
     fn a_created_instance_is_found_by_id_and_key(store: &Store) {
@@ -100,6 +103,7 @@ every_backend! {
             new: InstanceKey(new),
             deployment: DeploymentId(2),
             summary: Summary { deployment: DeploymentId(2), ..summary(Status::Queued, Some(50)) },
+            history: vec![Carried::CREATION],
         };
         let batch = Batch { restarts: vec![again(1, 2), again(9, 3)], ..Batch::default() };
         assert_eq!(commit(store, batch), [InstanceKey(3)]);
@@ -110,6 +114,33 @@ every_backend! {
         assert_eq!(wait(store.instance(InstanceKey(1))), Ok(None));
         assert_eq!(wait(store.counters(WORKFLOW)), Ok([1, 0, 0, 0, 0, 0, 0, 0]));
         assert_eq!(wait(store.resolve(WORKFLOW, "a")), Ok(Some(InstanceKey(2))));
+    }
+
+    fn a_restart_copies_and_writes_what_its_history_says(store: &Store) {
+        let made = creation(1, "a", 1);
+        commit(store, creations(vec![made.clone()]));
+        let first = write(1, 1, vec![Entry::Paused, did(0, "[0]"), did(1, "[1]"), sleep(2, 30)], None);
+        commit(store, writes(vec![first.clone()]));
+        let history = |from_seq| {
+            let written = Recorded { seq: 3, at: 7, entry: sleep(2, 90) };
+            vec![Carried::CREATION, Carried::Copied { from_seq, count: 2 }, Carried::Written(written)]
+        };
+        let again = |from_seq| Restart {
+            old: InstanceKey(1),
+            new: InstanceKey(2),
+            deployment: DeploymentId(1),
+            summary: summary(Status::Queued, Some(50)),
+            history: history(from_seq),
+        };
+        let restart = |from_seq| Batch { restarts: vec![again(from_seq)], ..Batch::default() };
+        assert!(matches!(wait(store.commit(restart(4))), Err(CommitError::Fenced(_))), "there is no entry 5");
+        let more = Batch { writes: vec![write(2, 4, vec![did(3, "3")], None)], ..restart(2) };
+        assert_eq!(commit(store, more), []);
+        let entries: Vec<_> = crate::support::history(store, 2).into_iter().map(|one| (one.seq, one.entry)).collect();
+        let expected = [made.created.entry, did(0, "[0]"), did(1, "[1]"), sleep(2, 90), did(3, "3")];
+        assert_eq!(entries, (0..).zip(expected).collect::<Vec<_>>());
+        assert_eq!(wait(store.instance(InstanceKey(2))).unwrap().unwrap().entry_count, 5);
+        assert_eq!(wait(store.load(InstanceKey(1))), Ok(None));
     }
 
     fn a_load_leaves_the_texts_out_and_a_history_does_not(store: &Store) {
@@ -198,6 +229,32 @@ every_backend! {
         let kept = wait(store.deployment(second.id)).unwrap().unwrap();
         assert_eq!(kept.modules, upload("two", 2).modules);
         assert_eq!(wait(store.put_deployment(upload("one", 5))).unwrap().id, DeploymentId(3));
+    }
+
+    fn a_version_is_released_or_only_kept(store: &Store) {
+        let upload = |content: &str| NewDeployment { script: "s".to_owned(), content_id: content.to_owned(), settings: "{}".to_owned(), modules: vec![], created_at: 1 };
+        let release = |deployment, at| NewRelease { script: "s".to_owned(), deployment, at, note: format!("{{\"at\":{at}}}") };
+        assert_eq!(wait(store.put_version(upload("one"))), Ok(None), "there is no script yet");
+        let one = wait(store.put_deployment(upload("one"))).unwrap();
+        let two = wait(store.put_version(upload("two"))).unwrap().expect("a version");
+        assert_eq!((two.is_current, wait(store.put_version(upload("two"))).unwrap().map(|row| row.id)), (false, Some(two.id)));
+        assert_eq!(wait(store.release(release(two.id, 5))), Ok(true));
+        assert_eq!(wait(store.release(NewRelease { script: "other".to_owned(), ..release(two.id, 6) })), Ok(false));
+        assert_eq!(wait(store.release(release(DeploymentId(9), 6))), Ok(false));
+        assert_eq!(wait(store.current_deployment("s")).unwrap().unwrap().id, two.id);
+        let releases = wait(store.releases("s")).unwrap();
+        let seen: Vec<_> = releases.iter().map(|row| (row.deployment, row.at, &*row.note)).collect();
+        assert_eq!(seen, [(two.id, 5, "{\"at\":5}"), (one.id, 1, "{}")]);
+        assert_eq!(wait(store.put_script_settings("s", "{\"tags\":[]}".to_owned())), Ok(true));
+        assert_eq!(wait(store.put_script_settings("other", String::new())), Ok(false));
+        let row = wait(store.script("s")).unwrap().expect("a script");
+        assert_eq!((row.settings.as_str(), row.current, row.modified_at), ("{\"tags\":[]}", two.id, 5));
+        for at in 0..i64::from(RELEASES_MAX) + 5 {
+            wait(store.release(release(one.id, at))).unwrap();
+        }
+        assert_eq!(wait(store.releases("s")).unwrap().len(), RELEASES_MAX as usize);
+        assert_eq!(wait(store.delete_deployment(two.id)), Ok(true));
+        assert_eq!(wait(store.releases("other")), Ok(vec![]));
     }
 
     fn a_script_goes_with_its_deployments_and_secrets_when_nothing_needs_it(store: &Store) {

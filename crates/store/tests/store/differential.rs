@@ -1,7 +1,9 @@
 //! Memory and SQLite are asked the same and answer the same.
 
 use proptest::prelude::*;
-use stepwell_engine::{Batch, DeploymentId, Entry, Firing, InstanceKey, Restart, Status, Summary, WorkflowId};
+use stepwell_engine::{
+    Batch, Carried, DeploymentId, Entry, Firing, InstanceKey, Recorded, Restart, Status, Summary, WorkflowId,
+};
 use stepwell_store::backend::HistoryPage;
 use stepwell_store::{ListQuery, NewWorkflow, Options, Order, Store};
 
@@ -38,8 +40,15 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn restart_of()(old in KEYS, new in KEYS, summary in summaries()) -> Restart {
-        Restart { old: InstanceKey(old), new: InstanceKey(new), deployment: summary.deployment, summary }
+    fn restart_of()(old in KEYS, new in KEYS, summary in summaries(), more in 0..3_u64, written in any::<bool>()) -> Restart {
+        let mut history = vec![Carried::CREATION];
+        if more > 0 {
+            history.push(Carried::Copied { from_seq: more, count: more });
+        }
+        if written {
+            history.push(Carried::Written(Recorded { seq: 1 + more, at: 5, entry: begun(0) }));
+        }
+        Restart { old: InstanceKey(old), new: InstanceKey(new), deployment: summary.deployment, summary, history }
     }
 }
 
@@ -64,6 +73,7 @@ fn batches() -> impl Strategy<Value = Vec<Batch>> {
             deletions,
             expirations,
             firings,
+            dropped_streams: Vec::new(),
         },
     );
     prop::collection::vec(batch, 1..24)

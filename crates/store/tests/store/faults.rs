@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use stepwell_engine::{Batch, DeploymentId, InstanceKey, Millis, WorkflowId};
-use stepwell_store::backend::{Backend, CatalogWriter, Fault, Reader};
+use stepwell_engine::{Batch, DeploymentId, InstanceKey, Millis, StreamId, WorkflowId};
+use stepwell_store::backend::{Backend, CatalogWriter, Fault, Reader, StreamWriter};
 use stepwell_store::memory::Memory;
 use stepwell_store::{
-    CommitError, DeploymentRow, LogLine, NewDeployment, NewWorkflow, OpenError, ScheduleRow, Secret, Store, Token,
-    WorkflowRow,
+    CommitError, DeploymentRow, LogLine, NewDeployment, NewRelease, NewWorkflow, OpenError, ScheduleRow, Secret, Store,
+    StreamChunk, Token, WorkflowRow,
 };
 
 use crate::support::*;
@@ -53,6 +53,16 @@ impl Backend for Faulty {
     }
 }
 
+impl StreamWriter for Faulty {
+    fn begin_stream(&mut self, key: InstanceKey) -> Result<StreamId, Fault> {
+        self.memory.begin_stream(key)
+    }
+
+    fn append_stream(&mut self, chunk: &StreamChunk) -> Result<(), Fault> {
+        self.memory.append_stream(chunk)
+    }
+}
+
 macro_rules! delegate {
     ($($name:ident($($arg:ident: $type:ty),*) -> $answer:ty;)*) => {
         impl CatalogWriter for Faulty {
@@ -63,6 +73,9 @@ macro_rules! delegate {
 
 delegate! {
     put_deployment(new: &NewDeployment) -> DeploymentRow;
+    put_version(new: &NewDeployment) -> Option<DeploymentRow>;
+    release(new: &NewRelease) -> bool;
+    put_script_settings(script: &str, settings: &str) -> bool;
     delete_deployment(id: DeploymentId) -> bool;
     delete_script(name: &str) -> bool;
     put_workflow(new: &NewWorkflow) -> WorkflowRow;

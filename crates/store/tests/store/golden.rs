@@ -1,6 +1,6 @@
 //! Records and databases that were written by released formats still read.
 
-use stepwell_engine::{Payload, WorkflowId};
+use stepwell_engine::{CallId, Entry, Outcome, Payload, StreamId, StreamRef, WorkflowId};
 use stepwell_store::{Options, Store, record};
 
 use crate::golden_content::{KEY, batch, entries, summary};
@@ -38,6 +38,18 @@ fn records_of_format_1_still_read() {
         let payload = record::encode(&recorded.entry).payload.cloned().unwrap_or(Payload::UNDEFINED);
         assert_eq!(record::decode(kind.parse().unwrap(), meta, payload), Ok(recorded.entry));
     }
+}
+
+#[test]
+fn a_record_of_a_stream_is_written_as_the_format_says() {
+    let preview = Payload::from_json("\"a\"");
+    let stream = StreamRef { id: StreamId(4), chunks: 2, bytes: 300_000 };
+    let outcome = Outcome::Streamed { attempt: 3, stream, preview: preview.clone() };
+    let entry = Entry::Settled { call: CallId(5), outcome };
+    let record = record::encode(&entry);
+    let meta = r#"{"call":5,"attempt":3,"stream":4,"chunks":2,"bytes":300000}"#;
+    assert_eq!((record.kind, &*record.meta, record.payload), (31, meta, Some(&preview)));
+    assert_eq!(record::decode(31, meta, preview), Ok(entry));
 }
 
 #[test]

@@ -7,4 +7,5 @@ mod golden;
 mod golden_content;
 mod opening;
 mod room;
+mod streams;
 mod support;

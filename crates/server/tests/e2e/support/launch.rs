@@ -252,6 +252,19 @@ impl Server {
         self.output.text(true)
     }
 
+    /// What the command line prints when it is asked about this server; it must succeed.
+    pub async fn cli(&self, arguments: &[&str]) -> String {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_stepwell"));
+        command.args(arguments).args(["--api", &format!("http://{}", self.api)]).stdin(Stdio::null());
+        if let Some(token) = &self.token {
+            command.env("STEPWELL_TOKEN", token);
+        }
+        let output = command.output().await.expect("the command line runs");
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
+        told
+    }
+
     /// Waits until it has said `text` on standard error.
     pub async fn says(&self, text: &str) {
         self.output_has(true, text).await;

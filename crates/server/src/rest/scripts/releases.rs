@@ -1,0 +1,100 @@
+//! Which version of a script is current, and which were: Cloudflare's deployments. All traffic goes to one version.
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use stepwell_store::{NewRelease, ReleaseRow};
+
+use super::versions;
+use super::view::DEPLOYED_FROM;
+use crate::api_error::ApiError;
+use crate::rest::envelope::{Reply, success};
+use crate::rest::times::{Iso, now};
+use crate::rest::{Api, body, public_ids};
+
+const STRATEGY: &str = "percentage";
+const WHOLE: f64 = 100.0;
+
+#[derive(Deserialize)]
+struct NewDeployment {
+    #[serde(default)]
+    strategy: Option<String>,
+    versions: Vec<Share>,
+    #[serde(default)]
+    annotations: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+struct Share {
+    version_id: String,
+    percentage: f64,
+}
+
+/// Newest first.
+pub async fn list(State(api): State<Api>, Path((_, script)): Path<(String, String)>) -> Reply {
+    let releases = api.platform.store.releases(&script).await?;
+    if releases.is_empty() {
+        return Err(ApiError::no_script(&script).into());
+    }
+    let deployments: Vec<_> = releases.iter().map(view).collect();
+    Ok(success(json!({ "deployments": deployments })))
+}
+
+/// Makes a version current.
+pub async fn create(State(api): State<Api>, Path((_, script)): Path<(String, String)>, bytes: Bytes) -> Reply {
+    let new: NewDeployment = body::parse(&bytes)?;
+    let version = the_one_version(&new)?;
+    let row = versions::find(&api, &script, version).await?;
+    let note = Value::Object(new.annotations).to_string();
+    api.deploy.release(NewRelease { script: script.clone(), deployment: row.id, at: now(), note }).await?;
+    let newest = api.platform.store.releases(&script).await?.into_iter().next();
+    let newest = newest.ok_or_else(|| ApiError::no_script(&script))?;
+    Ok(success(view(&newest)))
+}
+
+fn the_one_version(new: &NewDeployment) -> Result<&str, ApiError> {
+    match new.versions.as_slice() {
+        [Share { version_id, percentage }]
+            if *percentage >= WHOLE && new.strategy.as_deref().is_none_or(|strategy| strategy == STRATEGY) =>
+        {
+            Ok(version_id)
+        }
+        _ => Err(ApiError::bad_request(
+            "versions: this server sends all traffic to one version; name one with a percentage of 100",
+        )),
+    }
+}
+
+fn view(release: &ReleaseRow) -> Value {
+    let annotations: Value = serde_json::from_str(&release.note).unwrap_or_default();
+    json!({
+        "id": public_ids::release(release.number),
+        "source": DEPLOYED_FROM,
+        "strategy": STRATEGY,
+        "author_email": "",
+        "annotations": annotations,
+        "created_on": Iso(release.at),
+        "versions": [{ "version_id": public_ids::version(release.deployment), "percentage": 100 }],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: Option<&str>) {
+        let new: NewDeployment = serde_json::from_str(text).expect("a deployment");
+        assert_eq!(the_one_version(&new).ok(), expected, "{text}");
+    }
+
+    #[test]
+    fn all_traffic_goes_to_one_version() {
+        check(r#"{"strategy":"percentage","versions":[{"version_id":"a","percentage":100}]}"#, Some("a"));
+        check(r#"{"versions":[{"version_id":"a","percentage":100}]}"#, Some("a"));
+        check(r#"{"versions":[{"version_id":"a","percentage":50}]}"#, None);
+        check(r#"{"versions":[]}"#, None);
+        let both = r#"{"versions":[{"version_id":"a","percentage":100},{"version_id":"b","percentage":0}]}"#;
+        check(both, None);
+    }
+}

@@ -1,0 +1,192 @@
+//! Secrets of a script. Their values go in and never come out.
+
+use std::collections::BTreeMap;
+
+use axum::body::Bytes;
+use axum::extract::multipart::MultipartRejection;
+use axum::extract::{Multipart, Path, State};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::view;
+use crate::api_error::ApiError;
+use crate::rest::envelope::{Failure, Reply, success};
+use crate::rest::{Api, body};
+
+const SECRET: &str = "secret_text";
+/// Bytes of a secret's value (Cloudflare: 5 KiB).
+const TEXT_BYTES_MAX: usize = 5 << 10;
+/// Cloudflare's code of a secret that there is not.
+const NO_SECRET: u32 = 10_056;
+
+#[derive(Deserialize)]
+struct NewSecret {
+    name: String,
+    text: String,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Text {
+    text: String,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Bulk {
+    secrets: BTreeMap<String, Option<Text>>,
+}
+
+#[derive(Deserialize)]
+struct Latest {
+    env: BTreeMap<String, Option<Text>>,
+}
+
+#[derive(Deserialize)]
+struct Settings {
+    #[serde(default)]
+    bindings: Vec<Value>,
+}
+
+/// A change of one secret: its new value, or `None` where it goes.
+type Change = (String, Option<String>);
+
+/// Their names.
+pub async fn list(State(api): State<Api>, Path((_, script)): Path<(String, String)>) -> Reply {
+    view::current(&api, &script).await?;
+    let secrets = api.platform.store.secrets(&script).await?;
+    Ok(success(secrets.into_iter().map(|secret| shown(&secret.name)).collect::<Vec<_>>()))
+}
+
+/// Sets one.
+pub async fn put(State(api): State<Api>, Path((_, script)): Path<(String, String)>, bytes: Bytes) -> Reply {
+    let NewSecret { name, text, kind } = body::parse(&bytes)?;
+    let change = checked(name.clone(), Some(Text { text, kind }))?;
+    apply(&api, &script, vec![change]).await?;
+    Ok(success(shown(&name)))
+}
+
+/// Removes one.
+pub async fn delete(State(api): State<Api>, Path((_, script, name)): Path<(String, String, String)>) -> Reply {
+    view::current(&api, &script).await?;
+    let known = api.platform.store.secrets(&script).await?;
+    if !known.iter().any(|secret| secret.name == name) {
+        let message = format!("Worker {script:?} has no secret {name:?}; `wrangler secret list` shows those it has");
+        return Err(ApiError::new(404, NO_SECRET, message).into());
+    }
+    apply(&api, &script, vec![(name, None)]).await?;
+    Ok(success(Value::Null))
+}
+
+/// Sets and removes many at once.
+pub async fn patch_bulk(State(api): State<Api>, Path((_, script)): Path<(String, String)>, bytes: Bytes) -> Reply {
+    let Bulk { secrets } = body::parse(&bytes)?;
+    patch(&api, &script, secrets).await?;
+    Ok(success(json!({ "name": script })))
+}
+
+/// The same, as `versions secret` says it.
+pub async fn patch_latest(State(api): State<Api>, Path((_, script)): Path<(String, String)>, bytes: Bytes) -> Reply {
+    let Latest { env } = body::parse(&bytes)?;
+    patch(&api, &script, env).await?;
+    let row = view::current(&api, &script).await?;
+    Ok(success(json!({ "id": crate::rest::public_ids::version(row.id), "number": row.id.0 })))
+}
+
+/// The same, as older clients say it: all bindings, of which only secrets may be new.
+pub async fn patch_settings(
+    State(api): State<Api>,
+    Path((_, script)): Path<(String, String)>,
+    parts: Result<Multipart, MultipartRejection>,
+) -> Reply {
+    let mut parts = parts.map_err(|refused| Failure(ApiError::bad_request(refused.body_text())))?;
+    let mut settings = Settings { bindings: Vec::new() };
+    while let Some(part) = parts.next_field().await.map_err(|error| ApiError::bad_request(error.body_text()))? {
+        if part.name() == Some("settings") {
+            let bytes = part.bytes().await.map_err(|error| ApiError::bad_request(error.body_text()))?;
+            settings = body::parse(&bytes)?;
+        }
+    }
+    let row = view::current(&api, &script).await?;
+    let known = view::bindings(&api, &view::settings_of(&row)?).await?;
+    let changes = settings.bindings.iter().filter_map(|binding| secret_of(binding, &known).transpose());
+    let changes = changes.collect::<Result<Vec<_>, _>>()?;
+    apply(&api, &script, changes).await?;
+    Ok(success(view::settings(&api, &script).await?))
+}
+
+/// The secret that a binding sets; `None` where it only says what is there already.
+fn secret_of(binding: &Value, known: &[Value]) -> Result<Option<Change>, ApiError> {
+    let name = binding["name"].as_str().unwrap_or_default();
+    if binding["type"] == SECRET {
+        let Some(text) = binding["text"].as_str() else { return Ok(None) };
+        return checked(name.to_owned(), Some(Text { text: text.to_owned(), kind: None })).map(Some);
+    }
+    let is_there = known.iter().any(|other| other["name"] == binding["name"]);
+    if is_there {
+        Ok(None)
+    } else {
+        Err(ApiError::bad_request(format!("binding {name:?} is new: deploy the Worker to add it")))
+    }
+}
+
+async fn patch(api: &Api, script: &str, secrets: BTreeMap<String, Option<Text>>) -> Result<(), ApiError> {
+    let changes = secrets.into_iter().map(|(name, text)| checked(name, text)).collect::<Result<Vec<_>, _>>()?;
+    apply(api, script, changes).await
+}
+
+fn checked(name: String, text: Option<Text>) -> Result<Change, ApiError> {
+    if name.is_empty() {
+        return Err(ApiError::bad_request("a secret needs a name"));
+    }
+    let Some(Text { text, kind }) = text else { return Ok((name, None)) };
+    if let Some(kind) = kind.filter(|kind| kind != SECRET) {
+        return Err(ApiError::bad_request(format!(
+            "secret {name:?} is of type {kind:?}; this server keeps {SECRET:?}"
+        )));
+    }
+    if text.len() > TEXT_BYTES_MAX {
+        let bytes = text.len();
+        let message = format!("secret {name:?} has {bytes} bytes; the maximum is {TEXT_BYTES_MAX}");
+        return Err(ApiError::new(413, 10_413, message));
+    }
+    Ok((name, Some(text)))
+}
+
+async fn apply(api: &Api, script: &str, changes: Vec<Change>) -> Result<(), ApiError> {
+    view::current(api, script).await?;
+    api.deploy.change_secrets(script.to_owned(), changes).await
+}
+
+fn shown(name: &str) -> Value {
+    json!({ "name": name, "type": SECRET })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_secrets_may_be_new_in_settings() {
+        let known = [json!({ "type": "plain_text", "name": "VAR", "text": "1" })];
+        let secret = json!({ "type": SECRET, "name": "KEY", "text": "hidden" });
+        assert_eq!(secret_of(&secret, &known), Ok(Some(("KEY".to_owned(), Some("hidden".to_owned())))));
+        assert_eq!(secret_of(&json!({ "type": SECRET, "name": "OLD" }), &known), Ok(None));
+        assert_eq!(secret_of(&json!({ "type": "plain_text", "name": "VAR" }), &known), Ok(None));
+        let error = secret_of(&json!({ "type": "plain_text", "name": "NEW", "text": "" }), &known).expect_err("new");
+        assert!(error.message.contains("NEW"), "{}", error.message);
+    }
+
+    #[test]
+    fn a_bad_secret_is_refused_by_name() {
+        let text = |text: &str, kind: Option<&str>| Text { text: text.to_owned(), kind: kind.map(str::to_owned) };
+        for (name, given) in
+            [("", text("a", None)), ("K", text("a", Some("key"))), ("K", text(&"a".repeat(6_000), None))]
+        {
+            let error = checked(name.to_owned(), Some(given)).expect_err(name);
+            assert!(name.is_empty() || error.message.contains("\"K\""), "{}", error.message);
+        }
+    }
+}

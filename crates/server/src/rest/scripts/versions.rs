@@ -1,0 +1,83 @@
+//! Versions of a script: uploads, current or not. A version is what the rest of this server calls a deployment.
+
+use axum::extract::multipart::MultipartRejection;
+use axum::extract::{Multipart, Path, State};
+use serde_json::{Value, json};
+use stepwell_store::DeploymentRow;
+
+use super::check_name;
+use super::view::{DEPLOYED_FROM, resources, settings_of};
+use crate::api_error::ApiError;
+use crate::rest::envelope::{Failure, Reply, success};
+use crate::rest::times::Iso;
+use crate::rest::{Api, public_ids, upload};
+
+/// Cloudflare's code of a version that there is not.
+const NO_VERSION: u32 = 10_188;
+
+/// Keeps an upload without making it current.
+pub async fn upload(
+    State(api): State<Api>,
+    Path((_, script)): Path<(String, String)>,
+    parts: Result<Multipart, MultipartRejection>,
+) -> Reply {
+    check_name(&script)?;
+    let parts = parts.map_err(|refused| Failure(ApiError::bad_request(refused.body_text())))?;
+    let row = api.deploy.upload_version(upload::read(script, parts).await?).await?;
+    Ok(success(detail(&api, &row).await?))
+}
+
+/// All of a script, newest first.
+pub async fn list(State(api): State<Api>, Path((_, script)): Path<(String, String)>) -> Reply {
+    let rows = api.platform.store.deployments(&script).await?;
+    if rows.is_empty() {
+        return Err(ApiError::no_script(&script).into());
+    }
+    let items = rows.iter().map(summary).collect::<Result<Vec<_>, _>>()?;
+    Ok(success(json!({ "items": items })))
+}
+
+/// One of them.
+pub async fn show(State(api): State<Api>, Path((_, script, version)): Path<(String, String, String)>) -> Reply {
+    let row = find(&api, &script, &version).await?;
+    Ok(success(detail(&api, &row).await?))
+}
+
+/// The version of that id.
+///
+/// # Errors
+/// 404 where the script has none such.
+pub async fn find(api: &Api, script: &str, version: &str) -> Result<DeploymentRow, ApiError> {
+    let id = public_ids::deployment(version);
+    let rows = api.platform.store.deployments(script).await?;
+    if rows.is_empty() {
+        return Err(ApiError::no_script(script));
+    }
+    rows.into_iter().find(|row| Some(row.id) == id).ok_or_else(|| {
+        let message =
+            format!("Worker {script:?} has no version {version:?}; `wrangler versions list` shows those it has");
+        ApiError::new(404, NO_VERSION, message)
+    })
+}
+
+fn summary(row: &DeploymentRow) -> Result<Value, ApiError> {
+    let created_on = Iso(row.created_at);
+    Ok(json!({
+        "id": public_ids::version(row.id),
+        "number": row.id.0,
+        "annotations": settings_of(row)?.annotations,
+        "metadata": {
+            "author_email": "", "author_id": "", "source": DEPLOYED_FROM, "hasPreview": false,
+            "created_on": created_on, "modified_on": created_on,
+        },
+        "is_current": row.is_current,
+        "live_instances": row.live_instances,
+    }))
+}
+
+async fn detail(api: &Api, row: &DeploymentRow) -> Result<Value, ApiError> {
+    let mut view = summary(row)?;
+    view["resources"] = resources(api, row).await?;
+    view["startup_time_ms"] = json!(0);
+    Ok(view)
+}

@@ -1,0 +1,103 @@
+//! What a script looks like from outside: its bindings and its settings in Cloudflare's words.
+
+use serde_json::{Value, json};
+use stepwell_store::DeploymentRow;
+
+use crate::api_error::ApiError;
+use crate::rest::Api;
+use crate::script::{ScriptBinding, ScriptSettings};
+
+/// Who deploys, as far as clients ask: anything else makes wrangler warn that it overwrites another's work.
+pub const DEPLOYED_FROM: &str = "wrangler";
+const USAGE_MODEL: &str = "standard";
+
+/// The settings of a deployment.
+///
+/// # Errors
+/// Where a newer version of the server wrote them.
+pub fn settings_of(row: &DeploymentRow) -> Result<ScriptSettings, ApiError> {
+    serde_json::from_str(&row.settings).map_err(ApiError::internal)
+}
+
+/// The current deployment of a script.
+///
+/// # Errors
+/// 404 where there is no such script.
+pub async fn current(api: &Api, script: &str) -> Result<DeploymentRow, ApiError> {
+    api.platform.store.current_deployment(script).await?.ok_or_else(|| ApiError::no_script(script))
+}
+
+/// Members of `env`, secrets by name only.
+pub async fn bindings(api: &Api, settings: &ScriptSettings) -> Result<Vec<Value>, ApiError> {
+    let secrets = api.platform.store.secrets(&settings.script).await?;
+    let secrets = secrets.into_iter().map(|secret| json!({ "type": "secret_text", "name": secret.name }));
+    Ok(settings.bindings.iter().map(|one| binding(one, settings)).chain(secrets).collect())
+}
+
+fn binding(binding: &ScriptBinding, settings: &ScriptSettings) -> Value {
+    match binding {
+        ScriptBinding::PlainText { name, text } => json!({ "type": "plain_text", "name": name, "text": text }),
+        ScriptBinding::Json { name, json } => json!({ "type": "json", "name": name, "json": json }),
+        ScriptBinding::Workflow { name, workflow_name } => {
+            let own = settings.workflows.iter().find(|workflow| workflow.name == *workflow_name);
+            json!({
+                "type": "workflow", "name": name, "workflow_name": workflow_name,
+                "class_name": own.map(|workflow| &workflow.class_name),
+                "script_name": own.map(|_| &settings.script),
+            })
+        }
+        ScriptBinding::D1 { name, id } => json!({ "type": "d1", "name": name, "id": id, "database_id": id }),
+        ScriptBinding::Service { name, service } => json!({ "type": "service", "name": name, "service": service }),
+    }
+}
+
+/// What a version is made of.
+pub async fn resources(api: &Api, row: &DeploymentRow) -> Result<Value, ApiError> {
+    let settings = settings_of(row)?;
+    Ok(json!({
+        "bindings": bindings(api, &settings).await?,
+        "script": { "etag": row.content_id, "handlers": ["fetch"], "last_deployed_from": DEPLOYED_FROM },
+        "script_runtime": {
+            "compatibility_date": settings.compatibility_date,
+            "compatibility_flags": settings.compatibility_flags,
+            "usage_model": USAGE_MODEL,
+            "limits": limits(&settings),
+        },
+    }))
+}
+
+/// Settings of the current deployment, and what was set apart from it.
+pub async fn settings(api: &Api, script: &str) -> Result<Value, ApiError> {
+    let row = current(api, script).await?;
+    let settings = settings_of(&row)?;
+    let mut view = json!({
+        "bindings": bindings(api, &settings).await?,
+        "compatibility_date": settings.compatibility_date,
+        "compatibility_flags": settings.compatibility_flags,
+        "usage_model": USAGE_MODEL,
+        "limits": limits(&settings),
+        "annotations": settings.annotations,
+        "placement": {},
+    });
+    merge(&mut view, script_settings(api, script).await?);
+    Ok(view)
+}
+
+/// What was set for a script and belongs to none of its deployments.
+pub async fn script_settings(api: &Api, script: &str) -> Result<Value, ApiError> {
+    let row = api.platform.store.script(script).await?.ok_or_else(|| ApiError::no_script(script))?;
+    let mut view = json!({ "logpush": false, "observability": null, "tags": [], "tail_consumers": null });
+    merge(&mut view, serde_json::from_str(&row.settings).map_err(ApiError::internal)?);
+    Ok(view)
+}
+
+/// Members of `other` take the place of those of the same name.
+pub fn merge(object: &mut Value, other: Value) {
+    if let (Value::Object(object), Value::Object(other)) = (object, other) {
+        object.extend(other);
+    }
+}
+
+fn limits(settings: &ScriptSettings) -> Value {
+    settings.cpu_ms.map_or_else(|| json!({}), |cpu_ms| json!({ "cpu_ms": cpu_ms }))
+}

@@ -1,0 +1,52 @@
+//! Stacks of errors lead to the lines of TypeScript that threw, whatever registry workerd uses, and after a deploy over HTTP.
+
+use serde_json::json;
+
+use crate::support::{Project, Server};
+
+const INDEX: &str = "import { WorkflowEntrypoint, WorkflowStep } from 'cloudflare:workers';
+import { deep } from './lib/deep';
+type Params = { a: number };
+
+export class Throws extends WorkflowEntrypoint<unknown, Params> {
+    async run(event: { payload: Params }, step: WorkflowStep) {
+        const config = { retries: { limit: 0, delay: 1 } };
+        await step.do('deep', config, async () => deep(event.payload)).catch(() => {});
+        throw new TypeError('at the\\n    at top (index.js:1:1)');
+    }
+}
+export default { fetch: () => new Response('') };";
+
+const DEEP: &str = "interface Unused {
+    b: string;
+}
+
+export function deep(x: { a: number }): never {
+    throw new Error(`deep ${x.a}`);
+}";
+
+async fn check(flags: &[&str]) {
+    let config = json!({ "compatibility_flags": flags, "main": "src/index.ts" });
+    let project = Project::configured("throws", &["Throws"], config, "");
+    project.write("src/index.ts", INDEX);
+    project.write("src/lib/deep.ts", DEEP);
+    let server = Server::dev(&[&project]).await;
+    let id = server.create("Throws", json!({ "a": 1 })).await;
+    let detail = server.ended("Throws", &id).await;
+    let stack = "TypeError: at the\n    at top (index.js:1:1)\n    at Throws.run (src/index.ts:9:15)";
+    assert_eq!(detail["error"]["stack"], stack, "{detail}");
+    let step = "Error: deep 1\n    at deep (src/lib/deep.ts:6:11)\n    at src/index.ts:8:51";
+    assert_eq!(detail["steps"][0]["attempts"][0]["error"]["stack"], step, "{detail}");
+    let told = server.cli(&["workflows", "instances", "describe", "Throws", &id]).await;
+    assert!(told.contains("at Throws.run (src/index.ts:9:15)") && !told.contains("shim"), "{told}");
+}
+
+#[tokio::test]
+async fn a_throw_in_typescript_is_shown_with_its_file_and_line() {
+    check(&[]).await;
+}
+
+#[tokio::test]
+async fn the_newer_module_registry_gives_the_same_stacks() {
+    check(&["new_module_registry"]).await;
+}
