@@ -267,6 +267,7 @@ impl Engine {
             Command::Pause => instance::Input::Pause,
             Command::Resume => instance::Input::Resume,
             Command::Terminate => instance::Input::Terminate,
+            Command::RollBack => instance::Input::RollBack,
         };
         self.due(key, now);
         let answer = self.decide(key, input, now).map(|status| Answer { key, status });

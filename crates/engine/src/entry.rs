@@ -214,6 +214,51 @@ pub enum Entry {
     Resumed,
     /// A worker process died while this instance's own code ran alone in it.
     WorkerKilled,
+    /// The call that was recorded just before has a rollback handler.
+    RollbackRegistered {
+        /// The call.
+        call: CallId,
+        /// Configuration of the handler's attempts.
+        config: Box<StepConfig>,
+    },
+    /// The instance fails, or a user ends it: handlers run from now on, and no steps.
+    RollbackStarted {
+        /// What handlers are told.
+        cause: ErrorRecord,
+        /// With what the instance ends afterwards; `None` where it is terminated.
+        error: Option<ErrorRecord>,
+    },
+    /// An attempt of a handler was started.
+    RollbackAttemptStarted {
+        /// The call that registered it.
+        call: CallId,
+        /// Attempt, from 1.
+        attempt: u32,
+    },
+    /// An attempt of a handler failed.
+    RollbackAttemptFailed {
+        /// The call that registered it.
+        call: CallId,
+        /// Attempt, from 1.
+        attempt: u32,
+        /// With what.
+        error: ErrorRecord,
+        /// When the next attempt is due; `None` where this failure ends the rollback.
+        retry_at: Option<Millis>,
+    },
+    /// A handler succeeded.
+    RolledBack {
+        /// The call that registered it.
+        call: CallId,
+        /// Attempt, from 1.
+        attempt: u32,
+    },
+    /// No handler runs any more; how the instance ends follows.
+    RollbackEnded {
+        /// What the first handler failed with that failed for good, or what else kept handlers from running; `None`
+        /// where all succeeded.
+        error: Option<ErrorRecord>,
+    },
     /// The code no longer makes the recorded calls.
     Diverged {
         /// What was expected and what came.

@@ -14,6 +14,19 @@ pub fn attempt_lost() -> ErrorRecord {
     ErrorRecord::new("WorkflowInternalError", "Attempt failed due to internal workflows error")
 }
 
+/// What handlers are told when a user terminates an instance with a rollback, and how a rollback ends that a user cuts
+/// short.
+#[must_use]
+pub fn terminated_with_rollback() -> ErrorRecord {
+    ErrorRecord::new("Terminated", "Instance terminated during rollback")
+}
+
+/// The code no longer has the handler that a step registered.
+#[must_use]
+pub fn rollback_missing() -> ErrorRecord {
+    ErrorRecord::new("RollbackMissing", "Rollback function not available in registry")
+}
+
 /// An instance whose code killed its worker too often.
 #[must_use]
 pub fn worker_killed(kills: u32) -> ErrorRecord {

@@ -7,14 +7,16 @@ mod decide;
 mod io;
 mod open_call;
 mod restart_from;
+mod rollback;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-pub use io::{BeginKind, Decision, Input, Rejection, Report, Settlement, Severity, Tell};
+pub use io::{BeginKind, Decision, Failure, Input, Rejection, Report, Settlement, Severity, Tell};
 pub use open_call::OpenCall;
 use open_call::{DoState, Waiting};
 pub use restart_from::{Remaining, StepTarget, TargetKind, remaining};
+use rollback::{Handler, Rollback};
 
 use crate::limits::QUIESCE_MS;
 use crate::{
@@ -35,6 +37,9 @@ pub struct Instance {
     pub retention: Retention,
     phase: Phase,
     open: BTreeMap<CallId, OpenCall>,
+    /// Of steps that have begun, in their order; during a rollback, those that are left.
+    handlers: Vec<Handler>,
+    rollback: Option<Box<Rollback>>,
     events: VecDeque<BufferedEvent>,
     events_bytes: u64,
     calls: u32,
@@ -62,6 +67,8 @@ enum Phase {
     Pausing { since: Millis },
     /// Paused since then.
     Paused { since: Millis },
+    /// It has failed or is to be terminated, and handlers run.
+    RollingBack { since: Millis },
     /// Over.
     Ended(Status),
 }
@@ -86,6 +93,8 @@ pub struct Run {
     pub leaving: Leaving,
     /// It has a place: attempts may start and calls may settle.
     pub has_place: bool,
+    /// It has rollback handlers at hand and nothing else to do.
+    pub undoes: bool,
     /// When it last said anything.
     pub touched_at: Millis,
     /// How often it was told to start no attempts.
@@ -119,6 +128,8 @@ impl Instance {
             retention: Retention::default(),
             phase: Phase::Queued { since: created_at },
             open: BTreeMap::new(),
+            handlers: Vec::new(),
+            rollback: None,
             events: VecDeque::new(),
             events_bytes: 0,
             calls: 0,
@@ -163,7 +174,9 @@ impl Instance {
             Entry::Started { deployment } => {
                 self.deployment = *deployment;
                 self.started_at.get_or_insert(at);
-                self.phase = Phase::Running { since: at };
+                if self.rollback.is_none() {
+                    self.phase = Phase::Running { since: at };
+                }
             }
             Entry::Begun { call, kind, started, .. } => self.apply_begun(*call, kind, *started, at),
             Entry::Did { call, .. } => {
@@ -184,6 +197,14 @@ impl Instance {
             Entry::Paused => self.phase = Phase::Paused { since: at },
             Entry::Resumed => self.apply_resumed(at),
             Entry::WorkerKilled => self.kills += 1,
+            Entry::RollbackRegistered { call, config } => self.apply_rollback_registered(*call, config),
+            Entry::RollbackStarted { cause, error } => self.apply_rollback_started(cause, error.as_ref(), at),
+            Entry::RollbackAttemptStarted { attempt, .. } => self.apply_rollback_attempt_started(*attempt, at),
+            Entry::RollbackAttemptFailed { attempt, retry_at, .. } => {
+                self.apply_rollback_attempt_failed(*attempt, *retry_at);
+            }
+            Entry::RolledBack { .. } => self.apply_rolled_back(),
+            Entry::RollbackEnded { .. } => self.rollback = None,
             Entry::Completed { .. } => self.end(Status::Complete, at),
             Entry::Errored { .. } => self.end(Status::Errored, at),
             Entry::Terminated => self.end(Status::Terminated, at),
@@ -255,6 +276,8 @@ impl Instance {
         self.phase = Phase::Ended(status);
         self.ended_at = Some(at);
         self.open.clear();
+        self.handlers = Vec::new();
+        self.rollback = None;
         self.events.clear();
         self.events_bytes = 0;
     }
@@ -275,8 +298,8 @@ impl Instance {
 
     /// A run starts in a session.
     pub fn attach(&mut self, id: RunId, session: SessionId, now: Millis) {
-        let leaving = Leaving::No;
-        self.run = Some(Run { id, session, leaving, has_place: true, touched_at: now, stops: 0, ahead: false });
+        let (leaving, undoes, stops, ahead) = (Leaving::No, false, 0, false);
+        self.run = Some(Run { id, session, leaving, has_place: true, undoes, touched_at: now, stops, ahead });
         self.parked = false;
     }
 
@@ -335,9 +358,19 @@ impl Instance {
         }
     }
 
-    /// The retry delay of a call has passed.
+    /// The run has rollback handlers at hand.
+    pub fn mark_undoing(&mut self) {
+        if let Some(run) = &mut self.run {
+            run.undoes = true;
+        }
+    }
+
+    /// The retry delay of a call, or of its handler, has passed.
     pub fn mark_ready(&mut self, call: CallId) {
-        if let Some(OpenCall::Do { state, .. }) = self.open.get_mut(&call) {
+        if self.rollback.is_some() {
+            self.mark_handler_ready();
+            self.note_news();
+        } else if let Some(OpenCall::Do { state, .. }) = self.open.get_mut(&call) {
             *state = DoState::Ready;
             self.note_news();
         }
@@ -354,6 +387,7 @@ impl Instance {
 
     fn interrupt_attempts(&mut self) {
         self.open.values_mut().for_each(OpenCall::interrupt);
+        self.interrupt_handler();
     }
 
     /// The status that users see.
@@ -366,6 +400,7 @@ impl Instance {
             Phase::Running { .. } => Status::Running,
             Phase::Pausing { .. } => Status::WaitingForPause,
             Phase::Paused { .. } => Status::Paused,
+            Phase::RollingBack { .. } => Status::RollingBack,
             Phase::Ended(status) => status,
         }
     }
@@ -383,9 +418,13 @@ impl Instance {
         }
     }
 
-    /// Every open call is a sleep, a retry delay or an event wait, and there is one.
+    /// Every open call is a sleep, a retry delay or an event wait, and there is one; in a rollback, its handler waits for
+    /// its next attempt.
     #[must_use]
     pub fn only_waits(&self) -> bool {
+        if let Some(rollback) = &self.rollback {
+            return rollback.wait_until().is_some();
+        }
         !self.open.is_empty() && self.open.values().all(OpenCall::is_waiting)
     }
 
@@ -393,15 +432,21 @@ impl Instance {
     #[must_use]
     pub fn wake_at(&self) -> Option<Millis> {
         match self.phase {
-            Phase::Queued { .. } | Phase::Running { .. } if self.is_parked() => self.nearest_wait(),
-            Phase::Queued { since } | Phase::Running { since } | Phase::Pausing { since } => Some(since),
+            Phase::Queued { .. } | Phase::Running { .. } | Phase::RollingBack { .. } if self.is_parked() => {
+                self.nearest_wait()
+            }
+            Phase::Queued { since }
+            | Phase::Running { since }
+            | Phase::Pausing { since }
+            | Phase::RollingBack { since } => Some(since),
             Phase::Paused { .. } => None,
             Phase::Ended(_) => self.expires_at,
         }
     }
 
     fn nearest_wait(&self) -> Option<Millis> {
-        self.open.values().filter_map(OpenCall::wait_until).min()
+        let handler = self.rollback.as_ref().and_then(|rollback| rollback.wait_until());
+        self.open.values().filter_map(OpenCall::wait_until).chain(handler).min()
     }
 
     /// The next time at which [`Input::Due`] has something to do: waits always, attempt timeouts while a run is live.
@@ -414,6 +459,7 @@ impl Instance {
                 let deadlines = self.open.values().filter_map(OpenCall::attempt_deadline);
                 deadlines.min().or(Some(since + QUIESCE_MS))
             }
+            Phase::RollingBack { since } => self.rollback_due(since),
             _ => self.open.values().filter_map(OpenCall::due).min(),
         }
     }
@@ -421,7 +467,8 @@ impl Instance {
     /// It has work to do and no run to do it in.
     #[must_use]
     pub fn wants_run(&self) -> bool {
-        self.run.is_none() && matches!(self.phase, Phase::Queued { .. } | Phase::Running { .. }) && !self.is_parked()
+        let can_go_on = matches!(self.phase, Phase::Queued { .. } | Phase::Running { .. } | Phase::RollingBack { .. });
+        self.run.is_none() && can_go_on && !self.is_parked() && !self.has_lost_handler()
     }
 
     /// It has a run that stays, and that could be replaced by another without repeating an attempt.
@@ -442,6 +489,12 @@ impl Instance {
     #[must_use]
     pub fn has_started(&self) -> bool {
         self.started_at.is_some()
+    }
+
+    /// Handlers run, or wait for their turn.
+    #[must_use]
+    pub fn is_rolling_back(&self) -> bool {
+        self.rollback.is_some()
     }
 
     /// Nothing moves any more.

@@ -76,6 +76,9 @@ impl StepConfig {
         sensitive: false,
     };
 
+    /// [`StepConfig::DEFAULT`] with the delay of Cloudflare's local emulation: 1 s.
+    pub const FAST: Self = Self { delay_ms: Some(1_000), ..Self::DEFAULT };
+
     /// A step that must not run twice: no retries.
     #[must_use]
     pub fn is_at_most_once(&self) -> bool {

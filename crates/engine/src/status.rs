@@ -21,11 +21,13 @@ pub enum Status {
     Waiting,
     /// To be paused once the attempts in flight have ended.
     WaitingForPause,
+    /// It has failed or is to be terminated, and what its steps did is being undone.
+    RollingBack,
 }
 
 impl Status {
     /// All, in the order of their numbers in the store.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Queued,
         Self::Running,
         Self::Paused,
@@ -34,6 +36,7 @@ impl Status {
         Self::Complete,
         Self::WaitingForPause,
         Self::Waiting,
+        Self::RollingBack,
     ];
 
     /// Cloudflare's word.
@@ -48,6 +51,7 @@ impl Status {
             Self::Complete => "complete",
             Self::Waiting => "waiting",
             Self::WaitingForPause => "waitingForPause",
+            Self::RollingBack => "rollingBack",
         }
     }
 

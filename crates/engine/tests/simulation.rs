@@ -6,7 +6,7 @@ mod sim;
 use sim::mutant::Mutant;
 
 /// Enough for every planted bug.
-const SEEDS: std::ops::Range<u64> = 1..61;
+const SEEDS: std::ops::Range<u64> = 1..101;
 
 fn check(mutant: Mutant) {
     let caught = SEEDS.clone().find_map(|seed| sim::simulate(seed, Some(mutant)).err());
@@ -63,6 +63,21 @@ fn an_event_that_is_lost_is_caught() {
 #[test]
 fn a_retry_that_is_forgotten_is_caught() {
     check(Mutant::ForgottenRetry);
+}
+
+#[test]
+fn a_handler_that_a_replay_loses_is_caught() {
+    check(Mutant::LostHandler);
+}
+
+#[test]
+fn a_handler_that_is_not_recorded_is_caught() {
+    check(Mutant::UnrecordedHandler);
+}
+
+#[test]
+fn a_rollback_in_the_wrong_order_is_caught() {
+    check(Mutant::RollbackOrder);
 }
 
 #[test]

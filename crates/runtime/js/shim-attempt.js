@@ -1,10 +1,10 @@
 // One attempt of a `step.do`: calls user code, encodes what it returns inside the attempt, and tells the outcome.
 
-import { nativeClearTimeout, nativeSetTimeout, NativePromise } from './shim-builtins.js';
+import { nativeClearTimeout, nativeSetTimeout, NativePromise, StringStartsWith } from './shim-builtins.js';
 import { durationMs } from './shim-duration.js';
 import { FatalResultError, namedError, toThrown } from './shim-errors.js';
 import { isStream, writeStream } from './shim-stream.js';
-import { TooLargeError, toWire } from './value.js';
+import { INSTANCE_REFUSED, TooLargeError, toWire } from './value.js';
 
 /**
  * @typedef {import('./shim-call.js').Call} Call
@@ -25,13 +25,13 @@ const DELAY_FUNCTION_MS_MAX = 5_000;
 export async function runAttempt(call, attempt) {
   const { run } = call;
   const body = /** @type {Body} */ (call.body);
-  const context = stepContext(call, body, attempt);
+  const context = stepContext(call, body.config, attempt);
   const entry = run.takeEntry(call);
   try {
     const value = await entry.enter(body.callback, context);
     return { result: isStream(value) ? await writeStream(call, attempt, value) : encodeResult(call, value) };
   } catch (error) {
-    return { error: await failure(call, body, attempt, context, error, entry) };
+    return { error: await failure(call, body.config, attempt, context, error, entry) };
   } finally {
     run.giveEntry(entry);
   }
@@ -39,12 +39,12 @@ export async function runAttempt(call, attempt) {
 
 /**
  * @param {Call} call
- * @param {Body} body
+ * @param {import('./shim-config.js').StepConfig} config
  * @param {number} attempt
  * @returns {StepContext}
  */
-function stepContext(call, body, attempt) {
-  const { shown } = body.config;
+export function stepContext(call, config, attempt) {
+  const { shown } = config;
   return {
     step: { name: call.name, count: call.count },
     attempt,
@@ -64,7 +64,7 @@ function encodeResult(call, value) {
       const text = `Step ${call.name}-${call.count} output is too large. Maximum allowed size is 1MiB.`;
       throw namedError('WorkflowInternalError', text);
     }
-    if (isRefused(error)) {
+    if (isFunctionRefused(error)) {
       const ends = `The execution of the Workflow instance was terminated, as the step "${call.name}" returned a value which is not serialisable`;
       throw new FatalResultError(`Value returned from step "${call.name}" is not serialisable`, ends);
     }
@@ -73,25 +73,30 @@ function encodeResult(call, value) {
 }
 
 /**
- * Whether this error says that a value cannot be stored, rather than that user code in it threw.
+ * Whether a value cannot be stored because of a function in it. Cloudflare carries functions as far as its store, which ends the
+ * instance; whatever else cannot be cloned fails on the way, as an error of the attempt. V8's text begins with the function's source;
+ * those of other values are these.
  * @param {any} error
  */
-export function isRefused(error) {
-  return error?.name === 'DataCloneError' || error?.name === 'DevalueError';
+function isFunctionRefused(error) {
+  if (error?.name !== 'DataCloneError') return false;
+  const { message } = error;
+  return message !== 'Symbol(s) could not be cloned.' && !StringStartsWith(message, '#<') && !StringStartsWith(message, INSTANCE_REFUSED);
 }
 
 /**
+ * How a failed attempt is told, with the delay that the user's function gives.
  * @param {Call} call
- * @param {Body} body
+ * @param {import('./shim-config.js').StepConfig} config
  * @param {number} attempt
  * @param {StepContext} context
  * @param {unknown} error
  * @param {import('./shim-scope.js').Entry} entry
  * @returns {Promise<Thrown>}
  */
-async function failure(call, body, attempt, context, error, entry) {
+export async function failure(call, config, attempt, context, error, entry) {
   const thrown = toThrown(error);
-  const { delay, limit } = body.config;
+  const { delay, limit } = config;
   if (delay === undefined || thrown.kind !== undefined || attempt > limit) return thrown;
   const label = `The delay function for step "${call.name}-${call.count}"`;
   try {

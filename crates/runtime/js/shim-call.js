@@ -38,6 +38,8 @@ export class Call {
     this.detail = '{}';
     /** @type {Body | null} */
     this.body = null;
+    /** @type {import('./shim-rollback.js').Undo | null} its rollback handler */
+    this.undo = null;
     /** The attempt whose result counts. */
     this.attempt = 0;
     /** The first attempt was started before the server knew the call. */
@@ -65,14 +67,18 @@ export class Call {
 
   beginMessage() {
     const detail = this.body === null ? this.detail : JSONStringify(this.body.config.wire ?? {});
-    return `{"begin":{${this.identity()},"kind":{"${this.kind}":${detail}}${this.optimistic ? ',"started":true' : ''}}}`;
+    return `{"begin":{${this.identity()},"kind":{"${this.kind}":${detail}}${this.optimistic ? ',"started":true' : ''}${this.undoMember()}}}`;
   }
 
   /** @param {WireText} result */
   didMessage(result) {
     const wire = this.body?.config.wire;
     const config = wire === undefined ? '' : `,"config":${JSONStringify(wire)}`;
-    return `{"did":{${this.identity()}${config},"value":${wireJson(result)}}}`;
+    return `{"did":{${this.identity()}${config},"value":${wireJson(result)}${this.undoMember()}}}`;
+  }
+
+  undoMember() {
+    return this.undo === null ? '' : `,"rollback":${JSONStringify(this.undo.config.wire ?? {})}`;
   }
 
   identity() {
@@ -82,6 +88,7 @@ export class Call {
 
   /** @param {Settlement} settlement */
   settle(settlement) {
+    if (this.undo !== null) this.undo.settlement = settlement;
     this.stopStream();
     const error = settlement.held === true ? this.error : settlement.error;
     if (error !== undefined && error !== null) return this.reject(namedError(error.name, error.message, error.stack));
@@ -93,6 +100,13 @@ export class Call {
       return this.reject(namedError('WorkflowInternalError', text));
     }
     this.resolve(value);
+  }
+
+  /** @returns {any} a copy of the result, undefined where there is none */
+  outputForHandler() {
+    const settlement = this.undo?.settlement;
+    const failed = settlement?.error !== undefined || (settlement?.held === true && this.result === null);
+    return settlement === undefined || failed ? undefined : this.valueOf(settlement);
   }
 
   /** The attempt that reads the user's stream no longer counts. */

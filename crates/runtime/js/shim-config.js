@@ -46,36 +46,45 @@ export function checkName(name) {
  * @returns {StepConfig}
  */
 export function parseConfig(name, config, defaults) {
-  if (config === undefined) return defaultConfig(defaults);
+  return parseConfigOf('Step', name, config, defaults);
+}
+
+/**
+ * @param {'Step' | 'Rollback'} whose
+ * @param {string} name
+ * @param {unknown} config
+ * @param {Defaults} defaults
+ * @returns {StepConfig}
+ */
+function parseConfigOf(whose, name, config, defaults) {
+  if (config === undefined || config === null) return defaultConfig(defaults);
   const fields = fieldsOf(config, ['retries', 'timeout', 'sensitive']);
-  if (fields === undefined) throw invalidConfig(name);
+  if (fields === undefined) throw invalidConfig(whose, name);
   const retries = parseRetries(fields.retries);
   const timeout_ms = fields.timeout === undefined ? undefined : durationMs(fields.timeout);
   const valid =
     retries !== undefined &&
     (timeout_ms === undefined || timeout_ms > 0) &&
     (fields.sensitive === undefined || fields.sensitive === 'output');
-  if (!valid) throw invalidConfig(name);
+  if (!valid) throw invalidConfig(whose, name);
   return merged(fields, retries, timeout_ms, defaults);
 }
 
 /**
+ * The rollback handler of a step with the configuration of its attempts.
  * @param {string} name
  * @param {unknown} options
+ * @param {Defaults} defaults
+ * @returns {{handler: Function, config: StepConfig} | undefined}
  */
-export function checkRollback(name, options) {
-  if (options === undefined) return;
-  if (typeof options !== 'object' || options === null) throw workflowFatalError(`Rollback options for "${name}" must be an object`);
+export function parseRollback(name, options, defaults) {
+  if (options === undefined) return undefined;
+  if (typeof options !== 'object' || options === null || ArrayIsArray(options)) {
+    throw workflowFatalError(`Rollback options for "${name}" must be an object`);
+  }
   const { rollback, rollbackConfig } = /** @type {Record<string, unknown>} */ (options);
   if (typeof rollback !== 'function') throw workflowFatalError(`Rollback for "${name}" must be a function`);
-  if (rollbackConfig === undefined) return;
-  const fields = fieldsOf(rollbackConfig, ['retries', 'timeout']);
-  const timeout = fields?.timeout;
-  if (fields === undefined || parseRetries(fields.retries) === undefined || !(timeout === undefined || durationMs(timeout) > 0)) {
-    throw workflowFatalError(
-      `Rollback config for "${name}" is in a invalid format. See https://developers.cloudflare.com/workflows/build/sleeping-and-retrying/`,
-    );
-  }
+  return { handler: rollback, config: parseConfigOf('Rollback', name, rollbackConfig, defaults) };
 }
 
 /**
@@ -237,10 +246,13 @@ function isOneOf(key, known) {
   return false;
 }
 
-/** @param {string} name */
-function invalidConfig(name) {
+/**
+ * @param {'Step' | 'Rollback'} whose
+ * @param {string} name
+ */
+function invalidConfig(whose, name) {
   return workflowFatalError(
-    `Step config for "${name}" is in a invalid format. See https://developers.cloudflare.com/workflows/build/sleeping-and-retrying/`,
+    `${whose} config for "${name}" is in a invalid format. See https://developers.cloudflare.com/workflows/build/sleeping-and-retrying/`,
   );
 }
 

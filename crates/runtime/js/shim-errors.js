@@ -3,7 +3,7 @@
 
 import { NonRetryableError } from 'cloudflare:workflows';
 import {
-  HasOwn, NativeError, NativeString, ObjectDefineProperty, ObjectFreeze, StringSlice, StringStartsWith, StringToWellFormed,
+  HasOwn, NativeError, NativeRegExp, NativeString, ObjectDefineProperty, ObjectFreeze, RegExpExec, StringSlice, StringStartsWith, StringToWellFormed,
 } from './shim-builtins.js';
 
 /**
@@ -12,6 +12,8 @@ import {
 
 /** Longest text of an error part that travels; a longer one is cut. */
 const ERROR_TEXT_MAX = 64 * 1024;
+
+const NAME_IN_MESSAGE = new NativeRegExp('^NonRetryableError:?\\s*([^]*)$');
 
 /** @type {Readonly<Record<string, new (message: string) => Error>>} */
 const CLASSES = ObjectFreeze({
@@ -54,6 +56,11 @@ export function workflowFatalError(message) {
   return namedError('WorkflowFatalError', message);
 }
 
+/** @param {unknown} error */
+export async function rejected(error) {
+  throw error;
+}
+
 /**
  * How a thrown value is told to the server.
  * @param {unknown} thrown
@@ -65,7 +72,7 @@ export function toThrown(thrown) {
       return { name: 'WorkflowFatalError', message: text(thrown.message), kind: 'fatal', ends_with: text(thrown.ends) };
     }
     if (thrown instanceof NativeError) return fromError(thrown);
-    return { name: 'Error', message: text(thrown) };
+    return { name: 'Error', message: text(thrownText(thrown)) };
   } catch {
     return { name: 'Error', message: 'a value was thrown that cannot be read' };
   }
@@ -93,6 +100,28 @@ function isNonRetryable(error, told) {
     StringStartsWith(told.message, 'NonRetryableError') ||
     error instanceof NonRetryableError
   );
+}
+
+/**
+ * What is thrown and is no error is told as V8 tells it: an object without a text of its own by its constructor.
+ * @param {any} thrown
+ */
+function thrownText(thrown) {
+  const told = NativeString(thrown);
+  if (told !== '[object Object]') return told;
+  const name = thrown.constructor?.name;
+  return `#<${typeof name === 'string' && name !== '' ? name : 'Object'}>`;
+}
+
+/**
+ * An error that is not retried because of how its message begins: that beginning is its name.
+ * @param {Thrown} thrown
+ * @returns {Thrown}
+ */
+export function preserved(thrown) {
+  const match = RegExpExec(NAME_IN_MESSAGE, thrown.message);
+  if (thrown.name === 'NonRetryableError' || match === null) return thrown;
+  return { ...thrown, name: 'NonRetryableError', message: match[1] };
 }
 
 /** @param {unknown} value */

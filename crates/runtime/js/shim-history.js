@@ -7,8 +7,8 @@ import { SafeMap, SafeSet } from './shim-builtins.js';
  * @typedef {import('./shim-call.js').Kind} Kind
  * @typedef {import('./shim-call.js').Settlement} Settlement
  * @typedef {import('./shim-config.js').WireConfig} WireConfig
- * @typedef {{call: number, parent?: number, kind: Kind, name: string, count: number, config?: WireConfig, attempt?: number,
- *   made?: boolean}} PastCall
+ * @typedef {{call: number, parent?: number, kind: Kind, name: string, count: number, config?: WireConfig, attempts?: number,
+ *   attempt?: number, made?: boolean}} PastCall
  */
 
 export class History {
@@ -24,6 +24,8 @@ export class History {
     this.head = 0;
     /** @type {Map<number, Settlement>} settlements that wait for a call without holding up others */
     this.loose = new SafeMap();
+    /** Recorded calls with a rollback handler that have not been made in this run. */
+    this.handlersUnmade = 0;
     /** @type {Map<number, Settlement>} settlements whose value must be asked for */
     this.large = new SafeMap();
   }
@@ -36,6 +38,7 @@ export class History {
     for (let i = 0; i < calls.length; i += 1) {
       this.unmade.set(identity(calls[i].kind, calls[i].name, calls[i].count), calls[i]);
       this.byNumber.set(calls[i].call, calls[i]);
+      if (calls[i].attempts !== undefined) this.handlersUnmade += 1;
     }
     for (let i = 0; i < settled.length; i += 1) this.push(settled[i]);
   }
@@ -77,6 +80,7 @@ export class History {
     const past = this.unmade.get(key);
     if (past !== undefined) {
       past.made = true;
+      if (past.attempts !== undefined) this.handlersUnmade -= 1;
       this.unmade.delete(key);
     }
     return past;

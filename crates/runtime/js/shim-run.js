@@ -7,8 +7,9 @@ import {
 import { Call, wireJson } from './shim-call.js';
 import { runAttempt } from './shim-attempt.js';
 import { makeContext } from './shim-context.js';
-import { namedError, toThrown } from './shim-errors.js';
+import { namedError, preserved, toThrown } from './shim-errors.js';
 import { History } from './shim-history.js';
+import { Rollback } from './shim-rollback.js';
 import { inScope, currentScope, makeEntry } from './shim-scope.js';
 import { makeStep } from './shim-step.js';
 import { UserTimers } from './shim-timers.js';
@@ -22,7 +23,7 @@ import { fromWire, TooLargeError, toWire } from './value.js';
  * @typedef {import('./shim-scope.js').Entry} Entry
  * @typedef {{steps_max: number, defaults: import('./shim-config.js').Defaults, preserve_non_retryable: boolean, diverged_ms?: number}} Settings
  * @typedef {{run: number, class: string, workflow: string, instance: string, at: number, params: Received, settings: Settings,
- *   calls: number, paused: boolean, careful: boolean, schedule?: {cron: string, at: number}}} Start
+ *   calls: number, paused: boolean, careful: boolean, rolls_back?: boolean, schedule?: {cron: string, at: number}}} Start
  */
 
 /** Turns after which the settlement of a nested call that was not made again stops holding up others. */
@@ -59,6 +60,10 @@ export class Run {
     /** The `stop` that wants its answer. */
     this.quiescing = 0;
     this.dead = false;
+    /** No step begins any more: the run is dead or rolls back. */
+    this.closed = false;
+    /** @type {Rollback | null} made with the first handler */
+    this.rollback = start.rolls_back === true ? new Rollback(this) : null;
     this.settledTurn = -1;
     /** The code no longer makes a recorded call: what is recorded behind it never settles. */
     this.diverged = false;
@@ -84,7 +89,7 @@ export class Run {
     PromiseThen(outcome, (/** @type {unknown} */ value) => this.returned(value), (/** @type {unknown} */ error) => this.threw(error));
     // What the code has just made settles in a later turn, as it did the first time.
     this.settledTurn = session.turn;
-    if (this.history.peek() !== undefined) session.nextTurn(this);
+    if (this.history.peek() !== undefined || this.isReplayed) session.nextTurn(this);
   }
 
   event() {
@@ -101,7 +106,11 @@ export class Run {
 
   /** @param {unknown} value */
   returned(value) {
-    if (this.dead) return;
+    if (this.closed) return;
+    if (this.rollback?.replays) {
+      this.rollback.ready();
+      return;
+    }
     try {
       this.session.send(`{"done":{"run":${this.number},"value":${wireJson(toWire(value))}}}`);
       this.end();
@@ -113,7 +122,7 @@ export class Run {
 
   /** @param {unknown} error */
   threw(error) {
-    if (this.dead) return;
+    if (this.dead || this.rollback?.threw(error)) return;
     this.session.send(`{"threw":{"run":${this.number},"error":${JSONStringify(this.uncaught(toThrown(error)))}}}`);
     this.end();
   }
@@ -123,7 +132,8 @@ export class Run {
    * @returns {Thrown}
    */
   uncaught(thrown) {
-    if (thrown.kind !== 'non_retryable' || this.settings.preserve_non_retryable) return thrown;
+    if (thrown.kind !== 'non_retryable') return thrown;
+    if (this.settings.preserve_non_retryable) return preserved(thrown);
     const message =
       'The execution of the Workflow instance was terminated, as a step threw an NonRetryableError and it was not handled';
     return { ...thrown, name: 'WorkflowFatalError', message };
@@ -132,12 +142,30 @@ export class Run {
   /** Nothing of this run is told any more, and its calls never settle. */
   end() {
     this.dead = true;
+    this.closed = true;
     this.session.runs.delete(this.number);
     this.timers.clear();
     nativeClearTimeout(this.blockedTimer);
     this.open.forEach((call) => call.stopStream());
     this.open = new SafeMap();
     this.history = new History();
+    this.rollback = null;
+  }
+
+  /** @returns {Promise<any>} what a step gives that is called when none begins any more */
+  refuse() {
+    return this.rollback === null ? never() : this.rollback.refuse();
+  }
+
+  /** A user ends the instance: from now on the code runs for its rollback handlers only. */
+  rollBack() {
+    this.rollback ??= new Rollback(this);
+    this.rollback.replay();
+  }
+
+  /** The code runs for its rollback handlers only. */
+  get isReplayed() {
+    return this.rollback !== null && this.rollback.replays;
   }
 
   /**
@@ -158,6 +186,7 @@ export class Run {
     const parent = scope !== undefined && scope.run === this && scope.call !== null ? scope.call.id : undefined;
     const call = new Call(this, past === undefined ? this.nextCall : past.call, parent, kind, wellFormed, count);
     describe(call, past);
+    if (call.undo !== null) (this.rollback ??= new Rollback(this)).register(call);
     if (past === undefined) this.makeNew(call);
     else this.makeAgain(call, past);
     return call.promise;
@@ -172,6 +201,10 @@ export class Run {
     this.nextCall += 1;
     this.newest = call;
     this.open.set(call.id, call);
+    if (this.isReplayed) {
+      this.session.nextTurn(this);
+      return;
+    }
     const { body } = call;
     call.optimistic = body !== null && !this.stopped && !this.start.careful && body.config.limit !== 0;
     this.session.sendCall(call);
@@ -187,7 +220,7 @@ export class Run {
     call.told = true;
     this.open.set(call.id, call);
     if (history.large.has(call.id)) this.want(call.id);
-    if (history.settled.has(call.id)) {
+    if (history.settled.has(call.id) || this.isReplayed) {
       this.session.nextTurn(this);
       return;
     }
@@ -203,6 +236,7 @@ export class Run {
    * @param {number} attempt
    */
   attempt(id, attempt) {
+    if (this.closed || this.isReplayed) return;
     const call = this.open.get(id);
     if (call === undefined) {
       this.asked.set(id, attempt);
@@ -225,7 +259,7 @@ export class Run {
     call.error = null;
     this.running += 1;
     PromiseThen(STARTED, () => {
-      if (this.dead) return;
+      if (this.closed) return;
       PromiseThen(runAttempt(call, attempt), (/** @type {any} */ outcome) => this.ended(call, attempt, outcome));
     });
   }
@@ -307,19 +341,19 @@ export class Run {
 
   /** Settles what comes next, where its call has been made and no other has settled in this turn. */
   pump() {
-    if (this.dead) return;
+    if (this.closed) return;
     if (this.settledTurn === this.session.turn) {
-      if (this.history.peek() !== undefined) this.session.nextTurn(this);
+      if (this.history.peek() !== undefined || this.isReplayed) this.session.nextTurn(this);
       return;
     }
-    const next = this.nextSettlement();
+    const next = this.nextSettlement() ?? this.rollback?.nextUnsettled();
     if (next === undefined) return;
     const call = /** @type {Call} */ (this.open.get(next.call));
     this.open.delete(next.call);
     this.settledTurn = this.session.turn;
     this.unblock();
     call.settle(next);
-    if (this.history.peek() !== undefined || this.history.loose.size > 0) this.session.nextTurn(this);
+    if (this.history.peek() !== undefined || this.history.loose.size > 0 || this.isReplayed) this.session.nextTurn(this);
   }
 
   /**
@@ -385,9 +419,13 @@ export class Run {
   /** @param {number} expected call that has held up the run since the timer was set */
   checkDiverged(expected) {
     this.blockedTimer = undefined;
-    if (this.dead || this.open.has(expected)) return;
+    if (this.closed || this.open.has(expected)) return;
     if (this.running > 0 || this.timers.size > 0) {
       this.isGivenUp(expected);
+      return;
+    }
+    if (this.isReplayed) {
+      this.rollback?.ready();
       return;
     }
     this.diverged = true;
@@ -411,7 +449,8 @@ export class Run {
 
   /** @param {boolean} force */
   forget(force) {
-    if (!force && (this.hasNews() || this.timers.keepsAwake(DateNow()))) {
+    const isBusy = this.closed ? this.rollback?.isBusy : this.hasNews() || this.isReplayed;
+    if (!force && (isBusy || this.timers.keepsAwake(DateNow()))) {
       this.session.send(`{"busy":{"run":${this.number}}}`);
       return;
     }

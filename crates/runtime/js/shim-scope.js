@@ -6,7 +6,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 /**
  * @typedef {import('./shim-run.js').Run} Run
  * @typedef {import('./shim-call.js').Call} Call
- * @typedef {{run: Run, call: Call | null}} Scope
+ * @typedef {{run: Run, call: Call | null, undoing?: boolean}} Scope
  * @typedef {{scope: Scope, enter: (callback: Function, ...args: unknown[]) => any}} Entry
  */
 
@@ -40,6 +40,7 @@ export function inScope(scope, callback) {
  * @returns {Entry}
  */
 export function makeEntry(run) {
-  const scope = { run, call: null };
+  /** @type {Scope} */
+  const scope = { run, call: null, undoing: false };
   return { scope, enter: inRoot(() => runInStore(scope, () => snapshot())) };
 }

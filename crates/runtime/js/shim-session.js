@@ -66,6 +66,8 @@ export class Session {
     else if (message.settle) this.runs.get(message.settle.run)?.settle(message.settle.with);
     else if (message.attempt) this.runs.get(message.attempt.run)?.attempt(message.attempt.call, message.attempt.attempt);
     else if (message.start) this.start(message.start);
+    else if (message.roll_back) this.runs.get(message.roll_back.run)?.rollBack();
+    else if (message.undo) this.runs.get(message.undo.run)?.rollback?.undo(message.undo);
     else if (message.history) this.load(message.history);
     else if (message.value) this.runs.get(message.value.run)?.fill(message.value.call, message.value);
     else if (message.stop) this.runs.get(message.stop.run)?.stop(message.stop.stop);

@@ -3,11 +3,13 @@
 
 import {
   ArrayBufferIsView, ArrayIsArray, ArrayPrototype, DateGetTime, DateToISOString, HasOwn, JSONParse, JSONStringify, nativeStructuredClone, NativeArrayBuffer,
-  NativeDate, NativeError, NativeMap, NativeRegExp, NativeSet, NativeString, ObjectGetOwnPropertyDescriptor, ObjectGetPrototypeOf,
-  ObjectDefineProperty, ObjectKeys, ObjectPrototype, NumberIsFinite, NumberIsNaN, ReflectOwnKeys, SafeSet, StringIsWellFormed, StringSlice,
+  NativeBigInt, NativeBoolean, NativeDate, NativeDOMException, NativeError, NativeMap, NativeNumber, NativeRegExp, NativeSet, NativeString,
+  ObjectGetOwnPropertyDescriptor, ObjectGetPrototypeOf, ObjectDefineProperty, ObjectKeys, ObjectPrototype, ObjectToString, NumberIsFinite,
+  NumberIsNaN, ReflectApply, ReflectOwnKeys, RegExpExec, SafeSet, StringIsWellFormed, StringSlice,
   StringToWellFormed, utf8Length,
 } from './shim-builtins.js';
 import { namedError } from './shim-errors.js';
+import { withNatives } from './shim-natives.js';
 import { parse, stringify } from './vendor/devalue.js';
 
 /** Largest value in its own bytes. */
@@ -21,6 +23,9 @@ const VIEW_MEMBERS_MAX = 50;
 const VIEW_DEPTH_MAX = 6;
 /** Objects that the view enters: it is short anyway, and a wide cycle would never end. */
 const VIEW_OBJECTS_MAX = 500;
+
+/** How the refusal of an object with a class of user code begins. */
+export const INSTANCE_REFUSED = 'Could not serialize object of type ';
 
 /** A value of more than `VALUE_BYTES_MAX`. */
 export class TooLargeError extends NativeError {
@@ -39,7 +44,16 @@ export class TooLargeError extends NativeError {
 export function toWire(value) {
   if (value === undefined) return {};
   if (isPlain(value)) return plainWire(value);
+  refuseInstances(value, new SafeSet());
   const clone = nativeStructuredClone(value);
+  return withNatives(() => exactWire(clone));
+}
+
+/**
+ * @param {unknown} clone
+ * @returns {WireText}
+ */
+function exactWire(clone) {
   const n = sizeOf(clone);
   if (n > VALUE_BYTES_MAX) throw new TooLargeError();
   return { v: viewText(clone), x: JSONStringify(exactText(clone)), n };
@@ -52,7 +66,7 @@ export function toWire(value) {
  * @returns {any}
  */
 export function fromWire(v, x) {
-  return x === undefined ? v : parse(x, REVIVERS);
+  return x === undefined ? v : withNatives(() => decode(x));
 }
 
 /**
@@ -66,13 +80,13 @@ export function fromWireText(wire) {
 }
 
 /**
- * A value for an HTTP body: JSON text and, where that is not exact, the exact encoding.
+ * A value for an HTTP body: JSON text and, where that is not exact, the exact encoding with the bytes of the value itself.
  * @param {unknown} value
- * @returns {{json: string | undefined, exact: string | undefined}}
+ * @returns {{json: string | undefined, exact: string | undefined, bytes: number | undefined}}
  */
 export function encodeValue(value) {
-  const { v, x } = toWire(value);
-  return { json: v, exact: x === undefined ? undefined : JSONParse(x) };
+  const { v, x, n } = toWire(value);
+  return { json: v, exact: x === undefined ? undefined : JSONParse(x), bytes: n };
 }
 
 /**
@@ -91,10 +105,8 @@ export function decodeValue(json, exact) {
  */
 function plainWire(value) {
   const v = JSONStringify(value);
-  if (v.length * 3 <= VALUE_BYTES_MAX || utf8Length(v) <= VALUE_BYTES_MAX) return { v };
-  const n = sizeOf(value);
-  if (n > VALUE_BYTES_MAX) throw new TooLargeError();
-  return { v, n };
+  if (v.length * 3 > VALUE_BYTES_MAX && utf8Length(v) > VALUE_BYTES_MAX) throw new TooLargeError();
+  return { v };
 }
 
 /**
@@ -103,6 +115,55 @@ function plainWire(value) {
  */
 function isPlain(value) {
   return isPlainPrimitive(value) || (typeof value === 'object' && !hasToJSON() && isPlainObject(value, 0, { first: value, rest: null }));
+}
+
+/**
+ * A clone would make plain objects of instances of user classes; Cloudflare refuses them. What has a class of the platform is left to
+ * the clone. Reads no accessor.
+ * @param {any} value
+ * @param {Set<unknown>} seen
+ * @throws `DataCloneError`
+ */
+function refuseInstances(value, seen) {
+  if (typeof value !== 'object' || value === null || seen.has(value)) return;
+  seen.add(value);
+  if (ArrayBufferIsView(value) || value instanceof NativeArrayBuffer) return;
+  if (value instanceof NativeMap) {
+    for (const [key, member] of value) {
+      refuseInstances(key, seen);
+      refuseInstances(member, seen);
+    }
+  } else if (value instanceof NativeSet) {
+    for (const member of value) refuseInstances(member, seen);
+  } else {
+    if (isInstance(value)) {
+      const text = `${INSTANCE_REFUSED}"${kindOf(value)}". This type does not support serialization.`;
+      throw new NativeDOMException(text, 'DataCloneError');
+    }
+    refuseMembers(value, seen);
+  }
+}
+
+/**
+ * @param {any} object
+ * @param {Set<unknown>} seen
+ */
+function refuseMembers(object, seen) {
+  const keys = ObjectKeys(object);
+  for (let i = 0; i < keys.length; i += 1) {
+    const member = ObjectGetOwnPropertyDescriptor(object, keys[i]);
+    if (member !== undefined && member.get === undefined) refuseInstances(member.value, seen);
+  }
+}
+
+/**
+ * Whether an object is an ordinary one with a prototype of user code.
+ * @param {any} object
+ */
+function isInstance(object) {
+  const prototype = ObjectGetPrototypeOf(object);
+  if (prototype === ObjectPrototype || prototype === null || ArrayIsArray(object)) return false;
+  return ReflectApply(ObjectToString, object, []) === '[object Object]';
 }
 
 /** A `toJSON` on a shared prototype would change every JSON text. */
@@ -154,8 +215,27 @@ function isPlainArray(array, depth, seen) {
   for (let i = 0; i < array.length; i += 1) {
     if (!isPlainMember(array[i], depth, seen)) return false;
   }
-  return true;
+  return !hasNamedMembers(array);
 }
+
+/**
+ * Whether there is more than the elements, as in the result of a match.
+ * @param {unknown[]} array
+ */
+function hasNamedMembers(array) {
+  const keys = ObjectKeys(array);
+  return keys.length > 0 && !isIndex(keys[keys.length - 1]);
+}
+
+/**
+ * Whether an own key of an array is an element's.
+ * @param {string} key
+ */
+function isIndex(key) {
+  return RegExpExec(INDEX, key) !== null && +key < 2 ** 32 - 1;
+}
+
+const INDEX = /^(?:0|[1-9][0-9]{0,9})$/;
 
 /**
  * @param {unknown} value
@@ -179,8 +259,8 @@ function isPlainMember(value, depth, seen) {
 function exactText(clone) {
   reducedErrors = 0;
   const exact = stringify(clone, REDUCERS, { operations: OPERATIONS });
-  // A cycle through an Error shows only when it is read again: better now than on replay.
-  if (reducedErrors > 0) parse(exact, REVIVERS);
+  // A cycle through an Error or an array with named members shows only when it is read again: better now than on replay.
+  if (reducedErrors > 0) decode(exact);
   return exact;
 }
 
@@ -193,6 +273,16 @@ const REDUCERS = {
     const parts = [value.name, value.message, value.stack];
     return HasOwn(value, 'cause') ? [...parts, value.cause] : parts;
   },
+  Named: (/** @type {any} */ value) => {
+    if (!ArrayIsArray(value) || !hasNamedMembers(value)) return undefined;
+    reducedErrors += 1;
+    const elements = value.slice();
+    /** @type {Record<string, unknown>} */
+    const named = {};
+    const keys = ObjectKeys(value);
+    for (let i = keys.length - 1; i >= 0 && !isIndex(keys[i]); i -= 1) setOwn(named, keys[i], value[/** @type {any} */ (keys[i])]);
+    return [elements, named];
+  },
 };
 
 const REVIVERS = {
@@ -201,7 +291,52 @@ const REVIVERS = {
     if (parts.length > 3) ObjectDefineProperty(error, 'cause', { value: parts[3], writable: true, configurable: true });
     return error;
   },
+  Named: (/** @type {[any[], any]} */ [elements, named]) => {
+    const keys = ObjectKeys(named);
+    for (let i = keys.length - 1; i >= 0; i -= 1) setOwn(elements, keys[i], named[keys[i]]);
+    return elements;
+  },
 };
+
+/**
+ * The value of an exact encoding.
+ * @param {string} exact
+ */
+function decode(exact) {
+  return parse(exact, REVIVERS, { operations: { set: setMember } });
+}
+
+/**
+ * An own member, whatever prototypes say of its name.
+ * @param {object} target
+ * @param {PropertyKey} key
+ * @param {unknown} value
+ */
+function setOwn(target, key, value) {
+  ObjectDefineProperty(target, key, { value, writable: true, enumerable: true, configurable: true });
+}
+
+/**
+ * @param {object} target
+ * @param {string | number} key as encoded
+ * @param {unknown} value
+ */
+function setMember(target, key, value) {
+  setOwn(target, typeof key === 'string' ? plainKey(key) : key, value);
+}
+
+/** The library takes no member of the name `__proto__`: it travels as `~__proto__`, and what looks like that with one `~` more. */
+const PROTO = /^~*__proto__$/;
+
+/** @param {string} key */
+function encodedKey(key) {
+  return RegExpExec(PROTO, key) === null ? key : `~${key}`;
+}
+
+/** @param {string} key as encoded */
+function plainKey(key) {
+  return RegExpExec(PROTO, key) === null ? key : StringSlice(key, 1);
+}
 
 /** A view carries its own bytes, not those of the buffer around it. */
 const OPERATIONS = {
@@ -211,6 +346,13 @@ const OPERATIONS = {
     const buffer = whole ? view.buffer : view.buffer.slice(byteOffset, byteOffset + byteLength);
     return { buffer, byteOffset: 0, byteLength, length: view.length, bufferByteLength: byteLength };
   },
+  // A clone has neither another prototype nor symbols.
+  shapeOf: (/** @type {any} */ value) => {
+    const keys = ObjectKeys(value);
+    for (let i = 0; i < keys.length; i += 1) keys[i] = encodedKey(keys[i]);
+    return { kind: 'plain', keys };
+  },
+  get: (/** @type {any} */ value, /** @type {any} */ key) => value[typeof key === 'string' ? plainKey(key) : key],
 };
 
 /**
@@ -290,8 +432,9 @@ function view(value, depth) {
  */
 function viewObject(value, depth) {
   if (value instanceof NativeDate) return NumberIsNaN(DateGetTime(value)) ? 'Invalid Date' : DateToISOString(value);
-  if (value instanceof NativeRegExp) return NativeString(value);
-  if (value instanceof NativeError) return { name: value.name, message: value.message };
+  if (value instanceof NativeRegExp) return view(NativeString(value), depth);
+  if (value instanceof NativeError) return { name: view(value.name, depth), message: view(value.message, depth) };
+  if (isBoxed(value)) return view(value.valueOf(), depth);
   if (ArrayBufferIsView(value) || value instanceof NativeArrayBuffer) return `${kindOf(value)} of ${value.byteLength} bytes`;
   viewedObjects += 1;
   if (depth >= VIEW_DEPTH_MAX || viewedObjects > VIEW_OBJECTS_MAX) return kindOf(value);
@@ -304,9 +447,14 @@ function viewObject(value, depth) {
   for (let i = 0; i < keys.length && i < VIEW_MEMBERS_MAX; i += 1) {
     const member = value[keys[i]];
     // As JSON has it: an undefined member is not there.
-    if (member !== undefined) shown[StringToWellFormed(keys[i])] = view(member, depth + 1);
+    if (member !== undefined) setOwn(shown, StringToWellFormed(keys[i]), view(member, depth + 1));
   }
   return shown;
+}
+
+/** @param {object} value */
+function isBoxed(value) {
+  return value instanceof NativeString || value instanceof NativeNumber || value instanceof NativeBoolean || value instanceof NativeBigInt;
 }
 
 /**

@@ -1,22 +1,32 @@
 // The service behind a Workflow binding. workerd's own `cloudflare-internal:workflows-api` makes the
 // handles user code sees and calls these methods; each becomes one request to the server:
 // `POST http://stepwell/workflows/<workflow>/<method>`. No rule about ids, states or limits lives here.
-// User values travel as `{"json": …, "exact": "…"}`, so bodies are joined from finished texts.
+// User values travel as `{"json": …, "exact": "…", "bytes": …}`, so bodies are joined from finished texts.
 
 import { RpcTarget, WorkerEntrypoint } from 'cloudflare:workers';
-import { decodeValue, encodeValue } from './value.js';
+import { decodeValue, encodeValue, TooLargeError } from './value.js';
 
 /** @typedef {{ workflow: string, namedErrors: boolean }} Props */
 /** @typedef {{ json?: unknown, exact?: string }} Travelling */
 
 /**
  * @param {unknown} value
+ * @param {string} what begins the sentence that it is too large
+ * @param {Props} props
  * @returns {string | undefined} the JSON text of a travelling value
  */
-function travelling(value) {
+function travelling(value, what, { namedErrors }) {
   if (value === undefined) return undefined;
-  const { json, exact } = encodeValue(value);
-  return object({ json, exact: text(exact) });
+  try {
+    const { json, exact, bytes } = encodeValue(value);
+    return object({ json, exact: text(exact), bytes: text(bytes) });
+  } catch (error) {
+    if (error instanceof TooLargeError) {
+      const message = `(instance.payload_too_large) ${what} too large. Maximum allowed size is 1MiB.`;
+      throw thrown({ name: 'WorkflowError', message }, namedErrors);
+    }
+    throw error;
+  }
 }
 
 /** @param {Travelling | null | undefined} value */
@@ -37,10 +47,16 @@ function object(members) {
   return `{${written.map(([key, json]) => `${JSON.stringify(key)}:${json}`).join(',')}}`;
 }
 
-/** @param {any} options what user code gave to `create`, or one entry of `createBatch` */
-function createOptions(options) {
+/**
+ * @param {any} options what user code gave to `create`, or one entry of `createBatch`
+ * @param {Props} props
+ */
+function createOptions(options, props) {
   const { id, params, retention, locationHint } = options ?? {};
-  return { id: text(id), params: travelling(params), retention: text(retention), locationHint: text(locationHint) };
+  // What is no text is no id either, and the server says so of the empty one.
+  const named = id === undefined || typeof id === 'string' ? id : '';
+  const travels = travelling(params, 'Instance params are', props);
+  return { id: text(named), params: travels, retention: text(retention), locationHint: text(locationHint) };
 }
 
 /**
@@ -180,17 +196,19 @@ export default class WorkflowsAdapter extends WorkerEntrypoint {
 
   /** @param {any} options */
   create(options) {
-    return this.#call('create', createOptions(options));
+    return this.#call('create', createOptions(options, this.ctx.props));
   }
 
   /** @param {any} batch */
   createBatch(batch) {
-    const instances = (/** @type {any[]} */ entries) => `[${entries.map((entry) => object(createOptions(entry))).join(',')}]`;
+    const { props } = this.ctx;
+    const instances = (/** @type {any[]} */ entries) => `[${entries.map((entry) => object(createOptions(entry, props))).join(',')}]`;
     if (Array.isArray(batch)) return this.#call('createBatch', { form: '"array"', instances: instances(batch) });
-    if (Array.isArray(batch?.instances)) {
-      return this.#call('createBatch', { form: '"object"', instances: instances(batch.instances) });
-    }
-    return this.#call('createBatch', { form: '"object"', count: text(batch?.count), ...createOptions(batch) });
+    if (typeof batch !== 'object' || batch === null) return this.#call('createBatch', { form: '"object"' });
+    const { count, instances: entries, ...each } = batch;
+    if (count !== undefined) return this.#call('createBatch', { form: '"object"', count: text(count), ...createOptions(each, props) });
+    const given = Array.isArray(entries) ? instances(entries) : undefined;
+    return this.#call('createBatch', { form: '"object"', instances: given });
   }
 
   /** @param {{ instances: string[] }} batch */
@@ -231,7 +249,8 @@ export default class WorkflowsAdapter extends WorkerEntrypoint {
 
   /** @param {string} id @param {{ type: string, payload?: unknown }} event */
   async sendEvent(id, { type, payload }) {
-    await this.#call('sendEvent', { id: text(id), type: text(type), payload: travelling(payload) });
+    const travels = travelling(payload, 'Event payload is', this.ctx.props);
+    await this.#call('sendEvent', { id: text(id), type: text(type), payload: travels });
   }
 
   /** @param {string} id @param {unknown} [options] */

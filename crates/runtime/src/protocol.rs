@@ -149,6 +149,9 @@ pub enum FromShim<'a> {
         /// The first attempt has been started.
         #[serde(default)]
         started: bool,
+        /// It has a rollback handler, whose attempts have this configuration.
+        #[serde(default)]
+        rollback: Option<Config>,
     },
     /// A `do` that began and succeeded within one turn: `begin` and `ended` folded.
     Did {
@@ -169,6 +172,9 @@ pub enum FromShim<'a> {
         /// Result.
         #[serde(borrow, default)]
         value: Value<'a>,
+        /// It has a rollback handler, whose attempts have this configuration.
+        #[serde(default)]
+        rollback: Option<Config>,
     },
     /// An attempt other than an optimistic first one has been started.
     Started {
@@ -209,8 +215,28 @@ pub enum FromShim<'a> {
     Threw {
         /// Run number.
         run: u64,
-        /// What.
+        /// What the instance ends with.
         error: Thrown,
+        /// The run has rollback handlers and stays to run them: what was thrown.
+        #[serde(default)]
+        undoing: Option<Thrown>,
+    },
+    /// A run that was started for a rollback has as many handlers at hand as its code has.
+    UndoReady {
+        /// Run number.
+        run: u64,
+    },
+    /// An attempt of a rollback handler ended.
+    Undone {
+        /// Run number.
+        run: u64,
+        /// Number of the call that registered it.
+        call: u32,
+        /// Attempt, from 1.
+        attempt: u32,
+        /// Failure.
+        #[serde(default)]
+        error: Option<Thrown>,
     },
     /// After `stop`: no attempt is running any more.
     Quiesced {
@@ -293,6 +319,9 @@ pub enum ToShim<'a> {
         paused: bool,
         /// Send `begin` before any user code of a step, never `did`.
         careful: bool,
+        /// The run is for rollback handlers: replay the history, begin nothing, say `undo_ready`.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        rolls_back: bool,
         /// The firing that created the instance (`event.schedule`).
         #[serde(skip_serializing_if = "Option::is_none")]
         schedule: Option<Schedule<'a>>,
@@ -330,6 +359,22 @@ pub enum ToShim<'a> {
         call: u32,
         /// Attempt, from 1.
         attempt: u32,
+    },
+    /// Begin nothing any more and settle what is recorded: `undo_ready` follows.
+    RollBack {
+        /// Run number.
+        run: u64,
+    },
+    /// Run the rollback handler of a call; `undone` follows.
+    Undo {
+        /// Run number.
+        run: u64,
+        /// Number of the call.
+        call: u32,
+        /// Attempt, from 1.
+        attempt: u32,
+        /// What the handler is told: name, message and stack of the error.
+        error: Thrown,
     },
     /// The value asked for with `want`.
     Value {
@@ -400,6 +445,9 @@ pub struct PastCall<'a> {
     /// For an open `do` that differs from the defaults: its resolved configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config: Option<Config>,
+    /// For a call with a rollback handler: attempts that were started so far.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
     /// For an open `do`: the attempt that may start when the call is made; absent while a retry delay runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,

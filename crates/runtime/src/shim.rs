@@ -14,6 +14,8 @@ pub const SHIM_MODULES: &[(&str, &str)] = &[
     ("shim-errors.js", include_str!("../js/shim-errors.js")),
     ("shim-history.js", include_str!("../js/shim-history.js")),
     ("shim-host.js", include_str!("../js/shim-host.js")),
+    ("shim-natives.js", include_str!("../js/shim-natives.js")),
+    ("shim-rollback.js", include_str!("../js/shim-rollback.js")),
     ("shim-run.js", include_str!("../js/shim-run.js")),
     ("shim-scope.js", include_str!("../js/shim-scope.js")),
     ("shim-session.js", include_str!("../js/shim-session.js")),
@@ -30,8 +32,21 @@ mod tests {
     use crate::protocol::{PROTOCOL, ToShim, parse_frame};
 
     /// What the shim must understand; `name_of` keeps it complete.
-    const TO_SHIM: &[&str] =
-        &["start", "history", "held", "settle", "attempt", "value", "stop", "go", "forget", "ping", "bye"];
+    const TO_SHIM: &[&str] = &[
+        "start",
+        "history",
+        "held",
+        "settle",
+        "attempt",
+        "roll_back",
+        "undo",
+        "value",
+        "stop",
+        "go",
+        "forget",
+        "ping",
+        "bye",
+    ];
 
     fn name_of(message: &ToShim<'_>) -> &'static str {
         match message {
@@ -40,6 +55,8 @@ mod tests {
             ToShim::Held { .. } => "held",
             ToShim::Settle { .. } => "settle",
             ToShim::Attempt { .. } => "attempt",
+            ToShim::RollBack { .. } => "roll_back",
+            ToShim::Undo { .. } => "undo",
             ToShim::Value { .. } => "value",
             ToShim::Stop { .. } => "stop",
             ToShim::Go { .. } => "go",

@@ -1,7 +1,7 @@
 //! Between the wire and the engine: messages of a frame become reports, what the engine tells a run becomes text.
 
 use serde_json::value::RawValue;
-use stepwell_engine::instance::{BeginKind, Report, Settlement as Settles, Severity, Tell};
+use stepwell_engine::instance::{BeginKind, Failure, Report, Settlement as Settles, Severity, Tell};
 use stepwell_engine::limits::{DELAY_MS_MAX, TIMEOUT_MS_MAX};
 use stepwell_engine::{Backoff, CallId, ErrorRecord, Payload, RetryLimit, RunId, StepConfig, StreamId, StreamRef};
 
@@ -32,7 +32,25 @@ pub enum Message {
 /// # Errors
 /// Where the frame is none.
 pub fn read_frame(frame: &str, defaults: &StepConfig) -> Result<Vec<Message>, FrameError> {
-    Ok(parse_frame(frame)?.into_iter().map(|message| read_message(message, defaults)).collect())
+    let parsed = parse_frame(frame)?;
+    let mut messages = Vec::with_capacity(parsed.len());
+    for message in parsed {
+        let registered = read_registration(&message, defaults);
+        messages.push(read_message(message, defaults));
+        messages.extend(registered);
+    }
+    Ok(messages)
+}
+
+/// That a call has a rollback handler is said with its beginning and reported behind it.
+fn read_registration(message: &FromShim<'_>, defaults: &StepConfig) -> Option<Message> {
+    let (FromShim::Begin { run, call, rollback: Some(config), .. }
+    | FromShim::Did { run, call, rollback: Some(config), .. }) = message
+    else {
+        return None;
+    };
+    let config = Box::new(read_config(config, defaults));
+    Some(Message::Report(RunId(*run), Report::RollbackRegistered { call: CallId(*call), config }))
 }
 
 fn read_message(message: FromShim<'_>, defaults: &StepConfig) -> Message {
@@ -41,13 +59,13 @@ fn read_message(message: FromShim<'_>, defaults: &StepConfig) -> Message {
         FromShim::Want { run, call } => return Message::Want(RunId(run), CallId(call)),
         FromShim::Log { run, call, level, text } => return Message::Log(RunId(run), call, level, text),
         FromShim::Pong { n } => return Message::Pong(n),
-        FromShim::Begin { run, call, parent, name, count, kind, started } => {
+        FromShim::Begin { run, call, parent, name, count, kind, started, rollback: _ } => {
             let (call, parent, kind) = (CallId(call), parent.map(CallId), read_kind(kind, defaults));
             (run, Report::Begin { call, parent, name, count, kind, started })
         }
-        FromShim::Did { run, call, parent, name, count, config, value } => {
+        FromShim::Did { run, call, parent, name, count, config, value, rollback: _ } => {
             let (call, parent, value) = (CallId(call), parent.map(CallId), read_value(value));
-            let config = config.map(|config| Box::new(read_config(&config, defaults)));
+            let config = read_folded_config(config.as_ref(), defaults);
             (run, Report::Did { call, parent, name, count, config, value })
         }
         FromShim::Started { run, call, attempt } => (run, Report::Started { call: CallId(call), attempt }),
@@ -59,10 +77,20 @@ fn read_message(message: FromShim<'_>, defaults: &StepConfig) -> Message {
             (run, Report::Succeeded { call: CallId(call), attempt, value: read_value(value) })
         }
         FromShim::Ended { run, call, attempt, error: Some(thrown), .. } => {
-            (run, read_failure(CallId(call), attempt, thrown))
+            let Failure { error, severity, delay_ms } = read_failure(thrown);
+            (run, Report::Failed { call: CallId(call), attempt, error, severity, delay_ms })
         }
         FromShim::Done { run, value } => (run, Report::Completed(read_value(value))),
-        FromShim::Threw { run, error } => (run, Report::Threw(read_error(error))),
+        FromShim::Threw { run, error, undoing: None } => (run, Report::Threw(read_error(error))),
+        FromShim::Threw { run, error, undoing: Some(cause) } => {
+            let (error, cause) = (read_error(error), read_error(cause));
+            let cause = (cause != error).then_some(cause);
+            (run, Report::Undoing { error, cause })
+        }
+        FromShim::UndoReady { run } => (run, Report::UndoReady),
+        FromShim::Undone { run, call, attempt, error } => {
+            (run, Report::Undone { call: CallId(call), attempt, failure: error.map(read_failure) })
+        }
         FromShim::Quiesced { run, stop } => (run, Report::Quiesced(stop)),
         FromShim::Forgotten { run } => (run, Report::Forgotten),
         FromShim::Busy { run } => (run, Report::Busy),
@@ -100,6 +128,12 @@ fn read_kind(kind: Kind, defaults: &StepConfig) -> BeginKind {
     }
 }
 
+/// A result without configuration is one of Cloudflare's defaults, wherever it is read again: others are written down.
+fn read_folded_config(config: Option<&Config>, defaults: &StepConfig) -> Option<Box<StepConfig>> {
+    let own = || (*defaults != StepConfig::DEFAULT).then(|| defaults.clone());
+    config.map(|config| read_config(config, defaults)).or_else(own).map(Box::new)
+}
+
 fn read_config(config: &Config, defaults: &StepConfig) -> StepConfig {
     let given_ms = config.delay_ms.map(|ms| bounded_ms(ms, DELAY_MS_MAX));
     StepConfig {
@@ -120,7 +154,7 @@ fn bounded_ms(ms: f64, max_ms: u64) -> u64 {
     if ms.is_nan() { 0 } else { (ms.max(0.0).ceil() as u64).min(max_ms) }
 }
 
-fn read_failure(call: CallId, attempt: u32, thrown: Thrown) -> Report {
+fn read_failure(thrown: Thrown) -> Failure {
     let severity = match thrown.kind {
         None => Severity::Ordinary,
         Some(ThrownKind::NonRetryable) => Severity::NonRetryable,
@@ -130,7 +164,7 @@ fn read_failure(call: CallId, attempt: u32, thrown: Thrown) -> Report {
         }
     };
     let delay_ms = thrown.delay_ms.map(|ms| bounded_ms(ms, DELAY_MS_MAX));
-    Report::Failed { call, attempt, error: read_error(thrown), severity, delay_ms }
+    Failure { error: read_error(thrown), severity, delay_ms }
 }
 
 fn read_error(thrown: Thrown) -> ErrorRecord {
@@ -146,6 +180,12 @@ pub fn write_tell(run: RunId, tell: &Tell, frame: &mut Frame) {
             frame.push(&ToShim::Settle { run, with: Settlement { call: call.0, outcome: write_outcome(settles) } });
         }
         Tell::Attempt(call, attempt) => frame.push(&ToShim::Attempt { run, call: call.0, attempt: *attempt }),
+        Tell::RollBack => frame.push(&ToShim::RollBack { run }),
+        Tell::Undo { call, attempt, cause } => {
+            let ErrorRecord { name, message, stack } = (**cause).clone();
+            let error = Thrown { name, message, stack, kind: None, delay_ms: None, ends_with: None };
+            frame.push(&ToShim::Undo { run, call: call.0, attempt: *attempt, error });
+        }
         Tell::Stop(stop) => frame.push(&ToShim::Stop { run, stop: *stop }),
         Tell::Go => frame.push(&ToShim::Go { run }),
         Tell::Forget { force } => frame.push(&ToShim::Forget { run, force: *force }),

@@ -48,11 +48,6 @@ impl ApiError {
         Self::new(404, 10_007, format!("Worker {name:?} does not exist; deploy it first"))
     }
 
-    /// A termination that undoes steps.
-    pub fn rollback_unsupported() -> Self {
-        Self::new(400, 20_002, "rollbacks are not supported here yet; terminate without `rollback`")
-    }
-
     /// Something of ours failed; the log says what.
     pub fn internal(detail: impl std::fmt::Display) -> Self {
         tracing::error!(%detail, "internal error");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use stepwell_engine::engine::{Answer, Command};
 use stepwell_engine::instance::Rejection;
 use stepwell_engine::limits::VALUE_BYTES_MAX;
-use stepwell_engine::{Entry, ErrorRecord, Payload, Retention, Status, names};
+use stepwell_engine::{Entry, ErrorRecord, InstanceKey, Payload, Retention, Status, names};
 use stepwell_store::{InstanceRow, Store, WorkflowRow};
 
 use crate::api_error::ApiError;
@@ -57,6 +57,8 @@ pub struct StatusView {
     pub output: Option<Payload>,
     /// Error of an errored one.
     pub error: Option<ErrorRecord>,
+    /// Of an instance that was rolled back: with what that failed, if it did.
+    pub rollback: Option<Option<ErrorRecord>>,
 }
 
 impl Platform {
@@ -111,7 +113,7 @@ impl Platform {
 
     /// What `status()` tells of an instance.
     pub async fn status(&self, row: &InstanceRow) -> Result<StatusView, ApiError> {
-        let mut view = StatusView { status: row.summary.status, output: None, error: None };
+        let mut view = StatusView { status: row.summary.status, output: None, error: None, rollback: None };
         if view.status.is_final()
             && let Some(last) = row.entry_count.checked_sub(1)
             && let Some(recorded) = self.store.entry(row.key, last).await?
@@ -121,8 +123,20 @@ impl Platform {
                 Entry::Errored { error } => view.error = Some(error),
                 _ => {}
             }
+            if view.status != Status::Complete {
+                view.rollback = self.rollback(row.key, last).await?;
+            }
         }
         Ok(view)
+    }
+
+    /// How the rollback of an instance ended whose last entry is `last`: said just before.
+    async fn rollback(&self, key: InstanceKey, last: u64) -> Result<Option<Option<ErrorRecord>>, ApiError> {
+        let Some(seq) = last.checked_sub(1) else { return Ok(None) };
+        Ok(self.store.entry(key, seq).await?.and_then(|recorded| match recorded.entry {
+            Entry::RollbackEnded { error } => Some(error),
+            _ => None,
+        }))
     }
 
     /// Returns when the instance has ended, is gone, or `patience` has passed.

@@ -17,6 +17,10 @@ pub const BATCH_INSTANCES_MAX: usize = 100;
 /// Characters of an id that names an instance, those of schedules included (Cloudflare).
 const ADDRESSABLE_ID_CHARS_MAX: usize = 271;
 
+/// Where instances may be asked to run (Cloudflare).
+const LOCATION_HINTS: [&str; 11] =
+    ["wnam", "enam", "sam", "weur", "eeur", "apac", "apac-ne", "apac-se", "oc", "afr", "me"];
+
 /// Cloudflare's code of an instance whose id stands in its batch before.
 pub const DUPLICATE_IN_BATCH: u32 = 10_415;
 /// Cloudflare's code of an instance whose id is taken.
@@ -42,8 +46,9 @@ impl Platform {
         &self,
         workflow: &WorkflowRow,
         batch: Vec<NewInstance>,
+        form: BatchForm,
     ) -> Result<Vec<Result<CreatedInstance, ApiError>>, ApiError> {
-        check_count(batch.len())?;
+        form.check_count(batch.len())?;
         for new in &batch {
             if new.id.as_deref().is_some_and(|id| !names::is_instance_id(id)) {
                 return Err(invalid_id());
@@ -77,23 +82,70 @@ impl Platform {
         workflow: &WorkflowRow,
         ids: &[String],
     ) -> Result<Vec<Result<(), ApiError>>, ApiError> {
-        check_count(ids.len())?;
+        check_deletions(ids.len())?;
         if !ids.iter().all(|id| is_addressable_id(id)) {
             return Err(invalid_id());
         }
-        let deletions = ids.iter().map(|id| async move {
+        let mut unique: Vec<&String> = Vec::new();
+        let places = ids.iter().map(|id| {
+            unique.iter().position(|known| *known == id).unwrap_or_else(|| {
+                unique.push(id);
+                unique.len() - 1
+            })
+        });
+        let places: Vec<usize> = places.collect();
+        let deletions = unique.into_iter().map(|id| async move {
             self.command(workflow, id, Command::Delete).await?;
             Ok(())
         });
-        Ok(join_all(deletions).await)
+        let outcomes: Vec<Result<(), ApiError>> = join_all(deletions).await;
+        Ok(places.into_iter().map(|place| outcomes[place].clone()).collect())
     }
 }
 
-fn check_count(count: usize) -> Result<(), ApiError> {
+/// How several instances are asked for: the two forms are refused with different texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BatchForm {
+    /// An array; ids that are taken are passed over.
+    Array,
+    /// An object, which says what became of each.
+    Object,
+}
+
+impl BatchForm {
+    fn check_count(self, count: usize) -> Result<(), ApiError> {
+        match (count, self) {
+            (1..=BATCH_INSTANCES_MAX, _) => Ok(()),
+            (_, Self::Object) => Err(ApiError::bad_request("(body) Batch size exceeds maximum allowed")),
+            (0, Self::Array) => {
+                Err(ApiError::bad_request("WorkflowError: batchCreate should have at least 1 instance"))
+            }
+            (_, Self::Array) => {
+                Err(ApiError::bad_request("WorkflowError: batchCreate only supports 100 instances at a time"))
+            }
+        }
+    }
+}
+
+fn check_deletions(count: usize) -> Result<(), ApiError> {
     match count {
-        0 => Err(ApiError::bad_request("WorkflowError: batchCreate should have at least 1 instance")),
+        0 => Err(ApiError::bad_request("(body) batchDeleteInstances should have at least 1 instance")),
         1..=BATCH_INSTANCES_MAX => Ok(()),
-        _ => Err(ApiError::bad_request("WorkflowError: batchCreate only supports 100 instances at a time")),
+        _ => Err(ApiError::bad_request("(body) batchDeleteInstances only supports 100 instances at a time")),
+    }
+}
+
+/// A hint where an instance should run is Cloudflare's: it changes nothing here, and is one of theirs.
+pub fn check_location_hint(hint: Option<&serde_json::Value>) -> Result<(), ApiError> {
+    let is_known = |hint: &serde_json::Value| hint.as_str().is_some_and(|hint| LOCATION_HINTS.contains(&hint));
+    match hint {
+        Some(hint) if !is_known(hint) => {
+            let known = LOCATION_HINTS.join(", ");
+            Err(ApiError::bad_request(format!(
+                "(body) Provided argument is invalid: locationHint is not one of {known}"
+            )))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -114,6 +166,9 @@ mod tests {
 
     #[test]
     fn a_batch_has_one_to_a_hundred_instances() {
-        assert_eq!([0, 1, 100, 101].map(|count| check_count(count).is_ok()), [false, true, true, false]);
+        for form in [BatchForm::Array, BatchForm::Object] {
+            assert_eq!([0, 1, 100, 101].map(|count| form.check_count(count).is_ok()), [false, true, true, false]);
+        }
+        assert_eq!([0, 1, 100, 101].map(|count| check_deletions(count).is_ok()), [false, true, true, false]);
     }
 }

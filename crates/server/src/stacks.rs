@@ -59,9 +59,26 @@ impl SourceMaps {
     /// The place in a source file; lines and columns from 1.
     fn source(&self, module: &str, line: u32, column: u32) -> Option<String> {
         let token = self.maps.get(module)?.lookup_token(line.checked_sub(1)?, column.checked_sub(1)?)?;
-        let source = token.get_source()?.trim_start_matches("../");
+        let source = project_path(token.get_source()?);
         Some(format!("{source}:{}:{}", token.get_src_line() + 1, token.get_src_col() + 1))
     }
+}
+
+/// A source as it is named from the project. wrangler names sources from where it wrote the bundle, with or without a
+/// `sourceRoot` that leads there.
+fn project_path(source: &str) -> String {
+    if source.starts_with('/') || source.contains("://") {
+        return source.to_owned();
+    }
+    let mut parts = Vec::new();
+    for part in source.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            name => parts.push(name),
+        }
+    }
+    parts.join("/")
 }
 
 /// `    at async name (module:line:column)`, or without the name and the parentheses.
@@ -136,6 +153,19 @@ mod tests {
         check("    at index.js:1:1", &["    at index.js:1:1"]);
         check("    at Array.map (<anonymous>)", &["    at Array.map (<anonymous>)"]);
         check("    at node:internal", &["    at node:internal"]);
+    }
+
+    #[test]
+    fn sources_are_named_from_the_project() {
+        for (source, expected) in [
+            ("src/index.ts", "src/index.ts"),
+            ("../src/index.ts", "src/index.ts"),
+            ("dist/../src/./index.ts", "src/index.ts"),
+            ("/home/me/lib.ts", "/home/me/lib.ts"),
+            ("webpack://w/../a.ts", "webpack://w/../a.ts"),
+        ] {
+            assert_eq!(project_path(source), expected);
+        }
     }
 
     #[test]

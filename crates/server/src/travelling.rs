@@ -13,6 +13,9 @@ pub struct Travelling<'a> {
     json: Option<&'a RawValue>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     exact: Option<&'a RawValue>,
+    /// Bytes of the value itself, beside `exact`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
 }
 
 /// A `null` that is there is a value; serde would read it as absent.
@@ -27,7 +30,7 @@ impl<'a> Travelling<'a> {
     /// Where a text is not JSON, which only a damaged store can hold.
     pub fn of(payload: &'a Payload) -> Result<Self, serde_json::Error> {
         let raw = |text: &'a Option<Arc<str>>| text.as_deref().map(serde_json::from_str::<&'a RawValue>).transpose();
-        Ok(Self { json: raw(&payload.json)?, exact: raw(&payload.exact)? })
+        Ok(Self { json: raw(&payload.json)?, exact: raw(&payload.exact)?, bytes: None })
     }
 
     /// `undefined`.
@@ -41,9 +44,7 @@ impl From<Travelling<'_>> for Payload {
     fn from(value: Travelling<'_>) -> Self {
         let text = |raw: Option<&RawValue>| raw.map(|raw| Arc::<str>::from(raw.get()));
         let (json, exact) = (text(value.json), text(value.exact));
-        // The literal's quotes are not the value's.
-        let exact_bytes = exact.as_ref().map(|literal| literal.len().saturating_sub(2));
-        let value_bytes = exact_bytes.or(json.as_ref().map(|text| text.len())).unwrap_or(0) as u64;
+        let value_bytes = value.bytes.unwrap_or_else(|| json.as_ref().map_or(0, |text| text.len() as u64));
         Self { json, exact, value_bytes }
     }
 }

@@ -186,14 +186,22 @@ async fn an_instance_is_paused_resumed_restarted_and_terminated() {
 }
 
 #[tokio::test]
+async fn a_rollback_of_nothing_is_a_termination() {
+    let server = Server::start().await;
+    server.ok("POST", INSTANCES, json!({"instance_id": "a"})).await;
+    let body = json!({"status": "terminate", "rollback": true});
+    let ended = server.ok("PATCH", &format!("{INSTANCES}/a/status"), body.clone()).await;
+    assert_eq!(ended["status"], "terminated");
+    assert_eq!(server.ok("GET", &format!("{INSTANCES}/a"), Value::Null).await["rollback"], Value::Null);
+    let again = server.call("PATCH", &format!("{INSTANCES}/a/status"), body).await;
+    assert_eq!((again.status, again.code()), (400, 10_402));
+}
+
+#[tokio::test]
 async fn what_is_not_supported_is_refused_and_not_ignored() {
     let server = Server::start().await;
     server.ok("POST", INSTANCES, json!({"instance_id": "a"})).await;
-    for body in [
-        json!({"status": "restart", "from": {"name": "s"}}),
-        json!({"status": "terminate", "rollback": true}),
-        json!({"status": "stop"}),
-    ] {
+    for body in [json!({"status": "restart", "from": {"name": "s"}}), json!({"status": "stop"})] {
         assert_eq!(server.call("PATCH", &format!("{INSTANCES}/a/status"), body.clone()).await.status, 400, "{body}");
     }
     assert_eq!(server.ok("GET", &format!("{INSTANCES}/a"), Value::Null).await["status"], "queued");

@@ -9,8 +9,8 @@ use thiserror::Error;
 
 use crate::{
     ChangeError, CommitError, Deployment, DeploymentRow, Due, InstanceRow, ListQuery, LogLine, LogRow, NewDeployment,
-    NewRelease, NewWorkflow, OpenError, ReadError, ReleaseRow, ScheduleRow, ScriptRow, Secret, StreamChunk, Token,
-    WorkflowRow,
+    NewRelease, NewWorkflow, OpenError, ReadError, ReleaseRow, ScheduleRow, ScriptRow, Secret, StatusCounts,
+    StreamChunk, Token, WorkflowRow,
 };
 
 /// Why a write was not done.
@@ -157,7 +157,7 @@ pub trait Reader: CatalogReader + Send {
     /// A page of a list.
     fn list_instances(&mut self, query: &ListQuery) -> Result<Vec<InstanceRow>, ReadError>;
     /// Instances of a workflow by status, in the order of [`Status::ALL`](stepwell_engine::Status::ALL).
-    fn counters(&mut self, workflow: WorkflowId) -> Result<[u64; 8], ReadError>;
+    fn counters(&mut self, workflow: WorkflowId) -> Result<StatusCounts, ReadError>;
     /// Unfinished instances that are pinned to a deployment, at most `count`.
     fn pinned_instances(&mut self, deployment: DeploymentId, count: usize) -> Result<Vec<InstanceRow>, ReadError>;
     /// The greatest key that was ever used; 0 where none was.

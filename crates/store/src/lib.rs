@@ -33,7 +33,7 @@ pub use catalog::{
     ScheduleRow, ScriptRow, Secret, Token, WorkflowRow,
 };
 pub use error::{ChangeError, CommitError, OpenError, ReadError};
-pub use rows::{Committed, Due, InstanceRow, ListQuery, Order};
+pub use rows::{Committed, Due, InstanceRow, ListQuery, Order, StatusCounts};
 pub use sqlite::{Durability, Options};
 pub use store::Store;
 pub use stream::{STREAMS_BYTES_MAX, StreamChunk};

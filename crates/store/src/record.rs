@@ -4,6 +4,8 @@
 //! The numbers and the field names are a format: they never change their meaning. What must change gets a new number;
 //! golden files hold the old ones readable.
 
+mod rollback;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -96,6 +98,12 @@ pub fn encode(entry: &Entry) -> Record<'_> {
         Entry::Completed { output } => Record { payload: Some(output), ..bare(COMPLETED) },
         Entry::Errored { error } => record(ERRORED, &ErroredMeta { error: error.into() }, None),
         Entry::Terminated => bare(TERMINATED),
+        Entry::RollbackRegistered { .. }
+        | Entry::RollbackStarted { .. }
+        | Entry::RollbackAttemptStarted { .. }
+        | Entry::RollbackAttemptFailed { .. }
+        | Entry::RolledBack { .. }
+        | Entry::RollbackEnded { .. } => rollback::encode(entry),
     }
 }
 
@@ -167,8 +175,14 @@ pub fn decode(kind: u8, meta: &str, payload: Payload) -> Result<Entry, Unreadabl
         COMPLETED => Entry::Completed { output: payload },
         ERRORED => Entry::Errored { error: parse::<ErroredMeta>(meta)?.error.into() },
         TERMINATED => Entry::Terminated,
+        rollback::REGISTERED..=rollback::ENDED => rollback::decode(kind, meta)?,
         unknown => return Err(format!("entry of kind {unknown}, which this version does not know")),
     })
+}
+
+/// Where an instance came from, of the fields of its first entry.
+pub(crate) fn trigger(created: &str) -> Result<Arc<str>, Unreadable> {
+    Ok(parse::<CreatedMeta>(created)?.trigger.into_string().into())
 }
 
 fn decode_begun(meta: BegunMeta) -> Result<Entry, Unreadable> {

@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use stepwell_engine::{DeploymentId, InstanceKey, Millis, Status, Summary, WorkflowId};
 
+/// Instances by status, in the order of [`Status::ALL`].
+pub type StatusCounts = [u64; Status::ALL.len()];
+
 /// The answer to a batch that is durable.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Committed {
@@ -25,6 +28,8 @@ pub struct InstanceRow {
     pub created_at: Millis,
     /// The rest.
     pub summary: Summary,
+    /// Where it came from, as its first entry says.
+    pub trigger: Arc<str>,
     /// Entries it has: the sequence number of the next one.
     pub entry_count: u64,
 }

@@ -16,7 +16,7 @@ use crate::queue::{Queue, Rejected};
 use crate::reader_pool::ReaderPool;
 use crate::sqlite::{Options, Sqlite};
 use crate::writer::{BatchWrite, Change, Write, Writer};
-use crate::{ChangeError, CommitError, Committed, Due, InstanceRow, ListQuery, OpenError, ReadError};
+use crate::{ChangeError, CommitError, Committed, Due, InstanceRow, ListQuery, OpenError, ReadError, StatusCounts};
 
 /// Durable memory. Clones are the same store; when the last one goes, what was submitted is finished and the data
 /// directory is given up.
@@ -164,7 +164,7 @@ impl Store {
     ///
     /// # Errors
     /// [`ReadError`].
-    pub async fn counters(&self, workflow: WorkflowId) -> Result<[u64; 8], ReadError> {
+    pub async fn counters(&self, workflow: WorkflowId) -> Result<StatusCounts, ReadError> {
         self.read(move |reader| reader.counters(workflow)).await
     }
 

@@ -1,7 +1,7 @@
 // Values as JSON that tells their types, so that a Date and its text are not the same observation.
 
 /** Longer texts are told by their length and beginning. */
-const TEXT_MAX = 300;
+const TEXT_MAX = 700;
 /** Longer bytes are told by their length and sum. */
 const BYTES_MAX = 16;
 

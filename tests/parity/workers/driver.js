@@ -106,7 +106,8 @@ export async function statusOf(instance) {
 }
 
 /**
- * Arguments that JSON cannot carry, or should not: `{"$repeat": ["x", 5]}`, `{"$null": true}`, `{"$undefined": true}`, `{"$date": 0}`,
+ * Arguments that JSON cannot carry, or should not: `{"$repeat": ["x", 5]}`, `{"$list": ["x", 5]}`,
+ * `{"$null": true}`, `{"$undefined": true}`, `{"$date": 0}`,
  * `{"$bigint": "1"}`, `{"$number": "NaN"}`, `{"$bytes": 5}`, `{"$function": true}`.
  * @param {any} value
  * @returns {any}
@@ -115,6 +116,7 @@ function revive(value) {
   if (Array.isArray(value)) return value.map(revive);
   if (value === null || typeof value !== 'object') return value;
   if ('$repeat' in value) return repeat(value.$repeat);
+  if ('$list' in value) return Array.from({ length: value.$list[1] }, () => value.$list[0]);
   if ('$null' in value) return null;
   if ('$undefined' in value) return undefined;
   if ('$date' in value) return new Date(value.$date);

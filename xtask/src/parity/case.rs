@@ -125,7 +125,7 @@ struct CaseFile {
     case: Vec<CaseText>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 struct CaseText {
     name: String,
@@ -200,6 +200,10 @@ impl CaseText {
     }
 
     fn table(&self, table: OpTable) -> Result<Vec<Op>> {
+        if let Some(workflow) = &table.workflow {
+            let other = Self { workflow: workflow.clone(), name: self.name.clone(), ..Self::default() };
+            return other.table(OpTable { workflow: None, ..table });
+        }
         let id = table.id.as_deref().unwrap_or(ID);
         let label = |usual: &str| table.label.clone().unwrap_or_else(|| usual.to_owned());
         let args = table.args.as_slice();
@@ -295,6 +299,8 @@ struct OpTable {
     label: Option<String>,
     #[serde(default)]
     times: Option<usize>,
+    #[serde(default)]
+    workflow: Option<String>,
 }
 
 #[derive(Deserialize)]

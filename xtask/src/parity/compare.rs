@@ -1,5 +1,6 @@
 //! Field by field: where two observations of one case are not the same.
 
+use serde::Deserialize;
 use serde_json::Value as Json;
 
 /// A field in which two observations differ; `None` where one does not have it.
@@ -11,6 +12,16 @@ pub struct Deviation {
     pub expected: Option<Json>,
     /// What Stepwell did.
     pub found: Option<Json>,
+    /// How the two are related, where that is more than "not the same".
+    pub rule: Option<Rule>,
+}
+
+/// A relation of two values, which an intended difference can name instead of a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rule {
+    /// An `Error` whose message begins with a name, and an error of this name with the rest of the message.
+    NameInMessage,
 }
 
 /// All fields that differ, in order of their paths.
@@ -23,6 +34,10 @@ pub fn deviations(expected: &Json, found: &Json) -> Vec<Deviation> {
 fn compare(field: String, expected: Option<&Json>, found: Option<&Json>, all: &mut Vec<Deviation>) {
     let below = |name: &str| if field.is_empty() { name.to_owned() } else { format!("{field}.{name}") };
     match (expected, found) {
+        (Some(ours), Some(theirs)) if has_name_in_message(ours, theirs) => {
+            let (expected, found) = (Some(ours.clone()), Some(theirs.clone()));
+            all.push(Deviation { field, expected, found, rule: Some(Rule::NameInMessage) });
+        }
         (Some(Json::Object(ours)), Some(Json::Object(theirs))) => {
             let names: std::collections::BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
             for name in names {
@@ -35,8 +50,14 @@ fn compare(field: String, expected: Option<&Json>, found: Option<&Json>, all: &m
             }
         }
         _ if expected == found => {}
-        _ => all.push(Deviation { field, expected: expected.cloned(), found: found.cloned() }),
+        _ => all.push(Deviation { field, expected: expected.cloned(), found: found.cloned(), rule: None }),
     }
+}
+
+fn has_name_in_message(ours: &Json, theirs: &Json) -> bool {
+    let (Some(name), Some(message)) = (theirs["name"].as_str(), theirs["message"].as_str()) else { return false };
+    let joined = if message.is_empty() { name.to_owned() } else { format!("{name}: {message}") };
+    name != "Error" && ours["name"] == "Error" && ours["message"] == joined
 }
 
 #[cfg(test)]
@@ -59,6 +80,15 @@ mod tests {
         let found = deviations(&json!({ "list": [1] }), &json!({ "list": [1, 2] }));
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].field, "list");
+    }
+
+    #[test]
+    fn an_error_that_lost_its_name_to_its_message_is_known() {
+        let unnamed = json!({ "error": { "name": "Error", "message": "TypeError: no" } });
+        let found = deviations(&unnamed, &json!({ "error": { "name": "TypeError", "message": "no" } }));
+        assert_eq!((found.len(), found[0].rule), (1, Some(Rule::NameInMessage)));
+        let found = deviations(&unnamed, &json!({ "error": { "name": "TypeError", "message": "yes" } }));
+        assert_eq!((found.len(), found[0].rule), (2, None));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use super::compare::Deviation;
+use super::compare::{Deviation, Rule};
 
 /// Stands for a value that is not there.
 const ABSENT: &str = "$absent";
@@ -45,6 +45,9 @@ pub struct Place {
     /// What Stepwell's value is, where that is to be held fast; [`ABSENT`] where it has none.
     #[serde(default)]
     pub is: Option<Json>,
+    /// How the two values are related.
+    #[serde(default)]
+    pub rule: Option<Rule>,
 }
 
 #[derive(Deserialize)]
@@ -133,7 +136,7 @@ impl Place {
             (Some(is), None) => is == ABSENT,
             (Some(is), Some(found)) => is == found,
         };
-        matches(&self.case, case) && is_here && is_so
+        matches(&self.case, case) && is_here && is_so && self.rule == deviation.rule
     }
 }
 
@@ -153,7 +156,7 @@ mod tests {
                         at = [{ case = 'a-*', field = 'x.*.y' }, { case = 'b', field = 'z', is = 5 }]";
 
     fn deviation(field: &str, found: Json) -> Deviation {
-        Deviation { field: field.into(), expected: None, found: Some(found) }
+        Deviation { field: field.into(), expected: None, found: Some(found), rule: None }
     }
 
     #[test]

@@ -95,6 +95,8 @@ pub enum Command {
     Resume,
     /// Terminate.
     Terminate,
+    /// Terminate, once what its steps did is undone.
+    RollBack,
     /// Start anew.
     Restart,
     /// Start anew from a step: what began before it stays.
@@ -185,6 +187,8 @@ pub struct Start {
     pub grants: Vec<(CallId, u32)>,
     /// Nothing of a step may run before its beginning is told.
     pub careful: bool,
+    /// It is started for the rollback handlers: no step begins.
+    pub rolls_back: bool,
     /// What a first run needs to know, where it is still at hand.
     pub fresh: Option<Fresh>,
 }

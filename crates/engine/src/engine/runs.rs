@@ -75,7 +75,7 @@ impl Engine {
         if settles && !slot.has_place {
             return slot.held.push(tell);
         }
-        slot.awake |= settles || matches!(tell, Tell::Attempt(..));
+        slot.awake |= settles || matches!(tell, Tell::Attempt(..) | Tell::Undo { .. });
         self.gather.then(Act::Emit(Output::Tell(run.session, run.id, tell)));
     }
 
@@ -289,6 +289,7 @@ impl Engine {
             calls: slot.instance.call_count(),
             grants,
             careful: !pool.quarantine.is_free(),
+            rolls_back: slot.instance.is_rolling_back(),
             fresh,
         }));
         if settled && only_started {

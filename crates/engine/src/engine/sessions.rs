@@ -33,6 +33,9 @@ impl Engine {
         if let Some(slot) = self.slots.get_mut(&live.key) {
             slot.instance.touch(now);
             slot.awake = false;
+            if matches!(report, Report::Undoing { .. } | Report::UndoReady) {
+                slot.instance.mark_undoing();
+            }
             slot.busy = matches!(report, Report::Busy);
             if slot.busy {
                 slot.instance.mark_staying();

@@ -24,6 +24,7 @@ impl Instance {
             Input::Attach(deployment) => self.decide_attach(deployment, decision),
             Input::Lost { charged } => self.decide_lost(charged, decision),
             Input::Placed if matches!(self.phase, Phase::Running { .. }) => self.grant_ready(decision),
+            Input::Placed if self.is_rolling_back() => self.grant_handler(decision),
             Input::Placed => {}
             Input::Report(report) => return self.decide_report(report, now, decision),
             Input::Suspend => {
@@ -37,6 +38,7 @@ impl Instance {
             Input::Pause => self.decide_pause(decision),
             Input::Resume => self.decide_resume(decision),
             Input::Terminate => return self.decide_terminate(decision),
+            Input::RollBack => return self.decide_roll_back(decision),
         }
         Ok(())
     }
@@ -44,6 +46,9 @@ impl Instance {
     fn decide_due(&self, now: Millis, decision: &mut Decision) {
         if matches!(self.phase, Phase::Paused { .. } | Phase::Ended(_)) {
             return;
+        }
+        if self.is_rolling_back() {
+            return self.decide_rollback_due(now, decision);
         }
         let pausing = matches!(self.phase, Phase::Pausing { .. });
         if pausing && self.run.is_none() {
@@ -143,8 +148,11 @@ impl Instance {
         if charged && !self.is_final() {
             decision.entries.push(Entry::WorkerKilled);
             let kills = self.kills + 1;
-            if kills >= WORKER_KILLS_MAX {
-                decision.entries.push(Entry::Errored { error: error_text::worker_killed(kills) });
+            if self.is_rolling_back() {
+                self.decide_killed_in_rollback(kills, decision);
+            } else if kills >= WORKER_KILLS_MAX {
+                let error = error_text::worker_killed(kills);
+                self.decide_failure(error.clone(), Some(error), decision);
             }
         }
     }
@@ -154,6 +162,7 @@ impl Instance {
             Report::Forgotten => self.decide_forgotten(decision),
             Report::Completed(_) | Report::Threw(_) if self.is_final() => decision.detach = true,
             _ if self.is_final() => {}
+            report if self.is_rolling_back() => self.decide_rollback_report(report, now, decision),
             Report::Begin { call, parent, name, count, kind, started } => {
                 self.check_new_call(call, &name, matches!(kind, BeginKind::Do(_)))?;
                 if started && matches!(&kind, BeginKind::Do(config) if config.is_at_most_once()) {
@@ -197,9 +206,17 @@ impl Instance {
                 decision.detach = true;
             }
             Report::Threw(error) => {
-                decision.entries.push(Entry::Errored { error });
+                self.decide_failure(error.clone(), Some(error), decision);
                 decision.detach = true;
             }
+            Report::Undoing { error, cause } => self.decide_undoing(error, cause, decision),
+            Report::RollbackRegistered { call, config } => {
+                if call.0 + 1 != self.calls {
+                    return Err(Rejection::Protocol("a rollback handler of a call that did not just begin"));
+                }
+                decision.entries.push(Entry::RollbackRegistered { call, config });
+            }
+            Report::UndoReady | Report::Undone { .. } => {}
             Report::Quiesced(stop) => {
                 let is_latest = self.run.is_some_and(|run| run.stops == stop);
                 if is_latest && matches!(self.phase, Phase::Pausing { .. }) {
@@ -426,6 +443,10 @@ impl Instance {
     fn decide_terminate(&self, decision: &mut Decision) -> Result<(), Rejection> {
         if self.is_final() {
             return Err(Rejection::CannotTerminate);
+        }
+        if self.is_rolling_back() {
+            self.decide_rollback_cut(decision);
+            return Ok(());
         }
         decision.entries.push(Entry::Terminated);
         decision.tells.push(Tell::Forget { force: true });

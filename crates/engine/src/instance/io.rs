@@ -36,6 +36,8 @@ pub enum Input {
     Resume,
     /// A user terminates.
     Terminate,
+    /// A user terminates, and what its steps did is to be undone first.
+    RollBack,
 }
 
 /// What a live run says.
@@ -115,6 +117,32 @@ pub enum Report {
     Completed(Payload),
     /// `run()` threw.
     Threw(ErrorRecord),
+    /// The call that has just begun has a rollback handler, whose attempts have this configuration.
+    RollbackRegistered {
+        /// The call.
+        call: CallId,
+        /// Configuration.
+        config: Box<StepConfig>,
+    },
+    /// `run()` threw, and the run stays to undo what its steps did.
+    Undoing {
+        /// What the instance ends with.
+        error: ErrorRecord,
+        /// What was thrown, where that is something else.
+        cause: Option<ErrorRecord>,
+    },
+    /// After [`Tell::RollBack`], or in a run that was started for a rollback: the handlers are at hand, as far as the code
+    /// has them.
+    UndoReady,
+    /// An attempt of a handler ended.
+    Undone {
+        /// The call that registered it.
+        call: CallId,
+        /// Attempt.
+        attempt: u32,
+        /// Where it failed.
+        failure: Option<Failure>,
+    },
     /// After the [`Tell::Stop`] of this number: no attempt is in flight.
     Quiesced(u32),
     /// After [`Tell::Forget`]: the run is gone.
@@ -151,6 +179,17 @@ pub enum BeginKind {
     },
 }
 
+/// How an attempt of a rollback handler failed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failure {
+    /// With what.
+    pub error: ErrorRecord,
+    /// What follows from it.
+    pub severity: Severity,
+    /// What the user's delay function gave.
+    pub delay_ms: Option<u64>,
+}
+
 /// What a failure means for the step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Severity {
@@ -171,6 +210,17 @@ pub enum Tell {
     Settle(CallId, Settlement),
     /// An attempt may start.
     Attempt(CallId, u32),
+    /// Begin nothing any more, and say when the rollback handlers are at hand.
+    RollBack,
+    /// Run the rollback handler of a call.
+    Undo {
+        /// The call.
+        call: CallId,
+        /// Attempt, from 1.
+        attempt: u32,
+        /// Why there is a rollback.
+        cause: Arc<ErrorRecord>,
+    },
     /// Start no attempts. Numbered within the run, so that an answer to an earlier one, which was taken back since, is
     /// none to this.
     Stop(u32),
@@ -211,7 +261,7 @@ pub struct Decision {
     pub entries: Vec<Entry>,
     /// To say afterwards, in order.
     pub tells: Vec<Tell>,
-    /// Calls whose retry delay has passed: not recorded, because the clock says it again after a crash.
+    /// Calls whose retry delay, or that of their handler, has passed: not recorded, because the clock says it again after a crash.
     pub ready: Vec<CallId>,
     /// The live run is over.
     pub detach: bool,

@@ -45,6 +45,7 @@ pub struct Remaining {
 pub fn remaining(history: &[Recorded], target: &StepTarget, now: Millis) -> Option<Vec<Remaining>> {
     let first_gone = find(history, target)?;
     let delivered = delivered_before(history, first_gone);
+    let undone = undone(history);
     let mut rest = Rest::default();
     for recorded in history {
         match &recorded.entry {
@@ -52,7 +53,7 @@ pub fn remaining(history: &[Recorded], target: &StepTarget, now: Millis) -> Opti
             Entry::Resumed => rest.resume(recorded.at),
             _ => {}
         }
-        if stays(recorded, first_gone, &delivered) {
+        if stays(recorded, first_gone, &delivered, &undone) {
             rest.keep(recorded);
         }
     }
@@ -90,7 +91,16 @@ fn delivered_before(history: &[Recorded], first_gone: CallId) -> HashSet<u64> {
     taken.collect()
 }
 
-fn stays(recorded: &Recorded, first_gone: CallId, delivered: &HashSet<u64>) -> bool {
+/// Calls whose rollback handlers have succeeded: nothing is undone twice.
+fn undone(history: &[Recorded]) -> HashSet<CallId> {
+    let undone = history.iter().filter_map(|recorded| match &recorded.entry {
+        Entry::RolledBack { call, .. } => Some(*call),
+        _ => None,
+    });
+    undone.collect()
+}
+
+fn stays(recorded: &Recorded, first_gone: CallId, delivered: &HashSet<u64>, undone: &HashSet<CallId>) -> bool {
     match &recorded.entry {
         Entry::Created { .. } => true,
         Entry::Begun { call, .. }
@@ -98,6 +108,7 @@ fn stays(recorded: &Recorded, first_gone: CallId, delivered: &HashSet<u64>) -> b
         | Entry::AttemptStarted { call, .. }
         | Entry::AttemptFailed { call, .. }
         | Entry::Settled { call, .. } => *call < first_gone,
+        Entry::RollbackRegistered { call, .. } => *call < first_gone && !undone.contains(call),
         Entry::EventReceived { .. } => delivered.contains(&recorded.seq),
         Entry::Started { .. }
         | Entry::PauseRequested
@@ -105,6 +116,11 @@ fn stays(recorded: &Recorded, first_gone: CallId, delivered: &HashSet<u64>) -> b
         | Entry::Resumed
         | Entry::WorkerKilled
         | Entry::Diverged { .. }
+        | Entry::RollbackStarted { .. }
+        | Entry::RollbackAttemptStarted { .. }
+        | Entry::RollbackAttemptFailed { .. }
+        | Entry::RolledBack { .. }
+        | Entry::RollbackEnded { .. }
         | Entry::Completed { .. }
         | Entry::Errored { .. }
         | Entry::Terminated => false,
@@ -235,6 +251,25 @@ mod tests {
         let slow = begun(0, "slow", StepKind::Do(StepConfig::DEFAULT));
         let done = settled(0, Outcome::Done { attempt: 1, value: Payload::from_json("1") });
         check(vec![slow.clone(), did(1, "b"), done.clone()], &from(TargetKind::Do, "b", 1), vec![slow, done]);
+    }
+
+    #[test]
+    fn a_handler_stays_with_its_step_unless_it_has_undone_it() {
+        let registered = |call| Entry::RollbackRegistered { call: CallId(call), config: Box::new(StepConfig::DEFAULT) };
+        let (cause, error) = (ErrorRecord::new("E", "m"), Some(ErrorRecord::new("E", "m")));
+        let entries = vec![
+            did(0, "a"),
+            registered(0),
+            did(1, "b"),
+            registered(1),
+            did(2, "c"),
+            registered(2),
+            Entry::RollbackStarted { cause, error: error.clone() },
+            Entry::RolledBack { call: CallId(2), attempt: 1 },
+            Entry::RolledBack { call: CallId(1), attempt: 1 },
+            Entry::RollbackEnded { error },
+        ];
+        check(entries, &from(TargetKind::Do, "c", 1), vec![did(0, "a"), registered(0), did(1, "b")]);
     }
 
     #[test]

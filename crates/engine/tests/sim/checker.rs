@@ -15,6 +15,8 @@ pub struct Checker {
     results: BTreeMap<(InstanceKey, CallId), String>,
     /// Callbacks of calls without retries: only their numbers are durable before user code runs.
     callbacks: BTreeMap<(InstanceKey, CallId), u32>,
+    /// Handlers without retries.
+    pub handlers: BTreeMap<(InstanceKey, CallId), u32>,
     /// Order in which the calls that no other call made were settled, as the longest run saw it.
     orders: BTreeMap<InstanceKey, Vec<CallId>>,
 }
@@ -38,6 +40,7 @@ impl Checker {
         let (call, settles) = match tell {
             Tell::Held(call) | Tell::Settle(call, _) => (*call, true),
             Tell::Attempt(call, _) => (*call, false),
+            Tell::Undo { call, attempt, .. } => return self.told_to_undo(key, row, *call, *attempt, wall_max),
             _ => return,
         };
         let durable = !settles || row.is_settled(call);
@@ -65,6 +68,9 @@ impl Checker {
                     let durable = row.is_none_or(|row| row.attempts_started(*call));
                     self.require(durable, || format!("call {call} of {key} runs before its beginning is durable"));
                 }
+            }
+            Seen::HandlerStarted { call, at_most_once, .. } => {
+                self.saw_handler(key, store.rows.get(&key), *call, *at_most_once);
             }
             Seen::Resolved { call, value, nested } => {
                 let first = self.results.entry((key, *call)).or_insert_with(|| value.clone()).clone();

@@ -125,14 +125,15 @@ impl Client {
             return Some(Ask::Create(rng.pick(&places).clone()));
         }
         let key = *rng.pick(&keys);
-        Some(match rng.below(20) {
+        Some(match rng.below(21) {
             0..=10 => Ask::Event(key, format!("\"e{}\"", self.next)),
             11 | 12 => Ask::Command(key, Command::Pause),
             13..=15 => Ask::Command(key, Command::Resume),
             16 => Ask::Command(key, Command::Terminate),
             17 => Ask::Command(key, Command::Restart),
             18 => Ask::Command(key, Command::Delete),
-            19 if rng.chance(70) => {
+            19 => Ask::Command(key, Command::RollBack),
+            20 if rng.chance(70) => {
                 let name = format!("s{}", rng.between(1, 8));
                 Ask::Command(key, Command::RestartFrom(StepTarget { kind: TargetKind::Do, name, count: 1 }))
             }
@@ -168,6 +169,13 @@ impl Client {
             (Ask::Command(key, Command::Terminate), Ok(_)) => {
                 let ended = store.rows.get(&key).is_none_or(|row| row.summary.status == Status::Terminated);
                 checker.require(ended, || format!("{key} was terminated and is not"));
+            }
+            (Ask::Command(key, Command::RollBack), Ok(_)) => {
+                let begun = store
+                    .rows
+                    .get(&key)
+                    .is_none_or(|row| row.summary.status.is_final() || row.summary.status == Status::RollingBack);
+                checker.require(begun, || format!("the rollback of {key} was acknowledged and is not durable"));
             }
             _ => {}
         }

@@ -3,6 +3,7 @@
 //! run is (commit, seed).
 
 mod checker;
+mod checker_rollback;
 mod client;
 mod keeping;
 pub mod mutant;
@@ -11,6 +12,7 @@ mod program;
 mod rng;
 mod run;
 mod store;
+mod undo;
 mod worker;
 mod world;
 

@@ -17,6 +17,12 @@ pub enum Mutant {
     LostEvent,
     /// Attempts after the first are never started.
     ForgottenRetry,
+    /// A run that was started for a rollback does not find one of the handlers again.
+    LostHandler,
+    /// Some handlers are not recorded with their steps.
+    UnrecordedHandler,
+    /// Handlers run in the order in which their steps began.
+    RollbackOrder,
     /// The end of sessions that were closed in order is not reported.
     PlaceLeak,
     /// A server that starts believes that schedules were looked at some minutes before they were.

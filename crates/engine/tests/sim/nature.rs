@@ -15,6 +15,11 @@ const SILENCE_MS: i64 = 4_000;
 /// How long a draining session may keep its runs.
 const DRAIN_MS: i64 = 15_000;
 
+/// On the wire, that a step has a handler is said in one message with its beginning.
+fn is_part_of_the_last(report: &Report) -> bool {
+    matches!(report, Report::RollbackRegistered { .. })
+}
+
 impl World {
     pub fn send(&mut self, id: SessionId, word: Word) {
         let ms = self.latency();
@@ -142,14 +147,19 @@ impl World {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let Some((run, report)) = session.outbox.pop_front() else { return };
         session.alive_at = wall;
+        let registered = session.outbox.pop_front_if(|(_, next)| is_part_of_the_last(next));
         self.input(Input::Report(id, run, report));
+        if let Some((run, report)) = registered {
+            self.input(Input::Report(id, run, report));
+        }
     }
 
     /// The process is gone; what it has sent last may still arrive.
     fn die(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(&id).filter(|session| session.health == Health::Well) else { return };
         session.health = Health::Dead;
-        let keep = self.rng.below(session.outbox.len() as u64 + 1) as usize;
+        let mut keep = self.rng.below(session.outbox.len() as u64 + 1) as usize;
+        keep += usize::from(session.outbox.get(keep).is_some_and(|(_, next)| is_part_of_the_last(next)));
         session.outbox.truncate(keep);
         let at = session.outbox_until.max(self.now) + self.rng.between(0, 50);
         self.note(|| format!("the worker of session {id} dies"));

@@ -53,6 +53,20 @@ impl Node {
     }
 }
 
+impl Node {
+    fn step(&self, name: &str) -> Option<&Step> {
+        match self {
+            Self::Seq(parts) | Self::All(parts) | Self::Race(parts) => parts.iter().find_map(|part| part.step(name)),
+            Self::Do(step) if step.name == name => Some(step),
+            Self::Do(step) => match &step.body {
+                Body::Nested(node) => node.step(name),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
 /// A `step.do`.
 #[derive(Debug)]
 pub struct Step {
@@ -62,6 +76,27 @@ pub struct Step {
     pub fails: u32,
     pub severity: Severity,
     pub body: Body,
+    /// Its rollback handler.
+    pub undo: Option<Rc<Undo>>,
+}
+
+/// A rollback handler.
+#[derive(Debug)]
+pub struct Undo {
+    pub config: StepConfig,
+    /// Attempts that fail before one succeeds.
+    pub fails: u32,
+    pub severity: Severity,
+    pub body: UndoBody,
+}
+
+/// What a handler does.
+#[derive(Debug, Clone, Copy)]
+pub enum UndoBody {
+    Instant,
+    Takes(i64),
+    Never,
+    KillsWorker,
 }
 
 /// What the callback does.
@@ -84,16 +119,25 @@ pub struct Program {
     pub is_rogue: bool,
 }
 
+impl Program {
+    /// Whether the steps of this name have a rollback handler.
+    pub fn has_handler(&self, name: &str) -> bool {
+        self.root.step(name).is_some_and(|step| step.undo.is_some())
+    }
+}
+
 /// Draws programs.
 pub struct Author<'a> {
     pub rng: &'a mut Rng,
     names: u32,
     rogue: bool,
+    /// Within how many callbacks: only a run that is live has the handlers of nested steps.
+    nesting: u32,
 }
 
 impl<'a> Author<'a> {
     pub fn new(rng: &'a mut Rng) -> Self {
-        Self { rng, names: 0, rogue: false }
+        Self { rng, names: 0, rogue: false, nesting: 0 }
     }
 
     pub fn program(mut self) -> Rc<Program> {
@@ -103,11 +147,15 @@ impl<'a> Author<'a> {
         }
         if self.rng.chance(3) {
             self.rogue = true;
-            let body = if self.rng.chance(50) { Body::KillsWorker } else { Body::HangsWorker };
+            let body = match self.rng.below(3) {
+                0 => Body::KillsWorker,
+                1 => Body::HangsWorker,
+                _ => Body::Instant,
+            };
             let step = self.step(body);
             parts.push(Node::Do(step));
         }
-        let throws = self.rng.chance(10);
+        let throws = self.rng.chance(30);
         Rc::new(Program { root: Node::Seq(parts), throws, is_rogue: self.rogue })
     }
 
@@ -151,7 +199,12 @@ impl<'a> Author<'a> {
         match self.rng.below(12) {
             0..=4 => Body::Instant,
             5..=9 => Body::Takes(self.rng.between(1, 1_500)),
-            10 if depth > 0 => Body::Nested(self.node(depth - 1)),
+            10 if depth > 0 => {
+                self.nesting += 1;
+                let node = self.node(depth - 1);
+                self.nesting -= 1;
+                Body::Nested(node)
+            }
             10 => Body::Takes(20),
             _ => Body::Never,
         }
@@ -173,6 +226,28 @@ impl<'a> Author<'a> {
             _ => Severity::Ordinary,
         };
         let fails = if self.rng.chance(60) { 0 } else { self.rng.below(4) as u32 };
-        Rc::new(Step { name: self.name(), config, fails, severity, body })
+        let undo = (self.nesting == 0 && self.rng.chance(40)).then(|| self.undo(&body));
+        Rc::new(Step { name: self.name(), config, fails, severity, body, undo })
+    }
+
+    fn undo(&mut self, of: &Body) -> Rc<Undo> {
+        let never = self.rng.chance(8);
+        let body = match self.rng.below(4) {
+            _ if never => UndoBody::Never,
+            _ if self.rogue && matches!(of, Body::Instant) => UndoBody::KillsWorker,
+            0 | 1 => UndoBody::Instant,
+            _ => UndoBody::Takes(self.rng.between(1, 1_500)),
+        };
+        let limit = *self.rng.pick(&[0, 1, 2, 3]);
+        let config = StepConfig {
+            limit: RetryLimit::Times(if never { limit.min(1) } else { limit }),
+            delay_ms: Some(*self.rng.pick(&[0, 10, 1_000, 9_000])),
+            backoff: Backoff::Constant,
+            timeout_ms: *self.rng.pick(if never { &[400, 3_000] } else { &[1_000, 600_000] }),
+            sensitive: false,
+        };
+        let severity = if self.rng.chance(10) { Severity::NonRetryable } else { Severity::Ordinary };
+        let fails = if self.rng.chance(60) { 0 } else { self.rng.below(3) as u32 };
+        Rc::new(Undo { config, fails, severity, body })
     }
 }

@@ -7,8 +7,10 @@ use std::rc::Rc;
 use stepwell_engine::instance::{BeginKind, Report, Settlement, Tell};
 use stepwell_engine::{CallId, Entry, ErrorRecord, InstanceKey, Millis, Outcome, Payload, Recorded, RunId, StepConfig};
 
+use super::mutant::Mutant;
 use super::program::{Body, Node, Program, Step};
 use super::store::Row;
+use super::undo::{Handlers, Phase};
 
 /// What a run is started with.
 #[derive(Debug, Clone)]
@@ -20,6 +22,8 @@ pub struct Beginning {
     pub calls: u32,
     pub grants: Vec<(CallId, u32)>,
     pub careful: bool,
+    pub rolls_back: bool,
+    pub mutant: Option<Mutant>,
     pub history: Vec<Recorded>,
 }
 
@@ -27,6 +31,7 @@ pub struct Beginning {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Seen {
     CallbackStarted { call: CallId, attempt: u32, at_most_once: bool },
+    HandlerStarted { call: CallId, attempt: u32, at_most_once: bool },
     Resolved { call: CallId, value: String, nested: bool },
 }
 
@@ -69,6 +74,7 @@ struct Attempt {
 struct Past {
     call: CallId,
     parent: Option<CallId>,
+    has_handler: bool,
 }
 
 type Identity = (&'static str, String, u32);
@@ -103,6 +109,8 @@ struct Code {
     held: Vec<(CallId, u32)>,
     to_start: Vec<(CallId, u32)>,
     timers: BTreeSet<i64>,
+    handlers: Handlers,
+    mutant: Option<Mutant>,
     out: Vec<Report>,
     seen: Vec<Seen>,
     poison: Option<Poison>,
@@ -140,7 +148,8 @@ fn outcome_text(outcome: &Outcome, history: &[Recorded]) -> String {
 
 impl Run {
     pub fn new(beginning: Beginning, now: i64) -> Self {
-        let Beginning { run, key, created_at, program, calls, grants, careful, history } = beginning;
+        let Beginning { run, key, created_at, program, calls, grants, careful, rolls_back, mutant, history } =
+            beginning;
         let mut code = Code {
             now,
             created_at,
@@ -159,6 +168,8 @@ impl Run {
             held: Vec::new(),
             to_start: Vec::new(),
             timers: BTreeSet::new(),
+            handlers: Handlers::new(rolls_back),
+            mutant,
             out: Vec::new(),
             seen: Vec::new(),
             poison: None,
@@ -173,14 +184,14 @@ impl Run {
         self.program.root.is_sequential()
     }
 
-    /// It executes a callback whose attempt cannot have timed out. One that was granted may have been on its way for so
-    /// long that its failure is recorded.
+    /// It executes a callback whose attempt cannot have timed out: one that started late may have, as its row knows.
     pub fn is_executing(&self, now: i64, row: &Row) -> bool {
-        let in_time = |attempt: &Attempt| {
+        let lasts = |attempt: &Attempt| {
             attempt.started_at.saturating_add_unsigned(attempt.step.config.timeout_ms) > now
+                && !row.is_settled(attempt.call)
                 && !row.has_failed(attempt.call, attempt.number)
         };
-        self.attempts.iter().any(in_time)
+        self.attempts.iter().any(lasts) || self.code.handlers.is_executing(now)
     }
 
     /// Takes a message; `true` where the run is gone, which has been said.
@@ -202,6 +213,12 @@ impl Run {
                 code.queue.push_back((call, value));
             }
             Tell::Attempt(call, attempt) => code.ask(call, attempt),
+            Tell::RollBack => code.handlers.roll_back(&mut code.out),
+            Tell::Undo { call, attempt, .. } => {
+                let first = code.handlers.registered.keys().next().copied();
+                let call = first.filter(|_| code.mutant == Some(Mutant::RollbackOrder)).unwrap_or(call);
+                code.handlers.ask(call, attempt);
+            }
             Tell::Stop(stop) => {
                 code.stopped = true;
                 code.quiescing = Some(stop);
@@ -214,7 +231,9 @@ impl Run {
                 }
             }
             Tell::Forget { force } => {
-                if !force && (!code.timers.is_empty() || !code.queue.is_empty()) {
+                let closed = code.handlers.phase != Phase::Forward;
+                let busy = if closed { code.handlers.is_busy() } else { !code.queue.is_empty() };
+                if !force && (!code.timers.is_empty() || busy) {
                     code.out.push(Report::Busy);
                 } else {
                     code.out.push(Report::Forgotten);
@@ -230,6 +249,45 @@ impl Run {
         self.code.now = now;
         let now_passed = |at: &i64| *at <= now;
         self.code.timers.retain(|at| !now_passed(at));
+        match self.code.handlers.phase {
+            Phase::Forward => self.turn_forward(),
+            Phase::Replay => self.turn_replay(),
+            Phase::Undoing => self.turn_undoing(),
+        }
+    }
+
+    /// Replays the code for its handlers: settles what is recorded, then, as long as handlers are missing, what was open.
+    fn turn_replay(&mut self) -> Turn {
+        let program = Rc::clone(&self.program);
+        loop {
+            let done = advance(&program.root, &mut self.root, None, &mut self.code);
+            self.code.to_start.clear();
+            if done || (!self.code.settle_next() && !self.code.settle_open()) {
+                if done || self.code.timers.is_empty() || self.code.has_all_handlers() {
+                    self.code.handlers.ready(&mut self.code.out);
+                }
+                break;
+            }
+        }
+        self.finish_turn(false)
+    }
+
+    fn turn_undoing(&mut self) -> Turn {
+        loop {
+            let code = &mut self.code;
+            let (moved, poison) = code.handlers.advance(code.now, &mut code.out, &mut code.seen);
+            code.poison = code.poison.or(poison);
+            if !moved || code.poison.is_some() {
+                break;
+            }
+        }
+        // Callbacks that were running go on.
+        self.attempts.retain(|attempt| !matches!(attempt.step.body, Body::Nested(_)));
+        self.end_attempts();
+        self.finish_turn(false)
+    }
+
+    fn turn_forward(&mut self) -> Turn {
         let program = Rc::clone(&self.program);
         let mut done;
         loop {
@@ -240,8 +298,12 @@ impl Run {
             }
         }
         if done && self.code.poison.is_none() {
+            let error = ErrorRecord::new("Error", "thrown by run()");
+            if program.throws && self.code.handlers.begin(&error, &mut self.code.out) {
+                return self.finish_turn(false);
+            }
             self.code.out.push(if program.throws {
-                Report::Threw(ErrorRecord::new("Error", "thrown by run()"))
+                Report::Threw(error)
             } else {
                 Report::Completed(Payload::from_json("\"done\""))
             });
@@ -254,7 +316,8 @@ impl Run {
 
     fn finish_turn(&mut self, done: bool) -> Turn {
         let ends = self.attempts.iter().filter_map(|attempt| attempt.ends_at);
-        let wake_at = ends.chain(self.code.timers.first().copied()).min();
+        let handlers = self.code.handlers.wake_at();
+        let wake_at = ends.chain(self.code.timers.first().copied()).chain(handlers).min();
         let poison = self.code.poison.take();
         let mut reports = std::mem::take(&mut self.code.out);
         if poison.is_some() && !self.code.careful {
@@ -309,10 +372,16 @@ impl Code {
         for recorded in history {
             match &recorded.entry {
                 Entry::Begun { call, parent, name, count, kind, .. } => {
-                    self.past.insert((kind.word(), name.clone(), *count), Past { call: *call, parent: *parent });
+                    let past = Past { call: *call, parent: *parent, has_handler: false };
+                    self.past.insert((kind.word(), name.clone(), *count), past);
+                }
+                Entry::RollbackRegistered { call: of, .. } => {
+                    let registered = self.past.values_mut().filter(|past| past.call == *of);
+                    registered.for_each(|past| past.has_handler = true);
                 }
                 Entry::Did { call, parent, name, count, value, .. } => {
-                    self.past.insert(("do", name.clone(), *count), Past { call: *call, parent: *parent });
+                    let past = Past { call: *call, parent: *parent, has_handler: false };
+                    self.past.insert(("do", name.clone(), *count), past);
                     self.recall_settled(*call, value.json.as_deref().unwrap_or_default().to_owned());
                 }
                 Entry::Settled { call, outcome } => self.recall_settled(*call, outcome_text(outcome, history)),
@@ -344,6 +413,13 @@ impl Code {
         let call = past.as_ref().map_or(CallId(self.next_call), |past| past.call);
         let parent = past.as_ref().map_or(parent, |past| past.parent);
         self.open.insert(call, Open { step: step.cloned(), attempt: 0, result: None, parent });
+        let undo = step.and_then(|step| step.undo.clone());
+        if let Some(undo) = undo.clone().filter(|_| past.as_ref().is_none_or(|past| past.has_handler)) {
+            let lost = self.mutant == Some(Mutant::LostHandler) && self.handlers.phase == Phase::Replay;
+            if !lost || !self.handlers.registered.is_empty() {
+                self.handlers.registered.insert(call, undo);
+            }
+        }
         if past.is_some() {
             if let Some(attempt) = self.asked.remove(&call).filter(|_| !self.settled.contains(&call)) {
                 self.ask(call, attempt);
@@ -351,6 +427,9 @@ impl Code {
             return call;
         }
         self.next_call += 1;
+        if self.handlers.phase == Phase::Replay {
+            return call;
+        }
         let name = name.to_owned();
         let optimistic = step.filter(|step| !self.stopped && !self.careful && !step.config.is_at_most_once());
         match optimistic {
@@ -372,6 +451,10 @@ impl Code {
                 self.to_start.push((call, 1));
             }
             None => self.out.push(Report::Begin { call, parent, name, count, kind: begin, started: false }),
+        }
+        if let Some(undo) = undo.filter(|_| self.mutant != Some(Mutant::UnrecordedHandler) || call.0.is_multiple_of(2))
+        {
+            self.out.push(Report::RollbackRegistered { call, config: Box::new(undo.config.clone()) });
         }
         call
     }
@@ -439,6 +522,21 @@ impl Code {
             return true;
         }
         false
+    }
+
+    fn has_all_handlers(&self) -> bool {
+        !self.past.values().any(|past| past.has_handler)
+    }
+
+    /// In a replay that has come to the end of what is recorded: a call that was open gives nothing.
+    fn settle_open(&mut self) -> bool {
+        let blocked = !self.queue.is_empty();
+        let Some(call) = self.open.keys().next().copied().filter(|_| !blocked && !self.has_all_handlers()) else {
+            return false;
+        };
+        self.open.remove(&call);
+        self.resolved.insert(call);
+        true
     }
 
     fn resolve(&mut self, call: CallId, value: String) {

@@ -104,6 +104,36 @@ impl Row {
         })
     }
 
+    /// When the retry delay before this attempt of the handler of a call ends.
+    pub fn handler_due(&self, wanted: CallId, number: u32) -> Option<Millis> {
+        self.entries.iter().find_map(|recorded| match &recorded.entry {
+            Entry::RollbackAttemptFailed { call, attempt, retry_at, .. }
+                if (*call, *attempt + 1) == (wanted, number) =>
+            {
+                *retry_at
+            }
+            _ => None,
+        })
+    }
+
+    pub fn handler_started(&self, wanted: CallId, number: u32) -> bool {
+        let is_it = |entry: &Entry| matches!(entry, Entry::RollbackAttemptStarted { call, attempt } if (*call, *attempt) == (wanted, number));
+        self.entries.iter().any(|recorded| is_it(&recorded.entry))
+    }
+
+    /// Calls with a handler that has not succeeded, in order.
+    pub fn handlers_left(&self) -> Vec<CallId> {
+        let mut left = Vec::new();
+        for recorded in &self.entries {
+            match &recorded.entry {
+                Entry::RollbackRegistered { call, .. } => left.push(*call),
+                Entry::RolledBack { call, .. } => left.retain(|other| other != call),
+                _ => {}
+            }
+        }
+        left
+    }
+
     pub fn attempts_started(&self, wanted: CallId) -> bool {
         self.entries
             .iter()

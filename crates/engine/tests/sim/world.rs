@@ -402,6 +402,8 @@ impl World {
             calls: start.calls,
             grants: start.grants,
             careful: start.careful,
+            rolls_back: start.rolls_back,
+            mutant: self.mutant,
             history: row.entries[..end].to_vec(),
         };
         self.run_keys.insert(start.run, start.key);
@@ -545,6 +547,7 @@ impl World {
         for (key, row) in &self.store.rows {
             let program: Rc<Program> = self.client.program(row.workflow, &row.id);
             self.checker.history(*key, row, program.is_rogue);
+            self.checker.rollback(*key, row, &program);
             let replayed = self.store.load(*key).expect("a stored instance");
             let (told, row_status) = (replayed.status(), row.summary.status);
             self.checker

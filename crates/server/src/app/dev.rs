@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use stepwell_engine::StepConfig;
 use stepwell_engine::engine::Chaos;
 use stepwell_runtime::Outbound;
 
@@ -22,7 +23,7 @@ use crate::d1::D1;
 use crate::deploy::Deployer;
 use crate::project::{OutboundTarget, ProjectConfig};
 use crate::registry::Policy;
-use crate::workers::Workers;
+use crate::workers::{Workers, WorkersConfig};
 
 /// Where the state is kept unless `--persist-to` says otherwise.
 const STATE_DIRECTORY: &str = ".stepwell";
@@ -39,10 +40,12 @@ pub async fn dev(options: DevOptions) -> anyhow::Result<ExitCode> {
     let (ingress, api) = (listeners.ingress_address()?, listeners.api_address()?);
     let first = options.projects.first().cloned().unwrap_or_else(|| PathBuf::from("."));
     let state = options.persist_to.clone().unwrap_or_else(|| root_of(&first).join(STATE_DIRECTORY));
+    let defaults = if options.fast_retries { StepConfig::FAST } else { StepConfig::DEFAULT };
     let chaos = options.chaos.map_or(Chaos::None, Chaos::from);
     let policy = Policy { follows_newest: !options.pin, retention: Kept::default().into() };
     let (data_dir, creation_rates) = (state.clone(), CreationRates::default());
-    let config = |workers| CoreConfig { data_dir, workers, policy, creation_rates, chaos };
+    let workers = |workers| WorkersConfig { defaults, ..workers };
+    let config = |base| CoreConfig { data_dir, workers: workers(base), policy, creation_rates, chaos };
     let Ground { core, esbuild, host_socket, sockets: _sockets } = ground::open(Outbound::Any, 1, config).await?;
     let d1 = D1::open(state.join("d1"));
     let mut projects = Projects {

@@ -21,6 +21,7 @@ pub struct Detail {
     /// A string holds JSON text.
     pub output: Option<Value>,
     pub error: Option<ErrorView>,
+    pub rollback: Option<Rollback>,
     #[serde(default)]
     pub steps: Vec<Step>,
     #[serde(rename = "wake_at")]
@@ -37,6 +38,13 @@ pub struct Detail {
 pub struct FiredBy {
     pub cron: String,
     pub scheduled_time: i64,
+}
+
+/// How a rollback ended.
+#[derive(Debug, Deserialize)]
+pub struct Rollback {
+    pub outcome: String,
+    pub error: Option<ErrorView>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -59,6 +67,7 @@ pub enum Step {
     Do(Do),
     Sleep(Wait),
     WaitForEvent(Wait),
+    Rollback(Do),
     Termination {},
     #[serde(other)]
     Unknown,

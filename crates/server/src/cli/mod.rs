@@ -4,6 +4,7 @@
 //! flags. What a server does is not here: `dev` and `serve` only hand over their options.
 
 mod address;
+mod capabilities;
 mod client;
 mod deploy;
 mod deployments;
@@ -57,6 +58,7 @@ enum Command {
     Deploy(deploy::DeployArgs),
     Deployments(deployments::DeploymentsArgs),
     Workflows(workflows::WorkflowsArgs),
+    Capabilities(capabilities::CapabilitiesArgs),
     Env(env::EnvArgs),
     Setup(setup::SetupArgs),
     Doctor(doctor::DoctorArgs),
@@ -86,6 +88,7 @@ fn run(command: Command, screen: &Screen) -> Result<std::process::ExitCode, CliE
         Command::Deployments(args) => asking(args.run(screen))?,
         Command::Workflows(args) => asking(args.run(screen))?,
         Command::Doctor(args) => asking(args.run(screen))?,
+        Command::Capabilities(args) => args.run(screen)?,
         Command::Env(args) => args.run(screen)?,
         Command::Setup(args) => args.run(screen)?,
     };
@@ -133,6 +136,7 @@ mod tests {
             env: None,
             test_clock: None,
             pin: false,
+            fast_retries: false,
             chaos: None,
         };
         assert_eq!(options, expected);
@@ -140,7 +144,8 @@ mod tests {
 
     #[test]
     fn dev_takes_several_projects() {
-        let line = "stepwell dev a b --port 1 --api-port 2 --persist-to s --env staging --pin --chaos replay";
+        let line =
+            "stepwell dev a b --port 1 --api-port 2 --persist-to s --env staging --pin --fast-retries --chaos replay";
         let Command::Dev(options) = parse(line) else { panic!("not dev") };
         let expected = DevOptions {
             projects: vec!["a".into(), "b".into()],
@@ -150,6 +155,7 @@ mod tests {
             env: Some("staging".to_owned()),
             test_clock: None,
             pin: true,
+            fast_retries: true,
             chaos: Some(ChaosKind::Replay),
         };
         assert_eq!(options, expected);

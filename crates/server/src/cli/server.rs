@@ -33,6 +33,9 @@ pub struct DevOptions {
     /// Let this be the server's clock
     #[arg(long, hide = true, value_name = "START[*SPEED]")]
     pub test_clock: Option<TestClock>,
+    /// Retry a step that configures no retries after 1 second at first, as `wrangler dev` does, instead of 10
+    #[arg(long)]
+    pub fast_retries: bool,
     /// Disturb runs on purpose, to find code that does not replay
     #[arg(long, value_name = "KIND")]
     pub chaos: Option<ChaosKind>,

@@ -3,15 +3,15 @@
 use super::screen::{Screen, Tone};
 
 /// The words that `--status` takes.
-pub const WORDS: [&str; 8] =
-    ["queued", "running", "paused", "errored", "terminated", "complete", "waiting", "waitingForPause"];
+pub const WORDS: [&str; 9] =
+    ["queued", "running", "paused", "errored", "terminated", "complete", "waiting", "waitingForPause", "rollingBack"];
 
 /// What a status means for the eye.
 pub fn tone(status: &str) -> Tone {
     match status {
         "complete" => Tone::Good,
         "errored" => Tone::Bad,
-        "running" => Tone::Busy,
+        "running" | "rollingBack" => Tone::Busy,
         "waiting" | "paused" | "waitingForPause" => Tone::Waiting,
         "queued" | "terminated" => Tone::Dim,
         _ => Tone::Plain,
@@ -27,6 +27,7 @@ pub fn label(status: &str) -> String {
         "waiting" => '◷',
         "paused" | "waitingForPause" => '‖',
         "terminated" => '■',
+        "rollingBack" => '↶',
         _ => '○',
     };
     format!("{sign} {}", super::text::one_line(status))

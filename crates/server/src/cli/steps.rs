@@ -39,7 +39,7 @@ pub fn name_width(steps: &[Step], width: Option<usize>) -> usize {
 
 fn name(step: &Step) -> Option<&str> {
     match step {
-        Step::Do(step) => Some(&step.name),
+        Step::Do(step) | Step::Rollback(step) => Some(&step.name),
         Step::Sleep(wait) | Step::WaitForEvent(wait) => Some(&wait.name),
         Step::Termination {} | Step::Unknown => None,
     }
@@ -72,7 +72,8 @@ impl StepView<'_> {
     /// Lines without their ends.
     pub fn render(&self, step: &Step) -> Vec<String> {
         match step {
-            Step::Do(step) => self.step(step),
+            Step::Do(step) => self.step(step, "step"),
+            Step::Rollback(step) => self.step(step, "rollback"),
             Step::Sleep(wait) => self.wait(wait, "sleep"),
             Step::WaitForEvent(wait) => self.wait(wait, "waitForEvent"),
             Step::Termination {} => self.lines(Stand::Abandoned, "terminated", "", ""),
@@ -102,7 +103,7 @@ impl StepView<'_> {
         self.timeline.screen.width.map(|width| width.saturating_sub(indent).max(1))
     }
 
-    fn step(&self, step: &Do) -> Vec<String> {
+    fn step(&self, step: &Do, kind: &str) -> Vec<String> {
         let stand = match (step.success, self.has_ended) {
             (Some(true), _) => Stand::Done,
             (Some(false), _) => Stand::Failed,
@@ -110,7 +111,7 @@ impl StepView<'_> {
             (None, false) if step.retry_at.is_some() => Stand::Waiting,
             (None, false) => Stand::Busy,
         };
-        let mut lines = self.lines(stand, &step.name, "step", &self.took(step, stand));
+        let mut lines = self.lines(stand, &step.name, kind, &self.took(step, stand));
         if tells_attempts(step) {
             lines.extend(self.attempts(step));
         }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::detail::{Detail, ErrorView, Step, json_text};
+use super::detail::{Detail, ErrorView, Rollback, Step, json_text};
 use super::screen::{Screen, Tone};
 use super::steps::{StepView, name_width};
 use super::text::{columns, cut, expand_json, one_line, pad, printable, wrap};
@@ -61,6 +61,7 @@ impl Timeline<'_> {
         field("Started", detail.start.map(|at| self.time(at)));
         field("Ended", detail.end.map(|at| self.time(at)));
         field("Duration", detail.took_ms(now).map(|ms| duration(detail, ms)));
+        field("Rollback", detail.rollback.as_ref().map(|rollback| self.rollback(rollback)));
         field("Wakes", detail.wake_at.filter(|_| !detail.has_ended()).map(|at| self.time(at)));
         field("Kept until", detail.expires_at.map(|at| self.time(at)));
         let fired = detail.schedule.as_ref();
@@ -78,6 +79,12 @@ impl Timeline<'_> {
             lines.extend(hanging(&label, LABEL_WIDTH, wrap(&printable(diverged), width)));
         }
         lines
+    }
+
+    fn rollback(&self, rollback: &Rollback) -> String {
+        let Some(error) = &rollback.error else { return one_line(&rollback.outcome) };
+        let told = format!("{}: {}: {}", rollback.outcome, error.name, error.message);
+        self.screen.paint(Tone::Bad, &self.fitted(&told, LABEL_WIDTH))
     }
 
     fn steps(&self, detail: &Detail) -> Vec<String> {

@@ -53,6 +53,7 @@ pub fn write_start(start: &Start, fresh: &Fresh, info: &StartInfo, frame: &mut F
         calls: start.calls,
         paused: false,
         careful: start.careful,
+        rolls_back: start.rolls_back,
         schedule: firing_of(&fresh.id).map(|FiringOf { cron, at }| Schedule { cron, at }),
     });
 }
@@ -125,6 +126,9 @@ struct Call {
     name: String,
     count: u32,
     config: Option<StepConfig>,
+    /// Attempts that were started.
+    attempts: u32,
+    has_handler: bool,
 }
 
 enum Outcomes {
@@ -139,20 +143,31 @@ impl History {
     fn take(&mut self, recorded: Recorded) {
         let seq = recorded.seq;
         match recorded.entry {
-            Entry::Begun { call, parent, name, count, kind, .. } => {
+            Entry::Begun { call, parent, name, count, kind, started } => {
                 let word = kind.word();
                 if let StepKind::Wait { timeout_ms, .. } = kind {
                     self.waits.insert(call, timeout_ms);
                 }
                 let config = if let StepKind::Do(config) = kind { Some(config) } else { None };
-                self.calls.push(Call { call, parent, kind: word, name, count, config });
+                let attempts = u32::from(started);
+                self.calls.push(Call { call, parent, kind: word, name, count, config, attempts, has_handler: false });
             }
             Entry::Did { call, parent, name, count, value, .. } => {
-                self.calls.push(Call { call, parent, kind: "do", name, count, config: None });
+                let (kind, config) = ("do", None);
+                self.calls.push(Call { call, parent, kind, name, count, config, attempts: 1, has_handler: false });
                 self.settle_value(call, seq, value);
             }
-            Entry::AttemptFailed { call, error, retry_at: None, .. } => {
-                self.settled.push((call, Outcomes::Error(error)));
+            Entry::AttemptStarted { call, attempt } => self.note_attempt(call, attempt),
+            Entry::AttemptFailed { call, attempt, error, retry_at } => {
+                self.note_attempt(call, attempt);
+                if retry_at.is_none() {
+                    self.settled.push((call, Outcomes::Error(error)));
+                }
+            }
+            Entry::RollbackRegistered { .. } => {
+                if let Some(call) = self.calls.last_mut() {
+                    call.has_handler = true;
+                }
             }
             Entry::Settled { call, outcome } => self.settle(call, seq, outcome),
             Entry::EventReceived { event_type, payload } => {
@@ -162,10 +177,21 @@ impl History {
         }
     }
 
+    fn note_attempt(&mut self, call: CallId, attempt: u32) {
+        // Calls are numbered in the order in which they began.
+        if let Some(call) = self.calls.get_mut(call.0 as usize) {
+            call.attempts = call.attempts.max(attempt);
+        }
+    }
+
     fn settle(&mut self, call: CallId, seq: u64, outcome: Settled) {
         let outcome = match outcome {
-            Settled::Done { value, .. } => return self.settle_value(call, seq, value),
-            Settled::Streamed { stream, .. } => {
+            Settled::Done { attempt, value } => {
+                self.note_attempt(call, attempt);
+                return self.settle_value(call, seq, value);
+            }
+            Settled::Streamed { attempt, stream, .. } => {
+                self.note_attempt(call, attempt);
                 self.large.insert(call, seq);
                 Outcomes::Large(stream.bytes)
             }
@@ -249,6 +275,7 @@ impl Call {
             name: &self.name,
             count: self.count,
             config: self.config.as_ref().map(write_config),
+            attempts: self.has_handler.then_some(self.attempts),
             attempt: grants.get(&self.call).copied(),
         }
     }

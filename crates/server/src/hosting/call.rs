@@ -7,7 +7,7 @@ use super::Hosting;
 use super::wire::{Call, write_status};
 use crate::api_error::ApiError;
 use crate::platform::{CreatedInstance, NewInstance, Platform};
-use crate::platform_batch::{ALREADY_EXISTS, DUPLICATE_IN_BATCH};
+use crate::platform_batch::{ALREADY_EXISTS, BatchForm, DUPLICATE_IN_BATCH};
 
 /// Does what was called for. The answer is JSON text, empty where there is nothing to say.
 pub(super) async fn perform(hosting: &Hosting, workflow: &WorkflowRow, call: Call) -> Result<String, ApiError> {
@@ -56,7 +56,7 @@ async fn create_array(
     batch: Vec<NewInstance>,
 ) -> Result<String, ApiError> {
     let mut created = Vec::with_capacity(batch.len());
-    for outcome in platform.create_batch(workflow, batch).await? {
+    for outcome in platform.create_batch(workflow, batch, BatchForm::Array).await? {
         match outcome {
             Ok(CreatedInstance { id, .. }) => created.push(json!({ "id": id })),
             Err(error) if matches!(error.code, ALREADY_EXISTS | DUPLICATE_IN_BATCH) => {}
@@ -73,7 +73,7 @@ async fn create_object(
 ) -> Result<String, ApiError> {
     let ids: Vec<Option<String>> = batch.iter().map(|new| new.id.clone()).collect();
     let (mut created, mut errors) = (Vec::new(), Vec::new());
-    for (index, outcome) in platform.create_batch(workflow, batch).await?.into_iter().enumerate() {
+    for (index, outcome) in platform.create_batch(workflow, batch, BatchForm::Object).await?.into_iter().enumerate() {
         match outcome {
             Ok(CreatedInstance { id, .. }) => created.push(json!({ "id": id })),
             Err(error) => {

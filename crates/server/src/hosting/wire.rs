@@ -1,13 +1,14 @@
 //! The texts that the adapter Worker and the server exchange. User values stay texts on both ways.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use stepwell_engine::engine::Command;
-use stepwell_engine::{ErrorRecord, InstanceKey, Payload};
+use stepwell_engine::{ErrorRecord, InstanceKey, Payload, Retention, Status};
 
 use crate::api_error::ApiError;
 use crate::platform::{NewInstance, StatusView};
+use crate::platform_batch::{BATCH_INSTANCES_MAX, check_location_hint, invalid_id, is_addressable_id};
 use crate::rest::RetentionOptions;
 use crate::restart_from::{RestartFrom, restart_command};
 use crate::subscription::{Options as SubscriptionOptions, Place};
@@ -44,17 +45,27 @@ struct CreateBody<'a> {
     #[serde(borrow)]
     params: Option<Travelling<'a>>,
     retention: Option<RetentionOptions>,
+    #[serde(rename = "locationHint")]
+    location_hint: Option<Value>,
 }
 
 #[derive(Deserialize)]
 struct BatchBody<'a> {
     form: String,
+    #[serde(default, deserialize_with = "given")]
     count: Option<Value>,
     #[serde(borrow)]
     instances: Option<Vec<CreateBody<'a>>>,
     #[serde(borrow)]
     params: Option<Travelling<'a>>,
     retention: Option<RetentionOptions>,
+    #[serde(rename = "locationHint")]
+    location_hint: Option<Value>,
+}
+
+/// A member that is there is given, whatever it is.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 #[derive(Deserialize)]
@@ -87,7 +98,8 @@ struct NextBody<'a> {
 
 #[derive(Deserialize)]
 struct DeleteBody {
-    instances: Vec<String>,
+    #[serde(default)]
+    instances: Value,
 }
 
 impl Call {
@@ -96,7 +108,7 @@ impl Call {
         Ok(match method {
             "create" => Self::Create(new_instance(read(body)?)?),
             "createBatch" => read_batch(read(body)?)?,
-            "deleteBatch" => Self::DeleteBatch(read::<DeleteBody>(body)?.instances),
+            "deleteBatch" => Self::DeleteBatch(read_ids(read::<DeleteBody>(body)?.instances)?),
             "getInstance" => Self::Find(read::<InstanceBody<'_>>(body)?.id),
             "status" => Self::Status(read::<InstanceBody<'_>>(body)?.id),
             "subscribe" => read_subscribe(read(body)?)?,
@@ -108,30 +120,50 @@ impl Call {
 }
 
 fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(body)
-        .map_err(|error| ApiError::bad_request(format!("(body) Provided argument is invalid: {error}")))
+    serde_json::from_slice(body).map_err(|_| invalid_argument())
+}
+
+fn invalid_argument() -> ApiError {
+    ApiError::bad_request("(body) Provided argument is invalid")
 }
 
 fn new_instance(body: CreateBody<'_>) -> Result<NewInstance, ApiError> {
+    check_location_hint(body.location_hint.as_ref())?;
     let retention = body.retention.unwrap_or_default().read()?;
     Ok(NewInstance { id: body.id, params: body.params.map(Payload::from), trigger: "binding", retention })
 }
 
 fn read_batch(body: BatchBody<'_>) -> Result<Call, ApiError> {
-    let is_array = body.form == "array";
-    if let Some(instances) = body.instances {
-        let batch = instances.into_iter().map(new_instance).collect::<Result<_, _>>()?;
-        return Ok(if is_array { Call::CreateArray(batch) } else { Call::CreateObject(batch) });
+    if let Some(count) = &body.count {
+        let retention = body.retention.unwrap_or_default().read()?;
+        return read_count(count, body.params.map(Payload::from), retention, body.location_hint.as_ref());
     }
-    let count = body.count.as_ref().and_then(Value::as_u64).filter(|count| *count > 0);
+    let instances = body.instances.ok_or_else(|| ApiError::bad_request("(body) Provided argument is invalid"))?;
+    let batch = instances.into_iter().map(new_instance).collect::<Result<_, _>>()?;
+    Ok(if body.form == "array" { Call::CreateArray(batch) } else { Call::CreateObject(batch) })
+}
+
+fn read_count(
+    count: &Value,
+    params: Option<Payload>,
+    retention: Retention,
+    location_hint: Option<&Value>,
+) -> Result<Call, ApiError> {
+    let count = count.as_u64().filter(|count| *count > 0);
     let count = count.ok_or_else(|| ApiError::bad_request("(body) count must be a positive integer"))?;
-    if count > crate::platform_batch::BATCH_INSTANCES_MAX as u64 {
+    if count > BATCH_INSTANCES_MAX as u64 {
         return Err(ApiError::bad_request("(body) batchCreate only supports 100 instances at a time"));
     }
-    let params = body.params.map(Payload::from);
-    let retention = body.retention.unwrap_or_default().read()?;
+    check_location_hint(location_hint)?;
     let each = |_| NewInstance { id: None, params: params.clone(), trigger: "binding", retention };
     Ok(Call::CreateObject((0..count).map(each).collect()))
+}
+
+/// Ids to delete; what is no text is no id.
+fn read_ids(instances: Value) -> Result<Vec<String>, ApiError> {
+    let Value::Array(ids) = instances else { return Err(ApiError::bad_request("(body) Provided argument is invalid")) };
+    let text = |id| if let Value::String(id) = id { Ok(id) } else { Err(invalid_id()) };
+    ids.into_iter().map(text).collect()
 }
 
 fn read_subscribe(body: InstanceBody<'_>) -> Result<Call, ApiError> {
@@ -159,9 +191,10 @@ fn read_command(method: &str, body: &[u8]) -> Result<Call, ApiError> {
     let command = match method {
         "pause" => Command::Pause,
         "resume" => Command::Resume,
-        "terminate" if options.rollback => return Err(ApiError::rollback_unsupported()),
+        "terminate" if options.rollback => Command::RollBack,
         "terminate" => Command::Terminate,
         "restart" => restart_command(options.from)?,
+        "deleteInstance" if !is_addressable_id(&body.id) => return Err(invalid_id()),
         "deleteInstance" => Command::Delete,
         _ => Command::SendEvent {
             event_type: body.event_type.unwrap_or_default(),
@@ -185,6 +218,14 @@ struct StatusAnswer<'a> {
     output: Option<Travelling<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<ErrorAnswer<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rollback: Option<RollbackAnswer<'a>>,
+}
+
+#[derive(Serialize)]
+struct RollbackAnswer<'a> {
+    outcome: &'static str,
+    error: Option<ErrorAnswer<'a>>,
 }
 
 #[derive(Serialize)]
@@ -193,12 +234,24 @@ struct ErrorAnswer<'a> {
     message: &'a str,
 }
 
+impl<'a> From<&'a ErrorRecord> for ErrorAnswer<'a> {
+    fn from(ErrorRecord { name, message, .. }: &'a ErrorRecord) -> Self {
+        Self { name, message }
+    }
+}
+
 /// Writes what `status()` tells.
 pub(super) fn write_status(view: &StatusView) -> Result<String, ApiError> {
     let output = view.output.as_ref().map(Travelling::of).transpose().map_err(ApiError::internal)?;
     let output = output.filter(|output| !output.is_undefined());
-    let error = view.error.as_ref().map(|ErrorRecord { name, message, .. }| ErrorAnswer { name, message });
-    let answer = StatusAnswer { status: view.status.as_str(), output, error };
+    let error = view.error.as_ref().map(ErrorAnswer::from);
+    let rollback = view.rollback.as_ref().map(|failure| RollbackAnswer {
+        outcome: if failure.is_some() { "failed" } else { "complete" },
+        error: failure.as_ref().map(ErrorAnswer::from),
+    });
+    // A binding knows no word for it.
+    let status = if view.status == Status::RollingBack { Status::Running } else { view.status };
+    let answer = StatusAnswer { status: status.as_str(), output, error, rollback };
     serde_json::to_string(&answer).map_err(ApiError::internal)
 }
 
@@ -212,7 +265,6 @@ pub(super) fn write_error(error: &ApiError) -> String {
 
 #[cfg(test)]
 mod tests {
-    use stepwell_engine::Retention;
     use stepwell_engine::instance::{StepTarget, TargetKind};
 
     use super::*;
@@ -232,12 +284,8 @@ mod tests {
     #[test]
     fn values_are_kept_as_they_came() {
         let exact = r#""[[\"Date\",\"2026\"]]""#;
-        let body = format!(r#"{{"id":"a","params":{{"json":{{"d": 1.0}},"exact":{exact}}}}}"#);
-        let payload = Payload {
-            json: Some(r#"{"d": 1.0}"#.into()),
-            exact: Some(exact.into()),
-            value_bytes: exact.len() as u64 - 2,
-        };
+        let body = format!(r#"{{"id":"a","params":{{"json":{{"d": 1.0}},"exact":{exact},"bytes":8}}}}"#);
+        let payload = Payload { json: Some(r#"{"d": 1.0}"#.into()), exact: Some(exact.into()), value_bytes: 8 };
         assert_eq!(parse("create", &body), Call::Create(new(Some("a"), Some(payload))));
         assert_eq!(parse("create", "{}"), Call::Create(new(None, None)));
         let null = parse("create", r#"{"params":{"json":null}}"#);
@@ -262,6 +310,7 @@ mod tests {
             let body = format!(r#"{{"form":"object","count":{count}}}"#);
             assert_eq!(refused("createBatch", &body), "(body) count must be a positive integer");
         }
+        assert_eq!(refused("createBatch", r#"{"form":"object"}"#), "(body) Provided argument is invalid");
         let message = refused("createBatch", r#"{"form":"object","count":101}"#);
         assert_eq!(message, "(body) batchCreate only supports 100 instances at a time");
     }
@@ -270,6 +319,8 @@ mod tests {
     fn commands_are_read_with_their_options() {
         assert_eq!(parse("pause", r#"{"id":"a"}"#), Call::Command("a".to_owned(), Command::Pause));
         assert_eq!(parse("restart", r#"{"id":"a","options":{}}"#), Call::Command("a".to_owned(), Command::Restart));
+        let roll_back = parse("terminate", r#"{"id":"a","options":{"rollback":true}}"#);
+        assert_eq!(roll_back, Call::Command("a".to_owned(), Command::RollBack));
         let target = StepTarget { kind: TargetKind::Sleep, name: "s".to_owned(), count: 1 };
         let body = r#"{"id":"a","options":{"from":{"name":"s","type":"sleep"}}}"#;
         assert_eq!(parse("restart", body), Call::Command("a".to_owned(), Command::RestartFrom(target)));
@@ -282,7 +333,6 @@ mod tests {
 
     #[test]
     fn what_is_not_there_yet_says_so() {
-        assert!(refused("terminate", r#"{"id":"a","options":{"rollback":true}}"#).contains("rollback"));
         assert!(refused("sing", r#"{"id":"a"}"#).contains("sing()"));
     }
 
@@ -309,11 +359,23 @@ mod tests {
     #[test]
     fn a_status_carries_the_output_as_it_is_kept() {
         let output = Payload { json: Some("\"view\"".into()), exact: Some("\"[1]\"".into()), value_bytes: 3 };
-        let view = StatusView { status: stepwell_engine::Status::Complete, output: Some(output), error: None };
+        let view = StatusView { status: Status::Complete, output: Some(output), error: None, rollback: None };
         let written = write_status(&view).expect("a text");
         assert_eq!(written, r#"{"status":"complete","output":{"json":"view","exact":"[1]"}}"#);
         let undefined = StatusView { output: Some(Payload::UNDEFINED), ..view };
         assert_eq!(write_status(&undefined).expect("a text"), r#"{"status":"complete"}"#);
+    }
+
+    #[test]
+    fn a_status_tells_how_the_rollback_ended() {
+        let view = |status, rollback| StatusView { status, output: None, error: None, rollback };
+        let written = |view: StatusView| write_status(&view).expect("a text");
+        assert_eq!(written(view(Status::RollingBack, None)), r#"{"status":"running"}"#);
+        let complete = written(view(Status::Terminated, Some(None)));
+        assert_eq!(complete, r#"{"status":"terminated","rollback":{"outcome":"complete","error":null}}"#);
+        let failed = written(view(Status::Terminated, Some(Some(ErrorRecord::new("A", "b")))));
+        let error = r#"{"name":"A","message":"b"}"#;
+        assert_eq!(failed, format!(r#"{{"status":"terminated","rollback":{{"outcome":"failed","error":{error}}}}}"#));
     }
 
     #[test]

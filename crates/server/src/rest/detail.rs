@@ -38,7 +38,7 @@ pub struct Detail {
     pub error: Option<ErrorView>,
     /// JSON text.
     pub output: Option<Arc<str>>,
-    pub rollback: (),
+    pub rollback: Option<RollbackView>,
     pub step_count: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<Vec<Step>>,
@@ -55,6 +55,21 @@ pub struct Detail {
     pub diverged: Option<String>,
     /// Number of the deployment whose code it runs.
     pub deployment: u32,
+}
+
+/// How a rollback ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RollbackView {
+    pub outcome: &'static str,
+    pub error: Option<ErrorView>,
+}
+
+impl RollbackView {
+    /// Of a rollback that ended with this error, or well.
+    pub fn of(error: Option<ErrorRecord>) -> Self {
+        let outcome = if error.is_some() { "failed" } else { "complete" };
+        Self { outcome, error: error.map(ErrorView::from) }
+    }
 }
 
 /// Where an instance came from.
@@ -114,6 +129,8 @@ pub enum Step {
     Sleep(Wait),
     /// `step.waitForEvent`.
     WaitForEvent(Wait),
+    /// The rollback handler of the `step.do` of this name.
+    Rollback(Do),
     /// The instance was terminated.
     Termination { trigger: Trigger },
 }
@@ -122,7 +139,7 @@ impl Step {
     /// `<name>-<count>`; none for a termination.
     pub fn name(&self) -> Option<&str> {
         match self {
-            Self::Do(step) => Some(&step.name),
+            Self::Do(step) | Self::Rollback(step) => Some(&step.name),
             Self::Sleep(wait) | Self::WaitForEvent(wait) => Some(&wait.name),
             Self::Termination { .. } => None,
         }
@@ -132,7 +149,7 @@ impl Step {
 /// When an instance that waits goes on by itself: the nearest end of its open steps.
 pub fn next_wake(steps: &[Step]) -> Option<Iso> {
     let due = steps.iter().filter_map(|step| match step {
-        Step::Do(step) => step.retry_at,
+        Step::Do(step) | Step::Rollback(step) => step.retry_at,
         Step::Sleep(wait) | Step::WaitForEvent(wait) if !wait.finished => Some(wait.end),
         _ => None,
     });

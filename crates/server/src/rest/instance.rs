@@ -118,7 +118,8 @@ async fn fold(platform: &Platform, row: &InstanceRow, keep: Keep) -> Result<Opti
 
 fn detail(workflow: String, row: InstanceRow, folded: Folded) -> Detail {
     let summary = row.summary;
-    let is_step = |step: &&Step| !matches!(step, Step::Termination { .. });
+    let is_step = |step: &&Step| !matches!(step, Step::Rollback(_) | Step::Termination { .. });
+    let waits = matches!(summary.status, Status::Waiting | Status::RollingBack);
     Detail {
         status: summary.status.as_str(),
         params: Inline(folded.params.json),
@@ -130,9 +131,9 @@ fn detail(workflow: String, row: InstanceRow, folded: Folded) -> Detail {
         success: summary.status.is_final().then_some(summary.status == Status::Complete),
         error: folded.error.map(ErrorView::from),
         output: folded.output.and_then(|output| output.json),
-        rollback: (),
+        rollback: folded.rollback,
         step_count: folded.steps.iter().filter(is_step).count(),
-        wake_at: next_wake(&folded.steps).filter(|_| summary.status == Status::Waiting),
+        wake_at: next_wake(&folded.steps).filter(|_| waits),
         expires_at: summary.wake_at.filter(|_| summary.status.is_final()).map(Iso),
         schedule: FiredBy::of(&row.id),
         steps: Some(folded.steps),
@@ -226,13 +227,11 @@ pub async fn change_status(
 }
 
 fn command(body: StatusBody) -> Result<Command, ApiError> {
-    if body.rollback {
-        return Err(ApiError::rollback_unsupported());
-    }
     match body.status.as_str() {
         "pause" => Ok(Command::Pause),
         "resume" => Ok(Command::Resume),
         "restart" => restart_command(body.from),
+        "terminate" if body.rollback => Ok(Command::RollBack),
         "terminate" => Ok(Command::Terminate),
         other => {
             let message = format!("status: {other:?} is not one of pause, resume, restart, terminate");

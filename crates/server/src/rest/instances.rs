@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use stepwell_engine::{InstanceKey, Millis, Status};
 use stepwell_store::{InstanceRow, ListQuery, Order, WorkflowRow};
 
+use super::detail::Trigger;
 use super::envelope::{Reply, ResultInfo, page, success};
 use super::limits::{BATCH_BODY_BYTES_MAX, BODY_BYTES_MAX, PASSED_OVER_MAX, PER_PAGE_DEFAULT, PER_PAGE_MAX};
 use super::retention::RetentionOptions;
@@ -19,7 +20,8 @@ use super::{Api, body, public_ids};
 use crate::api_error::ApiError;
 use crate::driver::now_ms;
 use crate::platform::{CreatedInstance, NewInstance, Platform};
-use crate::platform_batch::ALREADY_EXISTS;
+use crate::platform_batch::{ALREADY_EXISTS, BatchForm, check_location_hint};
+use crate::travelling::raw_or_null;
 
 type AccountAndWorkflow = Path<(String, String)>;
 
@@ -37,9 +39,10 @@ pub struct ListParams {
 #[derive(Deserialize)]
 struct CreateBody<'a> {
     instance_id: Option<String>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "raw_or_null")]
     params: Option<&'a RawValue>,
     instance_retention: Option<RetentionOptions>,
+    location_hint: Option<serde_json::Value>,
 }
 
 #[derive(Deserialize)]
@@ -62,6 +65,7 @@ struct RowView {
     status: &'static str,
     version_id: String,
     workflow_id: String,
+    trigger_source: &'static str,
     /// When it goes on by itself; absent while a worker still holds it.
     wake_at: Option<Iso>,
     /// When it goes, where it has ended and does not stay.
@@ -81,6 +85,7 @@ impl From<InstanceRow> for RowView {
             status: summary.status.as_str(),
             version_id: public_ids::version(summary.deployment),
             workflow_id: public_ids::workflow(row.workflow),
+            trigger_source: Trigger::of(&row.trigger).source,
             wake_at: summary.wake_at.filter(|at| !summary.status.is_final() && *at > now_ms()).map(Iso),
             expires_at: summary.wake_at.filter(|_| summary.status.is_final()).map(Iso),
             deployment: summary.deployment.0,
@@ -173,6 +178,7 @@ fn read_cursor(text: &str) -> Result<(Millis, InstanceKey), ApiError> {
 }
 
 fn new_instance(body: CreateBody<'_>) -> Result<NewInstance, ApiError> {
+    check_location_hint(body.location_hint.as_ref())?;
     let retention = body.instance_retention.unwrap_or_default().read()?;
     Ok(NewInstance { id: body.instance_id, params: body.params.map(body::params), trigger: "api", retention })
 }
@@ -202,7 +208,7 @@ pub async fn create_batch(State(api): State<Api>, Path((_, name)): AccountAndWor
     let bytes = body::read(request, BATCH_BODY_BYTES_MAX).await?;
     let batch: Vec<CreateBody<'_>> = body::parse(&bytes)?;
     let batch = batch.into_iter().map(new_instance).collect::<Result<_, _>>()?;
-    let outcomes = api.platform.create_batch(&workflow, batch).await?;
+    let outcomes = api.platform.create_batch(&workflow, batch, BatchForm::Array).await?;
     let current = api.platform.store.current_deployment(&workflow.script).await?;
     let version_id = current.map(|row| public_ids::version(row.id));
     let mut created = Vec::with_capacity(outcomes.len());
@@ -243,7 +249,8 @@ pub async fn terminate_all(
     let workflow = api.platform.workflow(&name).await?;
     let statuses = match params.status.as_deref() {
         Some(word) => vec![parse_status(word)?],
-        None => Status::ALL.into_iter().filter(|status| !status.is_final()).collect(),
+        // What rolls back comes to its end by itself.
+        None => Status::ALL.into_iter().filter(|status| !status.is_final() && *status != Status::RollingBack).collect(),
     };
     let begun = api.sweeps.terminate(api.platform.clone(), workflow.id, statuses);
     Ok(terminate_answer(begun))

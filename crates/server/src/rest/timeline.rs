@@ -3,6 +3,8 @@
 //! It holds what the answer will hold and no more: step outputs up to a bound, payloads of events until they are
 //! delivered. Statuses, times of the instance and its version are in its row and stay out.
 
+mod rollback;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -10,7 +12,9 @@ use stepwell_engine::{
     CallId, Entry, ErrorRecord, Millis, Outcome, Payload, Recorded, StepConfig, StepKind, error_text,
 };
 
-use super::detail::{Attempt, Config, Do, ErrorView, Step, Trigger, Wait};
+use rollback::Handler;
+
+use super::detail::{Attempt, Config, Do, ErrorView, RollbackView, Step, Trigger, Wait};
 use super::times::Iso;
 
 /// Instead of a sensitive step's output.
@@ -35,6 +39,8 @@ pub struct Timeline {
     trigger: Trigger,
     steps: Vec<Step>,
     open: HashMap<CallId, Open>,
+    handlers: HashMap<CallId, Handler>,
+    rollback: Option<RollbackView>,
     events: HashMap<u64, Option<Arc<str>>>,
     paused_at: Option<Millis>,
     diverged: Option<String>,
@@ -59,6 +65,8 @@ pub struct Folded {
     pub trigger: Trigger,
     /// In the order in which they began.
     pub steps: Vec<Step>,
+    /// How its rollback ended.
+    pub rollback: Option<RollbackView>,
     /// What its code no longer does as recorded.
     pub diverged: Option<String>,
     /// Output, once complete.
@@ -76,6 +84,8 @@ impl Timeline {
             trigger: Trigger::of(""),
             steps: Vec::new(),
             open: HashMap::new(),
+            handlers: HashMap::new(),
+            rollback: None,
             events: HashMap::new(),
             paused_at: None,
             diverged: None,
@@ -86,8 +96,8 @@ impl Timeline {
 
     /// What was read adds up to this.
     pub fn finish(self) -> Folded {
-        let Self { params, trigger, steps, diverged, output, error, .. } = self;
-        Folded { params, trigger, steps, diverged, output, error }
+        let Self { params, trigger, steps, rollback, diverged, output, error, .. } = self;
+        Folded { params, trigger, steps, rollback, diverged, output, error }
     }
 
     /// Reads the next entry.
@@ -98,7 +108,7 @@ impl Timeline {
                 self.params = params;
                 self.trigger = Trigger::of(&trigger);
             }
-            Entry::Started { .. } | Entry::PauseRequested | Entry::WorkerKilled => {}
+            Entry::Started { .. } | Entry::PauseRequested | Entry::WorkerKilled | Entry::RollbackStarted { .. } => {}
             Entry::Begun { call, name, count, kind, started, .. } => self.begin(call, &name, count, kind, started, at),
             Entry::Did { name, count, config, value, .. } => self.did(&name, count, config.as_deref(), value, at),
             Entry::AttemptStarted { call, attempt } => self.start_attempt(call, attempt, at),
@@ -111,6 +121,13 @@ impl Timeline {
             }
             Entry::Paused => self.paused_at = Some(at),
             Entry::Resumed => self.resume(at),
+            Entry::RollbackRegistered { call, config } => self.register_handler(call, *config),
+            Entry::RollbackAttemptStarted { call, attempt } => self.start_handler(call, attempt, at),
+            Entry::RollbackAttemptFailed { call, error, retry_at, .. } => {
+                self.end_handler(call, Some(error), retry_at, at);
+            }
+            Entry::RolledBack { call, .. } => self.end_handler(call, None, None, at),
+            Entry::RollbackEnded { error } => self.end_rollback(error),
             Entry::Diverged { message } => self.diverged = Some(message),
             Entry::Completed { output } => self.output = Some(output),
             Entry::Errored { error } => self.error = Some(error),
@@ -489,6 +506,38 @@ mod tests {
         let outputs: Vec<_> =
             folded.steps.iter().map(|step| serde_json::to_value(step).expect("JSON")["output"].clone()).collect();
         assert_eq!(outputs, [Value::Null, json!("2")]);
+    }
+
+    #[test]
+    fn a_handler_is_a_step_of_its_own_with_its_attempts() {
+        let call = CallId(0);
+        let (config, cause) = (Box::new(StepConfig::DEFAULT), ErrorRecord::new("Error", "boom"));
+        let entries = vec![
+            did("a", None, "1"),
+            Entry::RollbackRegistered { call, config },
+            Entry::RollbackStarted { cause: cause.clone(), error: Some(cause) },
+            Entry::RollbackAttemptStarted { call, attempt: 1 },
+            Entry::RollbackAttemptFailed {
+                call,
+                attempt: 1,
+                error: ErrorRecord::new("Error", "no"),
+                retry_at: Some(6_000),
+            },
+            Entry::RollbackAttemptStarted { call, attempt: 2 },
+            Entry::RollbackAttemptStarted { call, attempt: 2 },
+            Entry::RolledBack { call, attempt: 2 },
+            Entry::RollbackEnded { error: None },
+        ];
+        let error = json!({"name": "Error", "message": "no"});
+        let expected = json!({
+            "type": "rollback", "name": "a-2", "start": second(4), "end": second(8), "success": true, "output": null,
+            "config": default_config(),
+            "attempts": [
+                {"start": second(4), "end": second(5), "success": false, "error": error},
+                {"start": second(7), "end": second(8), "success": true, "error": null, "interruptions": 1},
+            ],
+        });
+        assert_eq!(steps(entries)[1], expected);
     }
 
     #[test]

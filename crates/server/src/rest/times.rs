@@ -5,7 +5,6 @@ use serde::{Serialize, Serializer};
 use stepwell_engine::Millis;
 
 use crate::api_error::ApiError;
-pub use crate::clock::now_ms as now;
 
 /// Epoch milliseconds that are written as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

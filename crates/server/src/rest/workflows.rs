@@ -5,7 +5,7 @@ use axum::extract::{Path, Query, State};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use stepwell_engine::{Cron, Status, WorkflowId, names};
-use stepwell_store::{DeploymentRow, NewWorkflow, ScheduleRow, WorkflowRow};
+use stepwell_store::{DeploymentRow, NewWorkflow, ScheduleRow, StatusCounts, WorkflowRow};
 
 use super::envelope::{Reply, ResultInfo, page, success};
 use super::limits::{BODY_BYTES_MAX, PER_PAGE_MAX};
@@ -193,11 +193,9 @@ async fn schedule_views(api: &Api, workflow: WorkflowId) -> Result<Vec<ScheduleV
     Ok(rows.into_iter().map(view).collect())
 }
 
-fn counts_view(counts: [u64; 8]) -> Value {
-    let counted = Status::ALL.into_iter().zip(counts).map(|(status, count)| (status.as_str().to_owned(), count.into()));
-    // Rollbacks are not there yet, and clients sum over all the words.
-    let rolling_back = [("rollingBack".to_owned(), Value::from(0))];
-    Value::Object(counted.chain(rolling_back).collect())
+fn counts_view(counts: StatusCounts) -> Value {
+    let counted = Status::ALL.into_iter().zip(counts);
+    Value::Object(counted.map(|(status, count)| (status.as_str().to_owned(), count.into())).collect())
 }
 
 /// A page of a list that is whole at hand.

@@ -118,6 +118,35 @@ pub enum Body {
     WaitTimedOut {
         step_name: String,
     },
+    RollbackStarted,
+    RollbackStepStarted {
+        step_name: String,
+    },
+    RollbackStepCompleted {
+        step_name: String,
+    },
+    RollbackStepErrored {
+        step_name: String,
+    },
+    RollbackAttemptStarted {
+        step_name: String,
+        attempt: u32,
+    },
+    RollbackAttemptCompleted {
+        step_name: String,
+        attempt: u32,
+    },
+    RollbackAttemptErrored {
+        step_name: String,
+        attempt: u32,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_delay_ms: Option<Millis>,
+        error: NameAndMessage,
+    },
+    RollbackCompleted,
+    RollbackErrored {
+        error: NameAndMessage,
+    },
 }
 
 impl Body {
@@ -145,6 +174,15 @@ impl Body {
             Self::WaitStarted { .. } => "wait_started",
             Self::WaitCompleted { .. } => "wait_completed",
             Self::WaitTimedOut { .. } => "wait_timed_out",
+            Self::RollbackStarted => "rollback_started",
+            Self::RollbackStepStarted { .. } => "rollback_step_started",
+            Self::RollbackStepCompleted { .. } => "rollback_step_completed",
+            Self::RollbackStepErrored { .. } => "rollback_step_errored",
+            Self::RollbackAttemptStarted { .. } => "rollback_attempt_started",
+            Self::RollbackAttemptCompleted { .. } => "rollback_attempt_completed",
+            Self::RollbackAttemptErrored { .. } => "rollback_attempt_errored",
+            Self::RollbackCompleted => "rollback_completed",
+            Self::RollbackErrored { .. } => "rollback_errored",
         }
     }
 

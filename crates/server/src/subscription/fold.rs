@@ -6,14 +6,18 @@ use std::sync::Arc;
 use stepwell_engine::{CallId, Entry, ErrorRecord, Millis, Outcome, Payload, Recorded, StepConfig, StepKind};
 
 use super::event::{Body, EVENTS_PER_ENTRY, Event, Value};
+use super::rollback::Handler;
 use crate::rest::REDACTED;
 
 /// A history as far as it was read.
 #[derive(Debug, Default)]
 pub struct Fold {
-    open: HashMap<CallId, Open>,
+    pub(super) open: HashMap<CallId, Open>,
+    pub(super) handlers: HashMap<CallId, Handler>,
+    /// Name of the `do` that began last.
+    pub(super) last_step: String,
     /// Open calls that only time or an event moves.
-    waiting: usize,
+    pub(super) waiting: usize,
     params: Option<Payload>,
     shown: Shown,
     has_started: bool,
@@ -21,7 +25,7 @@ pub struct Fold {
 
 /// A call that has not settled.
 #[derive(Debug)]
-struct Open {
+pub(super) struct Open {
     name: String,
     sensitive: bool,
     attempt: u32,
@@ -30,18 +34,19 @@ struct Open {
 
 /// What the last event said of the instance as a whole.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Shown {
+pub(super) enum Shown {
     #[default]
     Queued,
     Running,
     Waiting,
     Pausing,
     Paused,
+    RollingBack,
     Ended,
 }
 
 /// The events of one entry.
-struct Bodies(Vec<Body>);
+pub(super) struct Bodies(Vec<Body>);
 
 impl Fold {
     /// Whether the instance has ended: nothing follows.
@@ -70,7 +75,8 @@ impl Fold {
                 self.begin(call, format!("{name}-{count}"), kind, started, at, bodies);
             }
             Entry::Did { name, count, config, value, .. } => {
-                did(format!("{name}-{count}"), config.as_deref().unwrap_or(&StepConfig::DEFAULT), value, bodies);
+                self.last_step = format!("{name}-{count}");
+                did(self.last_step.clone(), config.as_deref().unwrap_or(&StepConfig::DEFAULT), value, bodies);
             }
             Entry::AttemptStarted { call, attempt } => self.start_attempt(call, attempt, bodies),
             Entry::AttemptFailed { call, attempt, error, retry_at } => {
@@ -82,6 +88,15 @@ impl Fold {
             Entry::Resumed if self.shown == Shown::Paused => self.show(Shown::Queued, Body::WorkflowQueued, bodies),
             Entry::Resumed => self.show(Shown::Running, Body::WorkflowRunning, bodies),
             Entry::EventReceived { .. } | Entry::WorkerKilled | Entry::Diverged { .. } => {}
+            Entry::RollbackRegistered { call, .. } => self.register_handler(call),
+            Entry::RollbackStarted { .. } => self.start_rollback(bodies),
+            Entry::RollbackAttemptStarted { call, attempt } => self.start_handler(call, attempt, bodies),
+            Entry::RollbackAttemptFailed { call, attempt, error, retry_at } => {
+                self.fail_handler(call, attempt, error, retry_at.map(|due| due - at), bodies);
+            }
+            Entry::RolledBack { call, attempt } => self.complete_handler(call, attempt, bodies),
+            Entry::RollbackEnded { error: None } => bodies.add(Body::RollbackCompleted),
+            Entry::RollbackEnded { error: Some(error) } => bodies.add(Body::RollbackErrored { error: error.into() }),
             Entry::Completed { output } => {
                 self.show(Shown::Ended, Body::WorkflowCompleted { output: Value(output) }, bodies);
             }
@@ -92,7 +107,7 @@ impl Fold {
         }
     }
 
-    fn show(&mut self, shown: Shown, body: Body, bodies: &mut Bodies) {
+    pub(super) fn show(&mut self, shown: Shown, body: Body, bodies: &mut Bodies) {
         if self.shown != shown {
             self.shown = shown;
             bodies.add(body);
@@ -134,6 +149,7 @@ impl Fold {
             StepKind::Do(config) => {
                 open.sensitive = config.sensitive;
                 open.waits = false;
+                self.last_step.clone_from(&step_name);
                 bodies.add(Body::StepStarted { step_name: step_name.clone(), config: (&config).into() });
                 if started {
                     bodies.add(Body::AttemptStarted { step_name, attempt: 1 });
@@ -220,7 +236,7 @@ impl Fold {
 }
 
 impl Bodies {
-    fn add(&mut self, body: Body) {
+    pub(super) fn add(&mut self, body: Body) {
         debug_assert!((self.0.len() as u64) < EVENTS_PER_ENTRY, "ids of events are to stay apart");
         self.0.push(body);
     }

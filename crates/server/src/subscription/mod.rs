@@ -7,6 +7,7 @@
 mod event;
 mod fold;
 mod options;
+mod rollback;
 #[cfg(test)]
 mod tests;
 

@@ -222,3 +222,49 @@ fn options_are_strict() {
         assert_eq!(Options::parse(Some(text)), Err(InvalidOptions), "{text}");
     }
 }
+
+#[test]
+fn a_rollback_is_told_handler_by_handler() {
+    let call = CallId(0);
+    let error = || ErrorRecord::new("Error", "no");
+    let handler_failed = |retry_at| Entry::RollbackAttemptFailed { call, attempt: 1, error: error(), retry_at };
+    let registered = || {
+        let config = Box::new(StepConfig::DEFAULT);
+        vec![
+            created(),
+            started(),
+            begun(0, "pay", StepKind::Do(StepConfig::DEFAULT)),
+            Entry::RollbackRegistered { call, config },
+            Entry::RollbackStarted { cause: error(), error: None },
+            Entry::RollbackAttemptStarted { call, attempt: 1 },
+        ]
+    };
+    let mut undone = registered();
+    undone.extend([
+        handler_failed(Some(9_000)),
+        Entry::RollbackAttemptStarted { call, attempt: 2 },
+        Entry::RollbackAttemptStarted { call, attempt: 2 },
+        Entry::RolledBack { call, attempt: 2 },
+        Entry::RollbackEnded { error: None },
+        Entry::Terminated,
+    ]);
+    let expected = [
+        "rollback_started",
+        "rollback_step_started",
+        "rollback_attempt_started",
+        "rollback_attempt_errored",
+        "rollback_attempt_started",
+        "rollback_attempt_completed",
+        "rollback_step_completed",
+        "rollback_completed",
+        "workflow_terminated",
+    ];
+    assert_eq!(types(undone)[5..], expected);
+    let mut stuck = registered();
+    stuck.extend([handler_failed(None), Entry::RollbackEnded { error: Some(error()) }]);
+    let stuck = events(stuck);
+    let last: Vec<&Json> = stuck.iter().rev().take(3).map(|event| &event["type"]).collect();
+    assert_eq!(last, ["rollback_errored", "rollback_step_errored", "rollback_attempt_errored"]);
+    assert_eq!(stuck.last().map(|event| &event["error"]), Some(&json!({ "name": "Error", "message": "no" })));
+    assert_eq!(stuck[stuck.len() - 2]["stepName"], "pay-1");
+}

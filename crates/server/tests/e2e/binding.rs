@@ -96,9 +96,74 @@ async fn a_batch_as_an_object_tells_what_became_of_each() {
 async fn a_worker_deletes_several_instances() {
     let server = server().await;
     server.create_as("Waiting", "a", json!({})).await;
-    let deleted = server.call("Waiting", "deleteBatch", json!([["a", "b"]])).await;
-    let error = json!({ "id": "b", "code": 10_400, "message": "workflows.api.error.instance.not_found" });
-    assert_eq!(deleted, json!({ "deleted": [{ "id": "a" }], "errors": [error] }));
+    let cron = "*/30 * * * *-1786001400000";
+    let deleted = server.call("Waiting", "deleteBatch", json!([["a", "b", cron, "a", "b"]])).await;
+    let error = |id| json!({ "id": id, "code": 10_400, "message": "workflows.api.error.instance.not_found" });
+    let expected =
+        json!({ "deleted": [{ "id": "a" }, { "id": "a" }], "errors": [error("b"), error(cron), error("b")] });
+    assert_eq!(deleted, expected);
+    let found = server.call("Waiting", "get", json!([cron])).await;
+    assert_eq!(
+        found["message"], "(instance.not_found) Instance does not exist",
+        "an id of a schedule can be asked for"
+    );
+}
+
+#[tokio::test]
+async fn an_id_is_taken_until_its_instance_is_deleted() {
+    let server = server().await;
+    let taken = "(instance.already_exists) Instance already exists";
+    for (workflow, id) in [("Waiting", "live"), ("Quick", "ended")] {
+        server.call(workflow, "create", json!([{ "id": id, "locationHint": "weur" }])).await;
+        if workflow == "Quick" {
+            server.output(workflow, id).await;
+        }
+        assert_eq!(server.call(workflow, "create", json!([{ "id": id }])).await["message"], taken);
+        server.call_instance(workflow, id, "delete", json!([])).await;
+        assert_eq!(server.call(workflow, "create", json!([{ "id": id }])).await, json!({ "id": id }));
+    }
+}
+
+#[tokio::test]
+async fn null_params_are_null_and_absent_ones_an_empty_object() {
+    let server = server().await;
+    for (body, expected) in
+        [(json!({ "params": null }), json!(null)), (json!({}), json!({})), (json!({ "params": "null" }), json!(null))]
+    {
+        let id = server.try_create("Waiting", body.clone()).await.ok()["result"]["id"].take();
+        let id = id.as_str().expect("an id");
+        server.send_event("Waiting", id, "go", json!(1)).await.ok();
+        assert_eq!(server.output("Waiting", id).await["params"], expected, "{body}");
+    }
+    server.call("Waiting", "create", json!([{ "id": "bound", "params": null }])).await;
+    server.send_event("Waiting", "bound", "go", json!(1)).await.ok();
+    assert_eq!(server.output("Waiting", "bound").await["params"], json!(null));
+}
+
+#[tokio::test]
+async fn a_list_says_where_instances_came_from() {
+    let server = server().await;
+    server.create_as("Waiting", "by-api", json!({})).await;
+    server.call("Waiting", "create", json!([{ "id": "by-binding" }])).await;
+    let listed = server.api(Method::GET, "workflows/Waiting/instances?direction=asc", "").await.ok()["result"].take();
+    let sources: Vec<_> = (0..2).map(|place| (&listed[place]["id"], &listed[place]["trigger_source"])).collect();
+    assert_eq!(sources, [(&json!("by-api"), &json!("api")), (&json!("by-binding"), &json!("binding"))],);
+}
+
+#[tokio::test]
+async fn events_that_nobody_takes_are_bounded() {
+    let server = server().await;
+    server.create_as("Waiting", "full", json!({})).await;
+    let large = json!("x".repeat((1 << 20) - 2));
+    for n in 0..64 {
+        let sent = server.send_event("Waiting", "full", "other", large.clone()).await;
+        assert_eq!(sent.status, 200, "{n}");
+    }
+    let (status, message) = server.send_event("Waiting", "full", "other", large).await.refusal();
+    assert_eq!(status, 429);
+    assert!(message.starts_with("(instance.too_many_events)"), "{message}");
+    server.send_event("Waiting", "full", "go", json!(1)).await.ok();
+    assert_eq!(server.output("Waiting", "full").await["payload"], 1, "one that is waited for is taken");
 }
 
 #[tokio::test]
@@ -108,6 +173,7 @@ async fn errors_of_a_binding_have_cloudflares_texts() {
     server.output("Quick", "taken").await;
     let too_long = "x".repeat(101);
     let too_many: Vec<Json> = vec![json!({}); 101];
+    let platform_id = format!("cf_{}", "0".repeat(64));
     let too_large = "x".repeat((1 << 20) + 1);
     let mut seen = Vec::new();
     for (told, method, args) in [
@@ -123,6 +189,21 @@ async fn errors_of_a_binding_have_cloudflares_texts() {
         ("bad id in a batch", "createBatch", json!([[{ "id": "a b" }]])),
         ("bad count", "createBatch", json!([{ "count": 0 }])),
         ("large count", "createBatch", json!([{ "count": 101 }])),
+        ("count that is no number", "createBatch", json!([{ "count": "2" }])),
+        ("count before instances", "createBatch", json!([{ "count": 0, "instances": [{}] }])),
+        ("empty object batch", "createBatch", json!([{ "instances": [] }])),
+        ("large object batch", "createBatch", json!([{ "instances": too_many }])),
+        ("bad id in an object batch", "createBatch", json!([{ "instances": [{ "id": "a b" }] }])),
+        ("object that is no batch", "createBatch", json!([{}])),
+        ("batch that is no list", "createBatch", json!([{ "instances": "a" }])),
+        ("no batch", "createBatch", json!(["a"])),
+        ("platform's id", "create", json!([{ "id": platform_id }])),
+        ("reserved id", "create", json!([{ "id": "terminateAll" }])),
+        ("location", "create", json!([{ "locationHint": "moon" }])),
+        ("empty deletion", "deleteBatch", json!([[]])),
+        ("large deletion", "deleteBatch", json!([vec!["a"; 101]])),
+        ("bad id in a deletion", "deleteBatch", json!([["a!"]])),
+        ("deletion that is no list", "deleteBatch", json!(["a"])),
     ] {
         let error = server.call("Quick", method, args).await;
         seen.push(format!("{told}: {}", crate::support::error_text(&error)));

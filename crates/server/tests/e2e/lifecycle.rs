@@ -31,6 +31,8 @@ impl Server {
     async fn slow(&self) -> String {
         let id = self.create("Slow", json!({})).await;
         self.until_called(&id, 1).await;
+        // The callback may run before the server has recorded that it does.
+        self.until("Slow", &id, |detail| !names_of(detail).is_empty()).await;
         id
     }
 

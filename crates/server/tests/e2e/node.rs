@@ -93,3 +93,24 @@ async fn a_date_with_stand_ins_gives_what_wranglers_bundle_gives() {
 async fn a_date_with_native_modules_gives_what_wranglers_bundle_gives() {
     check("2026-03-17", "no such file or directory").await;
 }
+
+#[tokio::test]
+async fn a_run_cannot_end_its_process_whichever_process_it_imports() {
+    let source = "import { WorkflowEntrypoint } from 'cloudflare:workers';
+        import imported from 'node:process';
+        export class Exits extends WorkflowEntrypoint {
+            async run({ payload }, step) {
+                const ways = [() => process.exit(0), () => imported.exit(0)];
+                await step.do('exit', { retries: { limit: 0, delay: 1 } }, async () => ways[payload]());
+            }
+        }";
+    for date in ["2025-06-01", "2026-03-17"] {
+        let config = json!({ "compatibility_date": date, "compatibility_flags": ["nodejs_compat"] });
+        let server = Server::dev(&[&Project::configured("exits", &["Exits"], config, source)]).await;
+        for way in 0..2 {
+            let id = server.create("Exits", json!(way)).await;
+            let error = server.error("Exits", &id).await;
+            assert!(error.contains("process.exit() is not available in a Workflow"), "{date} {way}: {error}");
+        }
+    }
+}

@@ -195,3 +195,31 @@ async fn what_run_throws_is_the_error_of_the_instance() {
     let id = server.create("Throws", json!({ "what": "text" })).await;
     assert_eq!(server.error("Throws", &id).await, "Error: just text");
 }
+
+#[tokio::test]
+async fn fast_retries_wait_a_second_and_say_so_wherever_the_configuration_is_seen() {
+    let source = "import { WorkflowEntrypoint } from 'cloudflare:workers';
+export class Retried extends WorkflowEntrypoint {
+    async run(event, step) {
+        const plain = await step.do('plain', async ({ config }) => config);
+        let tries = 0;
+        const retried = await step.do('retried', async ({ config }) => {
+            tries += 1;
+            if (tries === 1) throw new Error('once');
+            return config;
+        });
+        return [plain, retried];
+    }
+}
+export default {};";
+    let project = Project::worker("fast", &["Retried"], source);
+    let server = crate::support::Launch::dev(&[&project]).arg("--fast-retries").start().await;
+    let id = server.create("Retried", json!({})).await;
+    let output = server.output("Retried", &id).await;
+    let config =
+        json!({ "retries": { "limit": 5, "delay": 1_000, "backoff": "exponential" }, "timeout": "10 minutes" });
+    assert_eq!(output, json!([config, config]));
+    let detail = server.instance("Retried", &id).await;
+    let delays: Vec<_> = (0..2).map(|place| detail["steps"][place]["config"]["retries"]["delay"].clone()).collect();
+    assert_eq!(delays, [1_000, 1_000]);
+}

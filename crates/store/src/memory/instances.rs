@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use stepwell_engine::{
-    Batch, Carried, DeploymentId, InstanceKey, Millis, Recorded, Restart, StreamId, StreamRef, Summary, WorkflowId,
+    Batch, Carried, DeploymentId, Entry, InstanceKey, Millis, Recorded, Restart, StreamId, StreamRef, Summary,
+    WorkflowId,
 };
 
 use super::MemoryReader;
 use crate::backend::{Fault, HistoryPage, Reader};
-use crate::{Due, InstanceRow, ListQuery, Order, ReadError, record};
+use crate::{Due, InstanceRow, ListQuery, Order, ReadError, StatusCounts, record};
 
 #[derive(Default)]
 pub(super) struct Instances {
@@ -157,6 +158,10 @@ impl Instance {
             created_at: self.created_at,
             summary: self.summary,
             entry_count: self.entries.len() as u64,
+            trigger: match &self.entries[0].entry {
+                Entry::Created { trigger, .. } => trigger.as_str().into(),
+                other => unreachable!("a history begins with its creation, not with {other:?}"),
+            },
         }
     }
 }
@@ -262,8 +267,8 @@ impl Reader for MemoryReader {
         Ok(found.into_iter().take(query.limit).map(|(_, key, instance)| instance.row(key)).collect())
     }
 
-    fn counters(&mut self, workflow: WorkflowId) -> Result<[u64; 8], ReadError> {
-        let mut counts = [0; 8];
+    fn counters(&mut self, workflow: WorkflowId) -> Result<StatusCounts, ReadError> {
+        let mut counts = StatusCounts::default();
         for (_, summary) in self.tables().instances.summaries().filter(|(of, _)| *of == workflow) {
             counts[usize::from(summary.status.number())] += 1;
         }

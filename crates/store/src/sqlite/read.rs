@@ -7,7 +7,7 @@ use stepwell_engine::{
 
 use super::{SqliteReader, fault, streams};
 use crate::backend::{HistoryPage, Reader};
-use crate::{Due, InstanceRow, ListQuery, Order, ReadError, record};
+use crate::{Due, InstanceRow, ListQuery, Order, ReadError, StatusCounts, record};
 
 impl Reader for SqliteReader {
     fn resolve(&mut self, workflow: WorkflowId, id: &str) -> Result<Option<InstanceKey>, ReadError> {
@@ -37,7 +37,7 @@ impl Reader for SqliteReader {
         list(&self.connection, query).map_err(fault::read)
     }
 
-    fn counters(&mut self, workflow: WorkflowId) -> Result<[u64; 8], ReadError> {
+    fn counters(&mut self, workflow: WorkflowId) -> Result<StatusCounts, ReadError> {
         counters(&self.connection, workflow).map_err(fault::read)
     }
 
@@ -64,7 +64,8 @@ impl Reader for SqliteReader {
 }
 
 const INSTANCE_COLUMNS: &str = "key, workflow, id, created_at, status, wake_at, deployment, modified_at, started_at,
-    ended_at, (SELECT seq + 1 FROM entries WHERE instance = key ORDER BY seq DESC LIMIT 1)";
+    ended_at, (SELECT seq + 1 FROM entries WHERE instance = key ORDER BY seq DESC LIMIT 1),
+    (SELECT meta FROM entries WHERE instance = key AND seq = 0)";
 
 fn instance(db: &Connection, key: InstanceKey) -> Result<Option<InstanceRow>> {
     db.prepare_cached(&format!("SELECT {INSTANCE_COLUMNS} FROM instances WHERE key = ?"))?
@@ -88,6 +89,7 @@ fn instance_row(row: &Row<'_>) -> Result<InstanceRow> {
         created_at: row.get(3)?,
         summary,
         entry_count: row.get(10)?,
+        trigger: record::trigger(row.get_ref(11)?.as_str()?).map_err(fault::unreadable)?,
     })
 }
 
@@ -187,8 +189,8 @@ fn pinned(db: &Connection, deployment: DeploymentId, count: usize) -> Result<Vec
     sql.query_map(params![deployment.0, limit(count)], instance_row)?.collect()
 }
 
-fn counters(db: &Connection, workflow: WorkflowId) -> Result<[u64; 8]> {
-    let mut counts = [0; 8];
+fn counters(db: &Connection, workflow: WorkflowId) -> Result<StatusCounts> {
+    let mut counts = StatusCounts::default();
     let mut sql = db.prepare_cached("SELECT status, count FROM instance_counts WHERE workflow = ?")?;
     let mut rows = sql.query([workflow.0])?;
     while let Some(row) = rows.next()? {

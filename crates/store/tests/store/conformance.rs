@@ -63,7 +63,7 @@ every_backend! {
         }
         assert_eq!(history(store, 1).len(), 1);
         assert_eq!(wait(store.resolve(WORKFLOW, "c")), Ok(None));
-        assert_eq!(wait(store.counters(WORKFLOW)), Ok([2, 0, 0, 0, 0, 0, 0, 0]));
+        assert_eq!(wait(store.counters(WORKFLOW)), Ok([2, 0, 0, 0, 0, 0, 0, 0, 0]));
         let both = vec![write(1, 1, vec![did(0, "1")], None), write(2, 1, vec![did(0, "1")], None)];
         assert_eq!(commit(store, writes(both)), []);
     }
@@ -112,7 +112,7 @@ every_backend! {
         assert_eq!(row.summary, again(1, 2).summary);
         assert_eq!(history(store, 2), [made.created]);
         assert_eq!(wait(store.instance(InstanceKey(1))), Ok(None));
-        assert_eq!(wait(store.counters(WORKFLOW)), Ok([1, 0, 0, 0, 0, 0, 0, 0]));
+        assert_eq!(wait(store.counters(WORKFLOW)), Ok([1, 0, 0, 0, 0, 0, 0, 0, 0]));
         assert_eq!(wait(store.resolve(WORKFLOW, "a")), Ok(Some(InstanceKey(2))));
     }
 
@@ -300,7 +300,7 @@ every_backend! {
         assert_eq!(wait(store.instance(InstanceKey(1))), Ok(None));
         assert_eq!(history(store, 1), []);
         assert!(wait(store.instance(InstanceKey(2))).unwrap().is_some());
-        assert_eq!(wait(store.counters(WORKFLOW)), Ok([1, 0, 0, 0, 0, 0, 0, 0]));
+        assert_eq!(wait(store.counters(WORKFLOW)), Ok([1, 0, 0, 0, 0, 0, 0, 0, 0]));
         commit(store, Batch { expirations, ..Batch::default() });
         assert_eq!(commit(store, creations(vec![creation(3, "a", 2)])), []);
     }

@@ -4,6 +4,7 @@ use stepwell_engine::{CallId, Entry, Outcome, Payload, StreamId, StreamRef, Work
 use stepwell_store::{Options, Store, record};
 
 use crate::golden_content::{KEY, batch, entries, summary};
+use crate::golden_rollback;
 use crate::support::{commit, history, wait};
 
 #[test]
@@ -18,16 +19,26 @@ fn a_database_of_format_1_still_reads() {
     assert_eq!(commit(&store, batch()), [KEY]);
 }
 
+fn line(entry: &Entry) -> String {
+    let record = record::encode(entry);
+    format!("{} {}", record.kind, record.meta).trim_end().to_owned() + "\n"
+}
+
 #[test]
 fn records_are_written_as_the_format_says() {
-    let written: Vec<String> = entries()
-        .iter()
-        .map(|recorded| {
-            let record = record::encode(&recorded.entry);
-            format!("{} {}", record.kind, record.meta).trim_end().to_owned()
-        })
-        .collect();
-    assert_eq!(written.join("\n") + "\n", include_str!("../golden/records-1.txt"));
+    let written: String = entries().iter().map(|recorded| line(&recorded.entry)).collect();
+    assert_eq!(written, include_str!("../golden/records-1.txt"));
+}
+
+#[test]
+fn records_of_rollbacks_are_written_as_the_format_says_and_read() {
+    let golden = include_str!("../golden/records-rollback.txt");
+    let entries = golden_rollback::entries();
+    assert_eq!(entries.iter().map(line).collect::<String>(), golden);
+    for (line, entry) in golden.lines().zip(entries) {
+        let (kind, meta) = line.split_once(' ').expect("all have fields");
+        assert_eq!(record::decode(kind.parse().unwrap(), meta, Payload::UNDEFINED), Ok(entry));
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod differential;
 mod faults;
 mod golden;
 mod golden_content;
+mod golden_rollback;
 mod opening;
 mod room;
 mod streams;

@@ -51,7 +51,7 @@ fn every_example_bundles_without_warnings() {
         ("starter/ips-stub", "index.js", &["default"]),
         ("onboarding", "index.js", &["OnboardingWorkflow", "default"]),
         ("onboarding/mail-stub", "index.js", &["default"]),
-        ("bench", "index.js", &["Bench", "Sleeper", "default"]),
+        ("bench", "index.js", &["Bench", "Sleeper", "Streamer", "default"]),
     ] {
         let (project, bundle) = example(name);
         assert_eq!(bundle.main_module, main_module, "{name}");

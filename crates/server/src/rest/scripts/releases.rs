@@ -9,8 +9,9 @@ use stepwell_store::{NewRelease, ReleaseRow};
 use super::versions;
 use super::view::DEPLOYED_FROM;
 use crate::api_error::ApiError;
+use crate::driver::now_ms;
 use crate::rest::envelope::{Reply, success};
-use crate::rest::times::{Iso, now};
+use crate::rest::times::Iso;
 use crate::rest::{Api, body, public_ids};
 
 const STRATEGY: &str = "percentage";
@@ -47,7 +48,7 @@ pub async fn create(State(api): State<Api>, Path((_, script)): Path<(String, Str
     let version = the_one_version(&new)?;
     let row = versions::find(&api, &script, version).await?;
     let note = Value::Object(new.annotations).to_string();
-    api.deploy.release(NewRelease { script: script.clone(), deployment: row.id, at: now(), note }).await?;
+    api.deploy.release(NewRelease { script: script.clone(), deployment: row.id, at: now_ms(), note }).await?;
     let newest = api.platform.store.releases(&script).await?.into_iter().next();
     let newest = newest.ok_or_else(|| ApiError::no_script(&script))?;
     Ok(success(view(&newest)))

@@ -239,6 +239,12 @@ impl Server {
         self.request(Method::PATCH, &format!("instances/{id}/status"), Some(json!({ "status": status }))).await
     }
 
+    /// Terminates an instance once its steps are rolled back.
+    pub async fn roll_back(&self, id: &str) {
+        let body = json!({ "status": "terminate", "rollback": true });
+        self.request(Method::PATCH, &format!("instances/{id}/status"), Some(body)).await;
+    }
+
     /// All that is known of an instance.
     pub async fn detail(&self, id: &str) -> Json {
         self.request(Method::GET, &format!("instances/{id}"), None).await
@@ -255,6 +261,17 @@ impl Server {
         let port = output.lines().find_map(|line| line.split_once(".localhost:")).expect("the ingress").1.to_owned();
         let uri = format!("http://127.0.0.1:{port}/").parse().expect("a URL");
         Some(self.client.get(uri).await.ok()?.status().as_u16())
+    }
+
+    /// Calls the Worker's `fetch` at this path, which answers JSON.
+    pub async fn ask(&self, path: &str) -> Json {
+        let output = self.output();
+        let port = output.lines().find_map(|line| line.split_once(".localhost:")).expect("the ingress").1.to_owned();
+        let port = port.trim_end_matches('/');
+        let uri = format!("http://127.0.0.1:{port}/{path}").parse().expect("a URL");
+        let response = self.client.get(uri).await.expect("an answer");
+        let bytes = response.into_body().collect().await.expect("a whole answer").to_bytes();
+        serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&bytes)))
     }
 
     /// Deletes instances; durable when it returns.
