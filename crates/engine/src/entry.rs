@@ -46,13 +46,15 @@ pub struct ErrorRecord {
     pub message: String,
     /// `error.stack`, for people.
     pub stack: Option<String>,
+    /// What `error.cause` says, for people; it does not come back to user code.
+    pub cause: Option<String>,
 }
 
 impl ErrorRecord {
     /// An error without a stack.
     #[must_use]
     pub fn new(name: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { name: name.into(), message: message.into(), stack: None }
+        Self { name: name.into(), message: message.into(), stack: None, cause: None }
     }
 }
 

@@ -1,5 +1,6 @@
 // Errors between user code and the server: how one that was thrown is told, and how a recorded one is given back. An error keeps name,
-// message and stack and nothing else, live as after a replay.
+// message and stack and nothing else, live as after a replay; its cause is
+// told for people only.
 
 import { NonRetryableError } from 'cloudflare:workflows';
 import {
@@ -7,11 +8,14 @@ import {
 } from './shim-builtins.js';
 
 /**
- * @typedef {{name: string, message: string, stack?: string, kind?: 'non_retryable' | 'fatal', ends_with?: string, delay_ms?: number}} Thrown
+ * @typedef {{name: string, message: string, stack?: string, cause?: string, kind?: 'non_retryable' | 'fatal', ends_with?: string,
+ *   delay_ms?: number}} Thrown
  */
 
 /** Longest text of an error part that travels; a longer one is cut. */
 const ERROR_TEXT_MAX = 64 * 1024;
+/** Causes of causes that are told. */
+const CAUSES_MAX = 5;
 
 const NAME_IN_MESSAGE = new NativeRegExp('^NonRetryableError:?\\s*([^]*)$');
 
@@ -86,8 +90,37 @@ function fromError(error) {
   /** @type {Thrown} */
   const told = { name: text(error.name), message: text(error.message) };
   if (typeof error.stack === 'string') told.stack = text(error.stack);
+  const cause = causeOf(error);
+  if (cause !== undefined) told.cause = cause;
   if (isNonRetryable(error, told)) told.kind = 'non_retryable';
   return told;
+}
+
+/**
+ * What the causes of an error say, the nearest first. One that cannot be read is left out: the error itself counts.
+ * @param {Error} error
+ * @returns {string | undefined}
+ */
+function causeOf(error) {
+  try {
+    return readCauses(error);
+  } catch {
+    return undefined;
+  }
+}
+
+/** @param {Error} error */
+function readCauses(error) {
+  let told = '';
+  /** @type {any} */
+  let cause = error.cause;
+  for (let depth = 0; depth < CAUSES_MAX && cause !== undefined && cause !== null; depth += 1) {
+    const isError = cause instanceof NativeError;
+    const said = isError ? `${text(cause.name)}: ${text(cause.message)}` : text(cause);
+    told += depth === 0 ? said : `; caused by ${said}`;
+    cause = isError ? cause.cause : undefined;
+  }
+  return told === '' ? undefined : text(told);
 }
 
 /**

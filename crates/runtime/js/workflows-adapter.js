@@ -3,7 +3,7 @@
 // `POST http://stepwell/workflows/<workflow>/<method>`. No rule about ids, states or limits lives here.
 // User values travel as `{"json": …, "exact": "…", "bytes": …}`, so bodies are joined from finished texts.
 
-import { RpcTarget, WorkerEntrypoint } from 'cloudflare:workers';
+import { DurableObject, RpcTarget, WorkerEntrypoint } from 'cloudflare:workers';
 import { decodeValue, encodeValue, TooLargeError } from './value.js';
 
 /** @typedef {{ workflow: string, namedErrors: boolean }} Props */
@@ -182,6 +182,9 @@ class Subscription extends RpcTarget {
     this.#entrypoint.ctx.waitUntil(told.catch(() => {}));
   }
 }
+
+/** workerd wants a class of an engine where it makes bindings in `ctx.exports`. The engine is the server. */
+export class NoEngine extends DurableObject {}
 
 export default class WorkflowsAdapter extends WorkerEntrypoint {
   /** @param {string} method @param {Record<string, string | undefined>} members */

@@ -14,4 +14,4 @@ mod workerd_capnp;
 
 pub use config::{Refusal, WORKERD_DATE};
 pub use process::{Exit, Line, SocketAddress, SpawnError, Stream, WorkerProcess, Workerd};
-pub use spec::{Binding, Module, ModuleBody, Outbound, SecretText, WorkerSpec};
+pub use spec::{Binding, Module, ModuleBody, Outbound, SecretText, WorkerSpec, WorkflowExport};

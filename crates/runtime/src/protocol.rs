@@ -51,6 +51,9 @@ pub struct Thrown {
     /// `error.stack`, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stack: Option<String>,
+    /// What `error.cause` says, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
     /// What follows from it beside an ordinary failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<ThrownKind>,

@@ -21,6 +21,8 @@ pub struct WorkerSpec {
     pub bindings: Vec<Binding>,
     /// Names of the workflow classes that the main module must export.
     pub classes: Vec<String>,
+    /// Workflows that stand in `ctx.exports` under the names of their classes.
+    pub exports: Vec<WorkflowExport>,
     /// Where user code may connect to.
     pub outbound: Outbound,
     /// Host names whose requests go to a script of this server instead of the network: (host, script). The host may
@@ -54,6 +56,15 @@ pub enum ModuleBody {
     Wasm(Vec<u8>),
     /// Default export is the parsed value.
     Json(String),
+}
+
+/// A workflow that is declared by its class alone, without a binding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkflowExport {
+    /// Exported class.
+    pub class: String,
+    /// Its workflow on this server.
+    pub workflow: String,
 }
 
 /// One member of `env`.

@@ -168,7 +168,7 @@ fn read_failure(thrown: Thrown) -> Failure {
 }
 
 fn read_error(thrown: Thrown) -> ErrorRecord {
-    ErrorRecord { name: thrown.name, message: thrown.message, stack: thrown.stack }
+    ErrorRecord { name: thrown.name, message: thrown.message, stack: thrown.stack, cause: thrown.cause }
 }
 
 /// Appends what the engine tells a run to a frame under way.
@@ -182,8 +182,8 @@ pub fn write_tell(run: RunId, tell: &Tell, frame: &mut Frame) {
         Tell::Attempt(call, attempt) => frame.push(&ToShim::Attempt { run, call: call.0, attempt: *attempt }),
         Tell::RollBack => frame.push(&ToShim::RollBack { run }),
         Tell::Undo { call, attempt, cause } => {
-            let ErrorRecord { name, message, stack } = (**cause).clone();
-            let error = Thrown { name, message, stack, kind: None, delay_ms: None, ends_with: None };
+            let ErrorRecord { name, message, stack, cause } = (**cause).clone();
+            let error = Thrown { name, message, stack, cause, kind: None, delay_ms: None, ends_with: None };
             frame.push(&ToShim::Undo { run, call: call.0, attempt: *attempt, error });
         }
         Tell::Stop(stop) => frame.push(&ToShim::Stop { run, stop: *stop }),

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use stepwell_engine::{Millis, StepConfig};
-use stepwell_runtime::{Binding, Module, ModuleBody, Outbound, SecretText, WorkerSpec};
+use stepwell_runtime::{Binding, Module, ModuleBody, Outbound, SecretText, WorkerSpec, WorkflowExport};
 use stepwell_store::{Deployment, NewDeployment};
 
 use crate::rest::{RetentionOptions, Schedule};
@@ -96,6 +96,9 @@ pub struct ScriptWorkflow {
     /// `concurrency.limit`.
     #[serde(default)]
     pub concurrency_max: Option<u32>,
+    /// It stands in `ctx.exports` under its class's name.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_export: bool,
     /// Cron schedules; where absent, those that are set stay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedules: Option<Vec<Schedule>>,
@@ -221,6 +224,7 @@ impl Script {
             compatibility_flags: settings.compatibility_flags.clone(),
             bindings: settings.bindings.iter().map(ScriptBinding::to_runtime).chain(secrets).collect(),
             classes: settings.workflows.iter().map(|workflow| workflow.class_name.clone()).collect(),
+            exports: settings.workflows.iter().filter_map(ScriptWorkflow::to_export).collect(),
             outbound,
             dev_outbound: extra.dev_outbound,
             host_socket: host_socket.to_owned(),
@@ -250,6 +254,13 @@ impl ScriptModule {
             ScriptModuleKind::SourceMap => return None,
         };
         Some(Module { name: self.name.clone(), body })
+    }
+}
+
+impl ScriptWorkflow {
+    fn to_export(&self) -> Option<WorkflowExport> {
+        let export = WorkflowExport { class: self.class_name.clone(), workflow: self.name.clone() };
+        self.is_export.then_some(export)
     }
 }
 

@@ -364,19 +364,21 @@ struct ErrorMeta<'a> {
     message: Text<'a>,
     #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
     stack: Option<Text<'a>>,
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    cause: Option<Text<'a>>,
 }
 
 impl<'a> From<&'a ErrorRecord> for ErrorMeta<'a> {
     fn from(error: &'a ErrorRecord) -> Self {
-        let stack = error.stack.as_deref().map(Text::from);
-        Self { name: error.name.as_str().into(), message: error.message.as_str().into(), stack }
+        let (stack, cause) = (error.stack.as_deref().map(Text::from), error.cause.as_deref().map(Text::from));
+        Self { name: error.name.as_str().into(), message: error.message.as_str().into(), stack, cause }
     }
 }
 
 impl From<ErrorMeta<'_>> for ErrorRecord {
     fn from(meta: ErrorMeta<'_>) -> Self {
-        let stack = meta.stack.map(Text::into_string);
-        Self { name: meta.name.into_string(), message: meta.message.into_string(), stack }
+        let (stack, cause) = (meta.stack.map(Text::into_string), meta.cause.map(Text::into_string));
+        Self { name: meta.name.into_string(), message: meta.message.into_string(), stack, cause }
     }
 }
 

@@ -181,7 +181,7 @@ impl World {
         self.down(id, fault);
         for (run, report) in session.outbox {
             let ms = self.rng.between(0, 200);
-            self.after(ms, Event::Stale(id, run, report));
+            self.after(ms, Event::Stale(id, run, Box::new(report)));
         }
     }
 

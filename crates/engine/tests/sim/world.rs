@@ -58,7 +58,7 @@ pub enum Event {
     SessionLost(SessionId),
     /// A user sends an event at an awkward moment.
     Poke(InstanceKey),
-    Stale(SessionId, RunId, Report),
+    Stale(SessionId, RunId, Box<Report>),
     Restart,
     EndSchedules,
     Tick,
@@ -222,7 +222,7 @@ impl World {
             Event::ToServer(session) => self.server_hears(session),
             Event::RunTurn(session, run) => self.run_turn(session, run),
             Event::SessionLost(session) => self.session_lost(session),
-            Event::Stale(session, run, report) => self.input(Input::Report(session, run, report)),
+            Event::Stale(session, run, report) => self.input(Input::Report(session, run, *report)),
             Event::Poke(key) => self.poke(key),
             Event::Client => self.client_acts(),
             Event::Nature => self.nature(),

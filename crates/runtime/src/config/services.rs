@@ -4,6 +4,7 @@
 //! themselves: each sets its own target header and removes the others, so user code cannot forge one.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use capnp::message::{Builder, HeapAllocator};
 use capnp::serialize;
@@ -12,7 +13,10 @@ use crate::config::wrapper::wrapper;
 use crate::config::{HOST_BINDING, INGRESS, Identity, PREFIX, SESSION, USER_SERVICE, WORKERD_DATE, WRAPPER};
 use crate::shim::SHIM_MODULES;
 use crate::spec::{Binding, ModuleBody, Outbound, WorkerSpec};
-use crate::workerd_capnp::{config, external_server, http_options, network, service, worker};
+use crate::workerd_capnp::{
+    config, disk_directory, external_server, http_options, network, service, service_designator, worker,
+    workflows_engine,
+};
 
 /// Header by which the server knows the script a request is for.
 const SERVICE_HEADER: &str = "x-stepwell-service";
@@ -26,6 +30,10 @@ const INTERNET: &str = "internet";
 const SHIM: &str = "shim";
 const WORKFLOWS: &str = "workflows";
 const ROUTER: &str = "outbound";
+/// Where workerd wants to keep the objects of an engine.
+const NO_STORAGE: &str = "no-storage";
+/// Class of the adapter that stands for an engine.
+const ENGINE_CLASS: &str = "NoEngine";
 
 /// From this date on, an error crosses from Worker to Worker with its name.
 const NAMED_ERRORS_SINCE: &str = "2026-04-21";
@@ -41,6 +49,7 @@ enum Service<'a> {
     Host,
     Shim,
     Workflows,
+    NoStorage,
     Router,
     D1(&'a str),
     Script(&'a str),
@@ -54,6 +63,7 @@ impl Service<'_> {
             Self::Host => HOST.to_owned(),
             Self::Shim => SHIM.to_owned(),
             Self::Workflows => WORKFLOWS.to_owned(),
+            Self::NoStorage => NO_STORAGE.to_owned(),
             Self::Router => ROUTER.to_owned(),
             Self::D1(database) => format!("d1:{database}"),
             Self::Script(script) => format!("service:{script}"),
@@ -104,6 +114,9 @@ fn needed(spec: &WorkerSpec) -> BTreeSet<Service<'_>> {
             Binding::Text { .. } | Binding::Json { .. } | Binding::Secret { .. } => {}
         }
     }
+    if !spec.exports.is_empty() {
+        services.extend([Service::Workflows, Service::Host, Service::NoStorage]);
+    }
     if has_shim(spec) {
         services.insert(Service::Shim);
     }
@@ -126,7 +139,8 @@ fn write_service(slot: service::Builder, service: &Service, spec: &WorkerSpec, i
         Service::Shim => write_external(slot.init_external(), spec, [None, None, Some(&spec.script)]),
         Service::D1(database) => write_external(slot.init_external(), spec, [None, Some(database), None]),
         Service::Script(script) => write_external(slot.init_external(), spec, [Some(script), None, None]),
-        Service::Workflows => write_adapter(slot.init_worker()),
+        Service::Workflows => write_adapter(slot.init_worker(), spec),
+        Service::NoStorage => write_no_storage(slot.init_disk(), spec),
         Service::Router => write_router(slot.init_worker(), spec),
     }
 }
@@ -150,6 +164,9 @@ fn write_user(mut worker: worker::Builder, spec: &WorkerSpec, identity: &Identit
     worker.set_compatibility_date(&*spec.compatibility_date);
     write_strings(&flags(spec), |count| worker.reborrow().init_compatibility_flags(count));
     write_bindings(&mut worker, spec);
+    if !spec.exports.is_empty() {
+        write_exports(worker.reborrow().init_workflows_engine(), spec);
+    }
     let outbound = if spec.dev_outbound.is_empty() { INTERNET } else { ROUTER };
     worker.init_global_outbound().set_name(outbound);
 }
@@ -202,12 +219,32 @@ fn write_binding(mut slot: worker::binding::Builder, binding: &Binding, spec: &W
             fetcher.set_name(Service::D1(database_id).name());
         }
         Binding::Workflow { workflow, .. } => {
-            let mut fetcher = write_wrapped(slot, "cloudflare-internal:workflows-api").init_service();
-            fetcher.set_name(WORKFLOWS);
-            let props = serde_json::json!({ "workflow": workflow, "namedErrors": has_named_errors(spec) });
-            fetcher.init_props().set_json(props.to_string());
+            let fetcher = write_wrapped(slot, "cloudflare-internal:workflows-api").init_service();
+            write_workflow(fetcher, workflow, spec);
         }
     }
+}
+
+/// workerd makes bindings of declared workflows itself. It wants an engine's class for that, which nobody makes an object of:
+/// the engine is the server.
+fn write_exports(mut engine: workflows_engine::Builder, spec: &WorkerSpec) {
+    let mut class = engine.reborrow().init_actor_class();
+    class.set_name(WORKFLOWS);
+    class.set_entrypoint(ENGINE_CLASS);
+    let mut list = engine.init_workflows(spec.exports.len() as u32);
+    for (at, export) in spec.exports.iter().enumerate() {
+        let mut slot = list.reborrow().get(at as u32);
+        slot.set_class_name(&*export.class);
+        slot.set_name(&*export.workflow);
+        write_workflow(slot.init_binding_service(), &export.workflow, spec);
+    }
+}
+
+/// The service behind a binding of a workflow.
+fn write_workflow(mut service: service_designator::Builder, workflow: &str, spec: &WorkerSpec) {
+    service.set_name(WORKFLOWS);
+    let props = serde_json::json!({ "workflow": workflow, "namedErrors": has_named_errors(spec) });
+    service.init_props().set_json(props.to_string());
 }
 
 /// A binding made by one of workerd's own modules around an inner `fetcher`, which is returned.
@@ -225,9 +262,19 @@ fn has_named_errors(spec: &WorkerSpec) -> bool {
     by_date || has("enhanced_error_serialization")
 }
 
-fn write_adapter(mut worker: worker::Builder) {
+/// The directory of the host's socket: nothing is kept there, as nobody makes an object of the engine's class.
+fn write_no_storage(mut disk: disk_directory::Builder, spec: &WorkerSpec) {
+    let directory = spec.host_socket.parent().unwrap_or(Path::new("/"));
+    disk.set_path(directory.display().to_string());
+    disk.set_writable(true);
+}
+
+fn write_adapter(mut worker: worker::Builder, spec: &WorkerSpec) {
     // The adapter speaks of values with the shim's own encoder, and so has the shim's modules beside it.
     write_own_modules(&mut worker, &[&[ADAPTER], SHIM_MODULES].concat());
+    if !spec.exports.is_empty() {
+        worker.reborrow().init_durable_object_storage().set_local_disk(NO_STORAGE);
+    }
     let mut host = worker.init_bindings(1).get(0);
     host.set_name("HOST");
     host.init_service().set_name(HOST);

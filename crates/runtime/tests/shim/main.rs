@@ -211,6 +211,34 @@ async fn a_poisoned_value_is_the_error_of_its_own_step() {
     assert_eq!(ended["error"]["message"], "Value returned from step \"poison\" is not serialisable");
 }
 
+/// How an attempt ends whose stream the server answers as `byte` says.
+async fn streamed(byte: u8) -> Value {
+    let (_worker, mut server) = start().await;
+    server.start("Streams", json!(byte)).await;
+    server.until("ended").await
+}
+
+#[tokio::test]
+async fn a_stream_is_named_once_it_is_written() {
+    let ended = streamed(b'a').await;
+    assert_eq!(ended["value"], json!({"v": "a"}));
+    assert_eq!(ended["stream"], json!({"id": 9, "chunks": 1, "bytes": 1}));
+}
+
+#[tokio::test]
+async fn a_stream_without_room_ends_the_instance() {
+    let error = &streamed(1).await["error"];
+    let text = "The instance has exceeded the 1GiB storage limit";
+    assert_eq!((&error["kind"], &error["message"], &error["ends_with"]), (&json!("fatal"), &json!(text), &json!(text)));
+}
+
+#[tokio::test]
+async fn a_stream_that_could_not_be_kept_fails_its_attempt() {
+    let error = &streamed(2).await["error"];
+    assert_eq!((&error["name"], &error["kind"]), (&json!("WorkflowInternalError"), &Value::Null));
+    assert_eq!(error["message"], "Storage failure for s-1 due to internal error.");
+}
+
 #[tokio::test]
 async fn a_forgotten_run_runs_nothing_more() {
     let (_worker, mut server) = start().await;

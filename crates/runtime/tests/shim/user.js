@@ -174,3 +174,12 @@ export const TurnsApart = flow(async (event, step) => {
   await Promise.all([branch('a'), branch('b')]);
   return seen;
 });
+
+// A stream of one byte, at which the server takes offence or not.
+export const Streams = flow(async (event, step) => {
+  const pull = (controller) => {
+    controller.enqueue(new Uint8Array([event.payload]));
+    controller.close();
+  };
+  await step.do('s', async () => new ReadableStream({ pull }));
+});

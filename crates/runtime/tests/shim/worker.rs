@@ -54,13 +54,16 @@ fn write_modules(dir: &Path, user_module: &str) {
         std::fs::write(dir.join(name), text).unwrap();
         list.push_str(&format!("(name = \"{name}\", esModule = embed \"{name}\"),\n"));
     }
+    std::fs::write(dir.join("host.js"), include_str!("host.js")).unwrap();
     let socket = dir.join("session");
     let config = format!(
         "using Workerd = import \"/workerd/workerd.capnp\";\n\
          const config :Workerd.Config = (\n\
            services = [(name = \"main\", worker = (modules = [{list}],\n\
              compatibilityDate = \"2026-06-01\", compatibilityFlags = [\"nodejs_compat\"],\n\
-             bindings = [(name = \"GREETING\", text = \"hello\")]))],\n\
+             bindings = [(name = \"GREETING\", text = \"hello\"), (name = \"__stepwell_host__\", service = \"host\")])),\n\
+             (name = \"host\", worker = (modules = [(name = \"host.js\", esModule = embed \"host.js\")],\n\
+             compatibilityDate = \"2026-06-01\"))],\n\
            sockets = [(name = \"session\", address = \"unix:{}\", http = (),\n\
              service = (name = \"main\", entrypoint = \"Session\"))]);\n",
         socket.display()

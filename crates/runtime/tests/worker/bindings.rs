@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use stepwell_runtime::session;
-use stepwell_runtime::{Binding, Module, ModuleBody, SecretText, WORKERD_DATE, WorkerSpec};
+use stepwell_runtime::{Binding, Module, ModuleBody, SecretText, WORKERD_DATE, WorkerSpec, WorkflowExport};
 
 use crate::host::Host;
 use crate::setup::{OLD_DATE, bound, get, get_json, spec, start};
@@ -146,6 +146,27 @@ async fn every_call_of_a_handle_reaches_the_server() {
     next {"incarnation":5,"options":{"filter":["workflow_queued"]},"reader":3}
     next {"cursor":8,"incarnation":5,"options":{"filter":["workflow_queued"]},"reader":3}
 "#);
+}
+
+#[tokio::test]
+async fn a_workflow_that_is_declared_by_its_class_stands_in_ctx_exports() {
+    let source = "import { WorkflowEntrypoint, exports } from 'cloudflare:workers';
+        export class Orders extends WorkflowEntrypoint {}
+        export default { async fetch(request, env, ctx) {
+          const made = await ctx.exports.Orders.create({ id: 'mine', params: new Date(0) });
+          const found = await exports.Orders.get('other');
+          return Response.json([made.id, found.id, typeof made.status]);
+        } };";
+    let host = Host::start();
+    let exports = vec![WorkflowExport { class: "Orders".to_owned(), workflow: "orders".to_owned() }];
+    for date in ["2025-12-01", "2026-11-17"] {
+        let compatibility_date = date.to_owned();
+        let classes = vec!["Orders".to_owned()];
+        let spec =
+            WorkerSpec { exports: exports.clone(), classes, compatibility_date, ..bound(source, &host, Vec::new()) };
+        assert_eq!(get_json(&start(&spec).await).await, json!(["mine", "other", "function"]), "{date}");
+    }
+    assert_eq!(host.seen()[0].path, "/workflows/orders/create");
 }
 
 #[tokio::test]

@@ -29,6 +29,7 @@ pub fn module(name: &str, source: &str) -> Module {
 /// A Worker of one module without bindings.
 pub fn spec(source: &str) -> WorkerSpec {
     WorkerSpec {
+        exports: Vec::new(),
         script: "shop".to_owned(),
         main_module: "index.js".to_owned(),
         modules: vec![module("index.js", source)],

@@ -1,7 +1,6 @@
 //! The listeners of a server: ingress, API and the socket on which bindings are answered.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,7 +36,7 @@ pub struct FaceSettings {
     /// `dev`.
     pub is_dev: bool,
     /// Where bindings are answered.
-    pub host_socket: PathBuf,
+    pub host_socket: UnixListener,
 }
 
 impl Listeners {
@@ -72,7 +71,7 @@ impl Listeners {
             d1: settings.d1,
             subscriptions: Subscriptions::default(),
         };
-        let host_socket = host_listener(&settings.host_socket)?;
+        let host_socket = settings.host_socket;
         tokio::spawn(async move { report(axum::serve(host_socket, hosting::router(hosting)).await) });
         let ingress = Ingress {
             store: core.platform.store.clone(),
@@ -107,10 +106,6 @@ async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
 fn spawn(listener: TcpListener, router: Router) {
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move { report(axum::serve(listener, service).await) });
-}
-
-fn host_listener(path: &Path) -> anyhow::Result<UnixListener> {
-    UnixListener::bind(path).with_context(|| format!("cannot make the socket {} for bindings", path.display()))
 }
 
 fn report(result: std::io::Result<()>) {

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use stepwell_engine::StepConfig;
 use stepwell_runtime::{Outbound, Workerd};
 use tempfile::TempDir;
+use tokio::net::UnixListener;
 
 use crate::core::{Core, CoreConfig};
 use crate::tools::Tools;
@@ -14,7 +15,8 @@ use crate::workers::WorkersConfig;
 pub(super) struct Ground {
     pub core: Core,
     pub esbuild: PathBuf,
-    pub host_socket: PathBuf,
+    /// Where bindings are answered. It is there before the first instance runs: what asks early waits for its answer.
+    pub host_socket: UnixListener,
     /// Removed with this.
     pub sockets: TempDir,
 }
@@ -28,10 +30,12 @@ pub(super) async fn open(
     let tools = tokio::task::spawn_blocking(|| Tools::ensure(&mut |line| eprintln!("{line}"))).await??;
     let sockets =
         tempfile::Builder::new().prefix("stepwell-").tempdir().context("cannot make a temporary directory")?;
-    let host_socket = sockets.path().join("host");
+    let host_path = sockets.path().join("host");
+    let host_socket = UnixListener::bind(&host_path)
+        .with_context(|| format!("cannot make the socket {} for bindings", host_path.display()))?;
     let workers = WorkersConfig {
         workerd: Workerd::open(&tools.workerd).await?,
-        host_socket: host_socket.clone(),
+        host_socket: host_path,
         outbound,
         defaults: StepConfig::DEFAULT,
         replicas,

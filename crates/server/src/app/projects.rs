@@ -88,9 +88,8 @@ fn bindings(config: &ProjectConfig) -> Vec<ScriptBinding> {
         Var::Text(text) => ScriptBinding::PlainText { name: name.clone(), text },
         Var::Json(json) => ScriptBinding::Json { name: name.clone(), json },
     });
-    let workflows = config.workflows.iter().map(|workflow| ScriptBinding::Workflow {
-        name: workflow.binding.clone(),
-        workflow_name: workflow.name.clone(),
+    let workflows = config.workflows.iter().filter_map(|workflow| {
+        Some(ScriptBinding::Workflow { name: workflow.binding.clone()?, workflow_name: workflow.name.clone() })
     });
     let d1 = config.d1.iter().map(|d1| ScriptBinding::D1 { name: d1.binding.clone(), id: d1.database_id.clone() });
     let services = config
@@ -108,6 +107,7 @@ fn workflows(config: &ProjectConfig) -> Vec<ScriptWorkflow> {
         class_name: workflow.class_name.clone(),
         steps_max: workflow.steps_max,
         concurrency_max: workflow.concurrency_max,
+        is_export: workflow.is_export,
         schedules: Some(workflow.schedules.iter().map(|cron| Schedule { cron: cron.clone() }).collect()),
         default_retention: Some(RetentionOptions {
             success_retention: workflow.success_retention.clone().map(serde_json::Value::from),

@@ -98,6 +98,9 @@ fn metadata(project: &ProjectConfig, bundle: &Bundle) -> Value {
         "compatibility_date": project.compatibility_date,
         "compatibility_flags": project.compatibility_flags,
     });
+    if project.workflows.iter().any(|workflow| workflow.is_export) {
+        metadata["exports"] = exports(project);
+    }
     if let Some(cpu_ms) = project.cpu_ms {
         metadata["limits"] = json!({ "cpu_ms": cpu_ms });
     }
@@ -109,10 +112,10 @@ fn bindings(project: &ProjectConfig) -> Vec<Value> {
         Var::Text(text) => json!({ "type": "plain_text", "name": name, "text": text }),
         Var::Json(value) => json!({ "type": "json", "name": name, "json": value }),
     });
-    let workflows = project.workflows.iter().map(|workflow| {
+    let workflows = project.workflows.iter().filter(|workflow| workflow.binding.is_some()).map(|workflow| {
         object([
             ("type", Some("workflow".into())),
-            ("name", Some(workflow.binding.as_str().into())),
+            ("name", workflow.binding.as_deref().map(Value::from)),
             ("workflow_name", Some(workflow.name.as_str().into())),
             ("class_name", Some(workflow.class_name.as_str().into())),
             ("script_name", workflow.script_name.as_deref().map(Value::from)),
@@ -128,6 +131,14 @@ fn bindings(project: &ProjectConfig) -> Vec<Value> {
         ])
     });
     vars.chain(workflows).chain(d1).chain(services).collect()
+}
+
+/// Declared workflows by their class; what else is set of them follows with each one's own request.
+fn exports(project: &ProjectConfig) -> Value {
+    let declared = project.workflows.iter().filter(|workflow| workflow.is_export);
+    let members = declared
+        .map(|workflow| (workflow.class_name.clone(), json!({ "type": "workflow", "name": workflow.name.as_str() })));
+    Value::Object(members.collect())
 }
 
 fn workflow_body(workflow: &WorkflowConfig, script: &str) -> Value {

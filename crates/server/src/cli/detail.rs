@@ -57,6 +57,7 @@ pub struct ErrorView {
     pub name: String,
     pub message: String,
     pub stack: Option<String>,
+    pub cause: Option<String>,
 }
 
 /// A member of `steps`.

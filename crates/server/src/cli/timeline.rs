@@ -128,6 +128,9 @@ impl Timeline<'_> {
         let width = self.screen.width.map(|width| width - 2);
         let told = printable(&format!("{}: {}", error.name, error.message));
         let message = wrap(&told, width).into_iter().map(|line| format!("  {}", self.screen.paint(Tone::Bad, &line)));
+        let cause = error.cause.as_deref().map(|cause| printable(&format!("caused by {cause}")));
+        let cause = cause.into_iter().flat_map(|cause| wrap(&cause, width));
+        let message = message.chain(cause.map(|line| format!("  {line}")));
         let frames = frames(error).take(ERROR_STACK_LINES_MAX);
         let stack = frames.map(|line| self.screen.paint(Tone::Dim, &self.fitted(&format!("    {line}"), 0)));
         message.chain(stack).collect()

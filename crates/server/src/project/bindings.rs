@@ -17,11 +17,13 @@ const WORKFLOW_NAME_CHARS_MAX: usize = 64;
 /// Above it wrangler warns that production would refuse.
 const PRODUCTION_STEPS_MAX: u32 = 25_000;
 
-/// One entry of `workflows`.
+/// One entry of `workflows`, or one of `exports` of type `workflow`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkflowConfig {
-    /// The name in `env`.
-    pub binding: String,
+    /// The name in `env`; none where only its class is declared.
+    pub binding: Option<String>,
+    /// It stands in `ctx.exports`.
+    pub is_export: bool,
     /// Unique among all Workers of a server.
     pub name: String,
     pub class_name: String,
@@ -58,6 +60,25 @@ pub struct ServiceConfig {
     /// The script that answers.
     pub service: String,
     pub entrypoint: Option<String>,
+}
+
+impl WorkflowConfig {
+    /// With nothing set.
+    pub(super) fn new(name: String, class_name: String) -> Self {
+        Self {
+            binding: None,
+            is_export: false,
+            name,
+            class_name,
+            script_name: None,
+            steps_max: None,
+            concurrency_max: None,
+            schedules: Vec::new(),
+            success_retention: None,
+            error_retention: None,
+            jurisdiction: None,
+        }
+    }
 }
 
 const WORKFLOW_KEYS: &[&str] = &[
@@ -109,12 +130,8 @@ fn workflow(section: &Section<'_>, script: &str, diagnostics: &mut Diagnostics) 
     let binding = binding(section, diagnostics);
     let name = section.required_text("name", "the name under which instances are created", diagnostics);
     let class_name = section.required_text("class_name", "the exported class of the workflow", diagnostics);
-    if let Some(name) = name.as_ref().filter(|name| !is_workflow_name(name)) {
-        let message = format!(
-            "\"{name}\" is not a workflow name; use 1 to {WORKFLOW_NAME_CHARS_MAX} letters, digits, hyphens and underscores, \
-             the first one no hyphen"
-        );
-        diagnostics.error(section.line_of("name"), section.key("name"), message);
+    if let Some(name) = &name {
+        check_workflow_name(section, name, diagnostics);
     }
     if let Some(class) = class_name.as_ref().filter(|class| !is_identifier(class)) {
         diagnostics.error(
@@ -124,23 +141,23 @@ fn workflow(section: &Section<'_>, script: &str, diagnostics: &mut Diagnostics) 
         );
     }
     let script_name = section.text("script_name", diagnostics).filter(|other| other != script);
-    let mut workflow = WorkflowConfig {
-        binding: binding?,
-        name: name?,
-        class_name: class_name?,
-        script_name,
-        steps_max: None,
-        concurrency_max: None,
-        schedules: Vec::new(),
-        success_retention: None,
-        error_retention: None,
-        jurisdiction: None,
-    };
+    let mut workflow =
+        WorkflowConfig { binding: Some(binding?), script_name, ..WorkflowConfig::new(name?, class_name?) };
     match workflow.script_name.clone() {
         Some(other) => refuse_settings(section, &other, diagnostics),
         None => read_settings(&mut workflow, section, diagnostics),
     }
     Some(workflow)
+}
+
+pub(super) fn check_workflow_name(section: &Section<'_>, name: &str, diagnostics: &mut Diagnostics) {
+    if !is_workflow_name(name) {
+        let message = format!(
+            "\"{name}\" is not a workflow name; use 1 to {WORKFLOW_NAME_CHARS_MAX} letters, digits, hyphens and underscores, \
+             the first one no hyphen"
+        );
+        diagnostics.error(section.line_of("name"), section.key("name"), message);
+    }
 }
 
 fn refuse_settings(section: &Section<'_>, script: &str, diagnostics: &mut Diagnostics) {
@@ -151,7 +168,7 @@ fn refuse_settings(section: &Section<'_>, script: &str, diagnostics: &mut Diagno
     }
 }
 
-fn read_settings(workflow: &mut WorkflowConfig, section: &Section<'_>, diagnostics: &mut Diagnostics) {
+pub(super) fn read_settings(workflow: &mut WorkflowConfig, section: &Section<'_>, diagnostics: &mut Diagnostics) {
     if let Some(limits) = section.section("limits", diagnostics) {
         limits.warn_of_unknown(&["steps"], diagnostics);
         workflow.steps_max = limits.positive_integer("steps", diagnostics);

@@ -100,7 +100,7 @@ pub(super) const KEYS: &[Key] = &[
     key("containers", PerEnvironment, Refused("containers")),
     key("dispatch_namespaces", PerEnvironment, Refused("dispatch namespaces")),
     key("durable_objects", PerEnvironment, Refused("Durable Objects")),
-    key("exports", PerEnvironment, Refused("workflows declared in `exports` (declare them in `workflows`)")),
+    key("exports", Inherited, Read),
     key("flagship", PerEnvironment, Refused("Flagship bindings")),
     key("hyperdrive", PerEnvironment, Refused("Hyperdrive bindings")),
     key("images", PerEnvironment, Refused("Images bindings")),

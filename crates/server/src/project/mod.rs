@@ -13,6 +13,7 @@ mod diagnostics;
 mod document;
 mod dotenv;
 mod environment;
+mod exports;
 mod glob;
 mod keys;
 mod rules;
@@ -147,7 +148,8 @@ fn read(
     let name = name(&environment, environment_name, diagnostics);
     let vars = settings::vars(&environment, diagnostics);
     let secrets = secrets(&environment, local, diagnostics);
-    let workflows = bindings::workflows(&environment, &name, diagnostics);
+    let mut workflows = bindings::workflows(&environment, &name, diagnostics);
+    exports::add_exports(&environment, &mut workflows, diagnostics);
     let d1 = bindings::d1_databases(&environment, &root, diagnostics);
     let services = bindings::services(&environment, diagnostics);
     let names = binding_names(&vars, &workflows, &d1, &services);
@@ -247,7 +249,7 @@ fn binding_names(
     services: &[ServiceConfig],
 ) -> Vec<(String, &'static str)> {
     let vars = vars.keys().map(|name| (name.clone(), "var"));
-    let workflows = workflows.iter().map(|workflow| (workflow.binding.clone(), "workflow"));
+    let workflows = workflows.iter().filter_map(|workflow| Some((workflow.binding.clone()?, "workflow")));
     let d1 = d1.iter().map(|database| (database.binding.clone(), "D1 database"));
     let services = services.iter().map(|service| (service.binding.clone(), "service"));
     vars.chain(workflows).chain(d1).chain(services).collect()

@@ -110,11 +110,13 @@ pub struct ErrorView {
     pub message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stack: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
 }
 
 impl From<ErrorRecord> for ErrorView {
-    fn from(ErrorRecord { name, message, stack }: ErrorRecord) -> Self {
-        Self { name, message, stack }
+    fn from(ErrorRecord { name, message, stack, cause }: ErrorRecord) -> Self {
+        Self { name, message, stack, cause }
     }
 }
 

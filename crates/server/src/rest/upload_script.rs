@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Value, json};
+use stepwell_engine::names;
+
 use crate::api_error::ApiError;
+use crate::rest::WorkflowOptions;
 use crate::rest::upload::{ModuleKind, ScriptUpload, UploadBinding, UploadedModule};
 use crate::script::{self, ScriptBinding, ScriptModule, ScriptModuleKind, ScriptSettings, ScriptWorkflow};
 
@@ -55,6 +59,7 @@ impl ScriptUpload {
                 UploadBinding::Other { name, kind } => return Err(unsupported(&name, &format!("of type {kind}"))),
             }
         }
+        add_exports(&mut workflows, &self.metadata["exports"])?;
         let date = if self.compatibility_date.is_empty() {
             COMPATIBILITY_DATE_DEFAULT.to_owned()
         } else {
@@ -85,10 +90,63 @@ fn annotations(metadata: &serde_json::Value) -> BTreeMap<String, String> {
 /// Two bindings may lead to one workflow.
 fn add_workflow(workflows: &mut Vec<ScriptWorkflow>, name: &str, class_name: String) {
     if workflows.iter().all(|known| known.name != name) {
-        let name = name.to_owned();
-        let (steps_max, concurrency_max, schedules, default_retention) = (None, None, None, None);
-        workflows.push(ScriptWorkflow { name, class_name, steps_max, concurrency_max, schedules, default_retention });
+        workflows.push(new_workflow(name, class_name));
     }
+}
+
+fn new_workflow(name: &str, class_name: String) -> ScriptWorkflow {
+    ScriptWorkflow {
+        name: name.to_owned(),
+        class_name,
+        steps_max: None,
+        concurrency_max: None,
+        is_export: false,
+        schedules: None,
+        default_retention: None,
+    }
+}
+
+/// Workflows that are declared by their class.
+fn add_exports(workflows: &mut Vec<ScriptWorkflow>, exports: &Value) -> Result<(), ApiError> {
+    for (class, export) in exports.as_object().into_iter().flatten() {
+        match export["type"].as_str() {
+            Some("workflow") => add_export(workflows, class, export)?,
+            Some("worker") => {}
+            other => {
+                let kind = other.unwrap_or("unknown");
+                let message = format!("exports.{class} is of type {kind:?}, which this server does not have yet");
+                return Err(ApiError::new(400, SCRIPT_INVALID, message));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn add_export(workflows: &mut Vec<ScriptWorkflow>, class: &str, export: &Value) -> Result<(), ApiError> {
+    let invalid = |message: String| ApiError::new(400, SCRIPT_INVALID, message);
+    let name = export["name"].as_str().filter(|name| names::is_workflow_name(name));
+    let name = name.ok_or_else(|| invalid(format!("exports.{class}.name is not the name of a workflow")))?;
+    let crons = match &export["schedules"] {
+        Value::Null => None,
+        Value::Array(crons) => Some(crons.clone()),
+        one => Some(vec![one.clone()]),
+    };
+    let schedules = crons.map(|crons| crons.into_iter().map(|cron| json!({ "cron": cron })).collect());
+    let mut options = export.clone();
+    options["schedules"] = schedules.unwrap_or(Value::Null);
+    let options: WorkflowOptions =
+        serde_json::from_value(options).map_err(|error| invalid(format!("exports.{class}: {error}")))?;
+    options.check()?;
+    workflows.retain(|known| known.name != name);
+    workflows.push(ScriptWorkflow {
+        steps_max: options.limits.and_then(|limits| limits.steps),
+        concurrency_max: options.concurrency.and_then(|concurrency| concurrency.limit),
+        is_export: true,
+        schedules: options.schedules,
+        default_retention: options.default_retention,
+        ..new_workflow(name, class.to_owned())
+    });
+    Ok(())
 }
 
 fn inherited(
@@ -174,6 +232,38 @@ mod tests {
         assert_eq!(settings.compatibility_date, COMPATIBILITY_DATE_DEFAULT);
         let other = upload(vec![workflow("A", Some("other"))]).into_script(None, &[]).expect("a script");
         assert_eq!((other.script.settings.workflows.len(), other.script.settings.bindings.len()), (0, 1));
+    }
+
+    #[test]
+    fn workflows_are_declared_by_their_class() {
+        let declared = |export: Value| {
+            let mut given = upload(vec![workflow("A", None)]);
+            given.metadata = json!({ "exports": { "Flow": export } });
+            given.into_script(None, &[]).map(|made| made.script.settings.workflows)
+        };
+        let export = json!({ "type": "workflow", "name": "flow", "limits": { "steps": 7 }, "concurrency": { "limit": 2 },
+            "schedules": "0 1 * * *", "default_retention": { "success_retention": "1 day" } });
+        let expected = ScriptWorkflow {
+            steps_max: Some(7),
+            concurrency_max: Some(2),
+            is_export: true,
+            schedules: Some(vec![crate::rest::Schedule { cron: "0 1 * * *".to_owned() }]),
+            default_retention: Some(crate::rest::RetentionOptions {
+                success_retention: Some(json!("1 day")),
+                error_retention: None,
+            }),
+            ..new_workflow("flow", "Flow".to_owned())
+        };
+        assert_eq!(declared(export), Ok(vec![expected]), "one that is bound as well is declared once");
+        assert_eq!(declared(json!({ "type": "worker" })).map(|workflows| workflows.len()), Ok(1));
+        for wrong in [
+            json!({ "type": "workflow" }),
+            json!({ "type": "workflow", "name": "a b" }),
+            json!({ "type": "workflow", "name": "flow", "limits": { "steps": 0 } }),
+            json!({ "type": "durable-object" }),
+        ] {
+            assert_eq!(declared(wrong.clone()).map_err(|error| error.status), Err(400), "{wrong}");
+        }
     }
 
     #[test]

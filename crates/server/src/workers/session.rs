@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 use stepwell_engine::engine::Fault;
-use stepwell_engine::instance::Report;
+use stepwell_engine::instance::{Failure, Report};
 use stepwell_engine::{ErrorRecord, RunId, SessionId};
 use stepwell_runtime::Exit;
 use stepwell_runtime::protocol::{PROTOCOL, ToShim};
@@ -191,8 +191,17 @@ impl Session {
         for message in messages {
             let event = match message {
                 Message::Report(run, mut report) => {
-                    if let Report::Failed { error, .. } | Report::Threw(error) = &mut report {
-                        self.locate(error).await;
+                    match &mut report {
+                        Report::Failed { error, .. }
+                        | Report::Threw(error)
+                        | Report::Undone { failure: Some(Failure { error, .. }), .. } => self.locate(error).await,
+                        Report::Undoing { error, cause } => {
+                            self.locate(error).await;
+                            if let Some(cause) = cause {
+                                self.locate(cause).await;
+                            }
+                        }
+                        _ => {}
                     }
                     reports.push((run, report));
                     continue;

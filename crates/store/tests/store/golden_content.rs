@@ -43,6 +43,7 @@ fn error() -> ErrorRecord {
         name: "TypeError".to_owned(),
         message: "\"quoted\" ü".to_owned(),
         stack: Some("at a\nat b".to_owned()),
+        cause: None,
     }
 }
 

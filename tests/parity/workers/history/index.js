@@ -21,7 +21,11 @@ export class Steps extends WorkflowEntrypoint {
       seen.push((await step.waitForEvent('w', { type: 'go' })).payload);
     }
     await step.sleep('rest', 20);
-    seen.push(await step.do('last', async () => mark(event, 'last')));
+    const last = async () => {
+      mark(event, 'last');
+      return 'last';
+    };
+    seen.push(await step.do('last', last));
     return seen;
   }
 }
@@ -47,15 +51,19 @@ export class Story extends WorkflowEntrypoint {
   }
 }
 
+/** All events of a subscription, without what differs from run to run, and without how the configuration is spelt. */
 const events = async (subscription) => {
   const seen = [];
   for (;;) {
     const { done, value } = await subscription.next();
     if (done) return seen;
-    const { eventId, timestamp, instanceId, ...rest } = value;
-    seen.push(rest);
+    const { eventId, timestamp, instanceId, config, ...rest } = value;
+    seen.push(config === undefined ? rest : { ...rest, limit: config.retries.limit });
   }
 };
+
+/** Whether it waits or runs is told apart from what it does. */
+const isWaiting = ({ type }) => type === 'workflow_waiting' || type === 'workflow_running';
 
 const ended = async (instance) => {
   for (let tries = 0; tries < 400; tries += 1) {
@@ -72,7 +80,19 @@ export default driver({
     const instance = await env.Story.create({ id, params: { fails } });
     const live = await events(await instance.subscribe());
     const again = await events(await instance.subscribe());
-    return { live, same: JSON.stringify(live) === JSON.stringify(again) };
+    return { live: live.filter((event) => !isWaiting(event)), same: JSON.stringify(live) === JSON.stringify(again) };
+  },
+  /** That it waits and goes on. */
+  async waiting(env, id) {
+    const instance = await env.Story.create({ id, params: {} });
+    return (await events(await instance.subscribe())).filter(isWaiting).length > 1;
+  },
+  /** How configurations are told. */
+  async configs(env, id) {
+    const instance = await env.Story.create({ id, params: {} });
+    await ended(instance);
+    const subscription = await instance.subscribe({ filter: ['step_started'] });
+    return (await subscription.next()).value.config;
   },
   /** Only some of it. */
   async filtered(env, id) {
