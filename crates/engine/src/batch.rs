@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{DeploymentId, InstanceKey, Millis, Recorded, Status, StreamId, WorkflowId};
+use crate::{DeploymentId, Firing, InstanceKey, Millis, Recorded, Status, StreamId, WorkflowId};
 
 /// One durable transaction over many instances.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -15,6 +15,10 @@ pub struct Batch {
     pub writes: Vec<InstanceWrite>,
     /// Instances that go, with all their data.
     pub deletions: Vec<InstanceKey>,
+    /// Ended instances whose time is over. They go like those deleted; one that is gone already is nothing.
+    pub expirations: Vec<InstanceKey>,
+    /// Schedules that have been looked at up to then. One that is gone is nothing, and none goes back.
+    pub firings: Vec<Firing>,
     /// Streams that no attempt goes on writing and no entry names, those of `writes` included.
     pub dropped_streams: Vec<StreamId>,
 }
@@ -23,11 +27,9 @@ impl Batch {
     /// Nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.creations.is_empty()
-            && self.restarts.is_empty()
-            && self.writes.is_empty()
-            && self.deletions.is_empty()
-            && self.dropped_streams.is_empty()
+        let Self { creations, restarts, writes, deletions, expirations, firings, dropped_streams } = self;
+        let changes = creations.is_empty() && restarts.is_empty() && writes.is_empty() && dropped_streams.is_empty();
+        changes && deletions.is_empty() && expirations.is_empty() && firings.is_empty()
     }
 
     /// Entries in it.
@@ -124,7 +126,8 @@ pub struct Summary {
     /// Status.
     pub status: Status,
     /// When it wants attention: past for one that runs or can run now (after a crash it is run again), the nearest due
-    /// time for one whose run was forgotten in order, `None` for one that is paused or has ended.
+    /// time for one whose run was forgotten in order, `None` for one that is paused. For one that has ended, when it is
+    /// to go; `None` where it stays.
     pub wake_at: Option<Millis>,
     /// Whose code it is pinned to.
     pub deployment: DeploymentId,

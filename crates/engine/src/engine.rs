@@ -6,6 +6,7 @@
 //! store, and the engine asks for those that come near.
 
 mod chaos;
+mod expiry;
 mod gather;
 mod horizon;
 mod io;
@@ -22,14 +23,15 @@ use std::sync::Arc;
 pub use chaos::Chaos;
 use gather::{Act, Gather};
 use horizon::Horizon;
-pub use io::{Answer, Command, Fault, Fresh, Input, Output, Start, WorkflowSettings};
+pub use io::{Answer, Command, Due, Fault, Fresh, Input, Output, Start, WorkflowSettings};
 use loading::Waiter;
 use slot::Slot;
 
 use crate::instance::{self, Decision, Rejection, Tell};
+use crate::schedules::Schedules;
 use crate::{
-    Batch, CommitId, Creation, Entry, Instance, InstanceKey, Millis, Payload, Recorded, ReplyId, RunId, Scheduler,
-    SessionId, WorkflowId,
+    Batch, CommitId, Creation, Entry, Firing, Instance, InstanceKey, Millis, Payload, Recorded, ReplyId, Retention,
+    RunId, Scheduler, SessionId, WorkflowId,
 };
 
 /// Bytes of params kept at hand for first runs; beyond it they are read from the store.
@@ -47,13 +49,23 @@ pub struct Engine {
     runs: HashMap<RunId, LiveRun>,
     workflows: HashMap<WorkflowId, WorkflowSettings>,
     scheduler: Scheduler,
+    schedules: Schedules,
     horizon: Horizon,
+    /// Ended instances whose time is over, and which are still there.
+    expired: VecDeque<InstanceKey>,
     gather: Gather,
     decision: Decision,
     fresh_bytes: usize,
     chaos: Chaos,
     next_key: InstanceKey,
     next_run: RunId,
+}
+
+/// What entry 0 of a new instance says.
+struct Origin {
+    params: Payload,
+    trigger: String,
+    retention: Retention,
 }
 
 /// A run that a session holds.
@@ -81,7 +93,9 @@ impl Engine {
             runs: HashMap::new(),
             workflows: HashMap::new(),
             scheduler: Scheduler::new(runs_max),
+            schedules: Schedules::default(),
             horizon: Horizon::new(),
+            expired: VecDeque::new(),
             gather: Gather::new(),
             decision: Decision::default(),
             fresh_bytes: 0,
@@ -104,8 +118,12 @@ impl Engine {
                 self.scheduler.set_limit(workflow, settings.concurrency);
                 self.workflows.insert(workflow, settings);
             }
-            Input::Create { reply, workflow, id, params, trigger } => {
-                self.create(reply, workflow, &id, params, trigger, now);
+            Input::Schedules(workflow, schedules) => self.schedules.set(workflow, schedules),
+            Input::Create { reply, workflow, id, params, trigger, retention } => {
+                let origin = Origin { params, trigger, retention };
+                if !self.create(Some(reply), workflow, &id, origin, now) {
+                    self.refuse(reply, Rejection::NotFound);
+                }
             }
             Input::Command { reply, key, command } => self.command(reply, key, command, now, out),
             Input::Loaded(key, instance) => self.loaded(key, instance.map(|boxed| *boxed), now, out),
@@ -129,6 +147,7 @@ impl Engine {
         while let Some(placement) = self.scheduler.place_next() {
             self.place(placement, now, out);
         }
+        self.expire();
         out.extend(self.scheduler.take_wanted().into_iter().map(Output::WantSession));
         let (batch, acts) = self.gather.close();
         for act in acts {
@@ -140,7 +159,7 @@ impl Engine {
     /// When [`Input::Tick`] has something to do next.
     #[must_use]
     pub fn next_tick(&self) -> Option<Millis> {
-        self.horizon.next(self.may_read_due())
+        self.horizon.next(self.may_read_due()).into_iter().chain(self.schedules.next()).min()
     }
 
     /// Instances in memory.
@@ -179,20 +198,20 @@ impl Engine {
         self.slots.get(&key).map(|slot| &slot.instance)
     }
 
+    /// Creates an instance; false where there is no such workflow.
     fn create(
         &mut self,
-        reply: ReplyId,
+        reply: Option<ReplyId>,
         workflow: WorkflowId,
         id: &Arc<str>,
-        params: Payload,
-        trigger: String,
+        origin: Origin,
         now: Millis,
-    ) {
-        let Some(settings) = self.workflows.get(&workflow).copied() else {
-            return self.refuse(reply, Rejection::NotFound);
-        };
+    ) -> bool {
+        let Some(settings) = self.workflows.get(&workflow).copied() else { return false };
+        let Origin { params, trigger, retention } = origin;
         let key = self.new_key();
-        let instance = Instance::new(key, workflow, settings.deployment, now);
+        let mut instance = Instance::new(key, workflow, settings.deployment, now);
+        instance.retention = retention;
         let summary = instance.summary(now);
         let mut slot = Slot::new(instance, Some(summary), self.gather.next());
         if self.fresh_bytes + params.stored_bytes() <= FRESH_BYTES_MAX {
@@ -204,12 +223,23 @@ impl Engine {
             workflow,
             id: Arc::clone(id),
             deployment: settings.deployment,
-            created: Recorded { seq: 0, at: now, entry: Entry::Created { params, trigger } },
+            created: Recorded { seq: 0, at: now, entry: Entry::Created { params, trigger, retention } },
             summary,
         });
         self.gather.concern(key);
         self.gather.then(Act::Created(key, reply));
         self.slots.insert(key, slot);
+        true
+    }
+
+    /// Creates the instance of a firing. If it is there already, the firing happened before.
+    fn fire(&mut self, firing: Firing, now: Millis) {
+        let id = crate::cron::instance_id(&firing.cron, firing.at);
+        let params = Payload::from_json("{}");
+        let origin = Origin { params, trigger: "cron".to_owned(), retention: Retention::default() };
+        if self.create(None, firing.workflow, &id, origin, now) {
+            self.gather.batch.firings.push(firing);
+        }
     }
 
     fn new_key(&mut self) -> InstanceKey {
@@ -321,11 +351,11 @@ impl Engine {
                     self.forget_fresh(&slot);
                     self.horizon.clear(key, slot.timer);
                 }
-                out.push(Output::Reply(reply, Err(Rejection::AlreadyExists)));
+                out.extend(reply.map(|reply| Output::Reply(reply, Err(Rejection::AlreadyExists))));
             }
             Act::Created(key, reply) => {
                 let answer = self.answer(key);
-                out.push(Output::Reply(reply, answer));
+                out.extend(reply.map(|reply| Output::Reply(reply, answer)));
             }
         }
     }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::{CallId, DeploymentId, Millis, StepConfig, StreamRef};
+use crate::{CallId, DeploymentId, Millis, Retention, StepConfig, StreamRef};
 
 /// A user value as it was encoded where it arose. Cheap to clone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -138,6 +138,8 @@ pub enum Entry {
         params: Payload,
         /// Where it came from: `api`, `binding`, `cron`, …
         trigger: String,
+        /// What its creator said of how long it is kept after its end.
+        retention: Retention,
     },
     /// A run started for the first time since creation or resumption.
     Started {

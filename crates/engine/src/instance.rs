@@ -20,8 +20,8 @@ use rollback::{Handler, Rollback};
 
 use crate::limits::QUIESCE_MS;
 use crate::{
-    CallId, DeploymentId, Entry, InstanceKey, Millis, Outcome, Recorded, RunId, SessionId, Status, StepConfig,
-    StepKind, Summary, WorkflowId,
+    CallId, DeploymentId, Entry, InstanceKey, Millis, Outcome, Recorded, Retention, RunId, SessionId, Status,
+    StepConfig, StepKind, Summary, WorkflowId,
 };
 
 /// A durable execution.
@@ -33,6 +33,8 @@ pub struct Instance {
     pub workflow: WorkflowId,
     /// Whose code it runs.
     pub deployment: DeploymentId,
+    /// What its creator said of how long it is kept after its end.
+    pub retention: Retention,
     phase: Phase,
     open: BTreeMap<CallId, OpenCall>,
     /// Of steps that have begun, in their order; during a rollback, those that are left.
@@ -46,6 +48,8 @@ pub struct Instance {
     next_seq: u64,
     started_at: Option<Millis>,
     ended_at: Option<Millis>,
+    /// When it is to go. Its row says so, not its history: what its workflow kept when it ended.
+    expires_at: Option<Millis>,
     run: Option<Run>,
     /// The last run was forgotten in order, after it had seen all that is recorded: only time or an event can bring
     /// news. Known to this process only; without it a run is started, which finds out.
@@ -121,6 +125,7 @@ impl Instance {
             key,
             workflow,
             deployment,
+            retention: Retention::default(),
             phase: Phase::Queued { since: created_at },
             open: BTreeMap::new(),
             handlers: Vec::new(),
@@ -133,6 +138,7 @@ impl Instance {
             next_seq: 1,
             started_at: None,
             ended_at: None,
+            expires_at: None,
             run: None,
             parked: false,
         }
@@ -149,6 +155,9 @@ impl Instance {
     ) -> Option<Self> {
         let (first, rest) = history.split_first()?;
         let mut instance = Self::new(key, workflow, deployment, first.at);
+        if let Entry::Created { retention, .. } = &first.entry {
+            instance.retention = *retention;
+        }
         for recorded in rest {
             instance.apply(recorded);
         }
@@ -430,7 +439,8 @@ impl Instance {
             | Phase::Running { since }
             | Phase::Pausing { since }
             | Phase::RollingBack { since } => Some(since),
-            Phase::Paused { .. } | Phase::Ended(_) => None,
+            Phase::Paused { .. } => None,
+            Phase::Ended(_) => self.expires_at,
         }
     }
 
@@ -491,6 +501,23 @@ impl Instance {
     #[must_use]
     pub fn is_final(&self) -> bool {
         matches!(self.phase, Phase::Ended(_))
+    }
+
+    /// When it ended.
+    #[must_use]
+    pub fn ended_at(&self) -> Option<Millis> {
+        self.ended_at
+    }
+
+    /// When it is to go; `None` before its end, and for one that stays.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<Millis> {
+        self.expires_at.filter(|_| self.is_final())
+    }
+
+    /// Sets when it is to go, once it has ended.
+    pub fn expire_at(&mut self, at: Option<Millis>) {
+        self.expires_at = at;
     }
 
     /// Sequence number of the next entry.

@@ -12,6 +12,8 @@
 #![deny(missing_docs)]
 
 pub mod batch;
+pub mod cron;
+pub mod duration;
 pub mod engine;
 pub mod entry;
 pub mod error_text;
@@ -19,17 +21,22 @@ pub mod ids;
 pub mod instance;
 pub mod limits;
 pub mod names;
+pub mod retention;
 pub mod retry;
 pub mod scheduler;
+pub mod schedules;
 pub mod status;
 pub mod stream;
 
 pub use batch::{Batch, Carried, Creation, InstanceWrite, Restart, Summary};
+pub use cron::Cron;
 pub use engine::{Engine, Input, Output};
 pub use entry::{Entry, ErrorRecord, Outcome, Payload, Recorded, StepKind};
 pub use ids::{CallId, CommitId, DeploymentId, InstanceKey, Millis, ReplyId, RunId, SessionId, StreamId, WorkflowId};
 pub use instance::Instance;
+pub use retention::Retention;
 pub use retry::{Backoff, RetryLimit, StepConfig};
 pub use scheduler::Scheduler;
+pub use schedules::{Firing, Schedule};
 pub use status::Status;
 pub use stream::{StreamPlace, StreamRef};

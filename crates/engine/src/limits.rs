@@ -32,6 +32,15 @@ pub const WORKER_KILLS_MAX: u32 = 3;
 pub const TIMER_HORIZON_MS: i64 = 20_000;
 /// Due instances read from the store at once.
 pub const DUE_PAGE: usize = 5_000;
+/// Characters of a cron expression (Cloudflare).
+pub const CRON_CHARS_MAX: usize = 256;
+/// Cron schedules of all workflows together (Cloudflare's bound for an account).
+pub const SCHEDULES_MAX: usize = 100;
+/// The longest time that an ended instance may be kept by a number; Cloudflare's is 30 days. Ten years keep every expiry a
+/// date that clocks and people can show.
+pub const RETENTION_MS_MAX: u64 = 3_650 * 86_400_000;
+/// Ended instances whose time is over that go in one batch: a row and its index entries each.
+pub const EXPIRED_AT_ONCE: usize = 256;
 /// Entries of one commit: keeps the latency of a batch bounded.
 pub const BATCH_ENTRIES_MAX: usize = 8_192;
 

@@ -1,20 +1,20 @@
 //! Single situations in the life of an instance, with a host that makes every batch durable at once.
 
-use std::sync::Arc;
-
 use proptest::prelude::*;
 use stepwell_engine::engine::{Chaos, Command, Fault, WorkflowSettings};
 use stepwell_engine::instance::{BeginKind, Decision, Rejection, Report, Settlement, Severity, Tell};
 use stepwell_engine::scheduler::{Pool, Quarantine};
 use stepwell_engine::{
     Backoff, CallId, DeploymentId, Engine, ErrorRecord, Input, Instance, InstanceKey, Output, Payload, Recorded,
-    ReplyId, RetryLimit, RunId, SessionId, Status, StepConfig, WorkflowId,
+    ReplyId, Retention, RetryLimit, RunId, SessionId, Status, StepConfig, WorkflowId,
 };
 
 const WORKFLOW: WorkflowId = WorkflowId(1);
 const SESSION: SessionId = SessionId(1);
 const POOL: Pool = Pool { deployment: DeploymentId(1), quarantine: Quarantine::Free };
 const HOUR_MS: u64 = 3_600_000;
+/// For good.
+const RETENTION: Retention = Retention { success_ms: None, error_ms: None };
 const KEY: InstanceKey = InstanceKey(1);
 
 /// An engine with one workflow and one session.
@@ -29,7 +29,8 @@ struct Host {
 impl Host {
     fn new(concurrency: Option<usize>) -> Self {
         let mut host = Self { engine: Engine::new(KEY, 100), now: 1_000_000, out: Vec::new(), history: Vec::new() };
-        let settings = WorkflowSettings { deployment: POOL.deployment, follows_newest: false, concurrency };
+        let settings =
+            WorkflowSettings { deployment: POOL.deployment, follows_newest: false, concurrency, retention: RETENTION };
         host.input(Input::Workflow(WORKFLOW, settings));
         host.input(Input::DueRead { until: host.now + 20_000, due: Vec::new(), complete: true });
         host.input(Input::SessionUp(SESSION, POOL));
@@ -55,8 +56,8 @@ impl Host {
     }
 
     fn create(&mut self, id: &str) {
-        let (params, trigger) = (Payload::UNDEFINED, "api".to_owned());
-        self.input(Input::Create { reply: ReplyId(0), workflow: WORKFLOW, id: Arc::from(id), params, trigger });
+        let (params, trigger, retention) = (Payload::UNDEFINED, "api".to_owned(), Retention::default());
+        self.input(Input::Create { reply: ReplyId(0), workflow: WORKFLOW, id: id.into(), params, trigger, retention });
     }
 
     fn command(&mut self, command: Command) -> Result<Status, Rejection> {
@@ -431,7 +432,12 @@ fn a_queued_instance_starts_on_the_newest_deployment() {
     let mut host = Host::new(None);
     host.input(Input::SessionDown(SESSION, Fault::None));
     host.create("a");
-    let settings = WorkflowSettings { deployment: DeploymentId(2), follows_newest: false, concurrency: None };
+    let settings = WorkflowSettings {
+        deployment: DeploymentId(2),
+        follows_newest: false,
+        concurrency: None,
+        retention: RETENTION,
+    };
     host.out.clear();
     host.input(Input::Workflow(WORKFLOW, settings));
     host.input(Input::SessionUp(SessionId(2), POOL));

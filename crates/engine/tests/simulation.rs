@@ -84,3 +84,28 @@ fn a_rollback_in_the_wrong_order_is_caught() {
 fn a_place_that_is_never_given_back_is_caught() {
     check(Mutant::PlaceLeak);
 }
+
+#[test]
+fn a_schedule_that_fires_twice_is_caught() {
+    check(Mutant::DoubleFiring);
+}
+
+#[test]
+fn a_schedule_that_does_not_fire_is_caught() {
+    check(Mutant::MissedFiring);
+}
+
+#[test]
+fn an_instance_that_expires_before_its_end_is_caught() {
+    check(Mutant::LiveExpiry);
+}
+
+#[test]
+fn an_instance_that_is_moved_while_it_is_pinned_is_caught() {
+    check(Mutant::MovedWhilePinned);
+}
+
+#[test]
+fn an_instance_that_is_not_moved_to_the_newest_deployment_is_caught() {
+    check(Mutant::LeftBehind);
+}

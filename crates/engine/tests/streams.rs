@@ -1,12 +1,10 @@
 //! Which streams are kept and which are dropped, with a host that makes every batch durable at once.
 
-use std::sync::Arc;
-
 use stepwell_engine::engine::{Command, Fault, WorkflowSettings};
 use stepwell_engine::instance::{BeginKind, Report, Severity};
 use stepwell_engine::scheduler::{Pool, Quarantine};
 use stepwell_engine::{
-    CallId, DeploymentId, Engine, Entry, ErrorRecord, Input, InstanceKey, Outcome, Output, Payload, ReplyId,
+    CallId, DeploymentId, Engine, Entry, ErrorRecord, Input, InstanceKey, Outcome, Output, Payload, ReplyId, Retention,
     RetryLimit, RunId, SessionId, StepConfig, StreamId, StreamPlace, StreamRef, WorkflowId,
 };
 
@@ -31,12 +29,24 @@ impl Host {
     fn started() -> Self {
         let engine = Engine::new(KEY, 100);
         let mut host = Self { engine, now: 1_000_000, out: Vec::new(), entries: Vec::new(), dropped: Vec::new() };
-        let settings = WorkflowSettings { deployment: POOL.deployment, follows_newest: false, concurrency: None };
+        let settings = WorkflowSettings {
+            deployment: POOL.deployment,
+            follows_newest: false,
+            concurrency: None,
+            retention: Retention::default(),
+        };
         host.input(Input::Workflow(WORKFLOW, settings));
         host.input(Input::DueRead { until: host.now + 20_000, due: Vec::new(), complete: true });
         host.input(Input::SessionUp(SESSION, POOL));
         let (params, trigger) = (Payload::UNDEFINED, "api".to_owned());
-        host.input(Input::Create { reply: ReplyId(0), workflow: WORKFLOW, id: Arc::from("a"), params, trigger });
+        host.input(Input::Create {
+            reply: ReplyId(0),
+            workflow: WORKFLOW,
+            id: "a".into(),
+            params,
+            trigger,
+            retention: Retention::default(),
+        });
         host
     }
 

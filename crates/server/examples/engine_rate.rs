@@ -13,7 +13,8 @@ use stepwell_engine::engine::WorkflowSettings;
 use stepwell_engine::instance::{Report, Tell};
 use stepwell_engine::scheduler::{Pool, Quarantine};
 use stepwell_engine::{
-    CallId, CommitId, DeploymentId, Engine, Input, InstanceKey, Output, Payload, ReplyId, RunId, SessionId, WorkflowId,
+    CallId, CommitId, DeploymentId, Engine, Input, InstanceKey, Output, Payload, ReplyId, Retention, RunId, SessionId,
+    WorkflowId,
 };
 use stepwell_store::{CommitError, Committed, Options, Store};
 
@@ -72,7 +73,12 @@ impl Host {
             created: 0,
             completed: 0,
         };
-        let settings = WorkflowSettings { deployment: POOL.deployment, follows_newest: false, concurrency: None };
+        let settings = WorkflowSettings {
+            deployment: POOL.deployment,
+            follows_newest: false,
+            concurrency: None,
+            retention: Retention::default(),
+        };
         host.input(Input::Workflow(WORKFLOW, settings));
         host.input(Input::SessionUp(SESSION, POOL));
         host
@@ -122,6 +128,7 @@ impl Host {
             id: Arc::from(uuid::Uuid::new_v4().to_string()),
             params: Payload::from_json("{}"),
             trigger: "api".to_owned(),
+            retention: Retention::default(),
         });
     }
 

@@ -9,9 +9,12 @@ use stepwell_engine::{Engine, InstanceKey};
 use stepwell_store::{CommitError, Options, Store};
 use tokio::sync::oneshot;
 
+use crate::creation_rate::{CreationRate, CreationRates};
 use crate::deploy::Deployer;
 use crate::driver::{Driver, DriverPorts};
 use crate::platform::Platform;
+use crate::registry::{Policy, Registry};
+use crate::retirement::retire;
 use crate::secrets::Secrets;
 use crate::workers::{Workers, WorkersConfig};
 
@@ -24,8 +27,10 @@ pub struct CoreConfig {
     pub data_dir: PathBuf,
     /// For worker processes.
     pub workers: WorkersConfig,
-    /// Instances move to the newest deployment whenever a run of theirs starts.
-    pub follows_newest: bool,
+    /// For all workflows.
+    pub policy: Policy,
+    /// How fast instances may be created.
+    pub creation_rates: CreationRates,
     /// What is done to runs on purpose.
     pub chaos: Chaos,
 }
@@ -38,6 +43,9 @@ pub struct Core {
     pub workers: Workers,
     /// Deploying.
     pub deployer: Deployer,
+    /// Workflows.
+    pub registry: Registry,
+    retirement: tokio::task::JoinHandle<()>,
     stop: oneshot::Sender<()>,
     thread: JoinHandle<Result<(), CommitError>>,
     failed: Option<oneshot::Receiver<CommitError>>,
@@ -55,8 +63,9 @@ impl Core {
         let driver = ports.handle.clone();
         let secrets = Secrets::open(&config.data_dir, store.clone())?;
         let workers = Workers::new(config.workers, store.clone(), secrets.clone(), ports.sessions.clone());
-        let deployer = Deployer::new(store.clone(), workers.clone(), driver.clone(), secrets, config.follows_newest);
-        let workflows = deployer.workflows().await?;
+        let registry = Registry::new(store.clone(), driver.clone(), config.policy);
+        let deployer = Deployer::new(store.clone(), workers.clone(), registry.clone(), secrets);
+        let known = registry.all().await?;
         let next_key = InstanceKey(store.max_key().await?.0 + 1);
         let engine = Engine::new(next_key, RUNS_MAX).with_chaos(config.chaos);
         let (stop, stopped) = oneshot::channel::<()>();
@@ -69,14 +78,16 @@ impl Core {
                 // A core that was dropped stops as well.
                 let _ = stopped.await;
             };
-            let result = local.block_on(Driver::run(engine, workflows, memory, pool, runtime, ports, stop));
+            let result = local.block_on(Driver::run(engine, known, memory, pool, runtime, ports, stop));
             if let Err(error) = &result {
                 let _ = fail.send(error.clone());
             }
             result
         });
         let thread = thread.context("the driver's thread cannot be started")?;
-        Ok(Self { platform: Platform { store, driver }, workers, deployer, stop, thread, failed: Some(failed) })
+        let retirement = tokio::spawn(retire(store.clone()));
+        let platform = Platform { store, driver, rate: CreationRate::new(config.creation_rates) };
+        Ok(Self { platform, workers, deployer, registry, retirement, stop, thread, failed: Some(failed) })
     }
 
     /// Resolves when the store has failed for good: the process must end. Pending for ever otherwise.
@@ -95,7 +106,8 @@ impl Core {
 
     /// Stops the driver, then the workers. What was acknowledged is durable.
     pub async fn shut_down(self) {
-        let Self { workers, stop, thread, .. } = self;
+        let Self { workers, retirement, stop, thread, .. } = self;
+        retirement.abort();
         // A driver that has stopped by itself needs no word.
         let _ = stop.send(());
         let joined = tokio::task::spawn_blocking(move || thread.join()).await;

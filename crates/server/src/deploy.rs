@@ -1,13 +1,12 @@
 //! Deploying: code is tried out, made durable, and becomes what new instances start on.
 
 use futures_util::future::BoxFuture;
-use stepwell_engine::engine::WorkflowSettings;
-use stepwell_engine::{DeploymentId, WorkflowId};
-use stepwell_store::{DeploymentRow, NewRelease, NewWorkflow, Store, WorkflowRow};
+use stepwell_store::{DeploymentRow, NewRelease, NewWorkflow, Store};
 
 use crate::api_error::ApiError;
-use crate::driver::{DriverHandle, now_ms};
-use crate::rest::{Deploy, DeployableScript, ScriptUpload};
+use crate::clock::now_ms;
+use crate::registry::Registry;
+use crate::rest::{Deploy, DeployableScript, ScriptUpload, WorkflowOptions};
 use crate::script::{Script, ScriptSettings, ScriptWorkflow};
 use crate::secrets::Secrets;
 use crate::workers::Workers;
@@ -17,16 +16,15 @@ use crate::workers::Workers;
 pub struct Deployer {
     store: Store,
     workers: Workers,
-    driver: DriverHandle,
+    registry: Registry,
     secrets: Secrets,
-    follows_newest: bool,
 }
 
 impl Deployer {
-    /// `follows_newest`: instances move to the newest deployment whenever a run of theirs starts.
+    /// A deployer into a store.
     #[must_use]
-    pub fn new(store: Store, workers: Workers, driver: DriverHandle, secrets: Secrets, follows_newest: bool) -> Self {
-        Self { store, workers, driver, secrets, follows_newest }
+    pub fn new(store: Store, workers: Workers, registry: Registry, secrets: Secrets) -> Self {
+        Self { store, workers, registry, secrets }
     }
 
     /// Deploys a script with its workflows. Durable when it returns; where it fails, the old deployment goes on serving.
@@ -37,9 +35,10 @@ impl Deployer {
         if self.store.is_full() {
             return Err(ApiError::disk_full());
         }
+        let planned = self.planned(&upload.settings).await?;
         self.workers.try_out(upload).await?;
         let row = self.store.put_deployment(upload.to_deployment(now_ms())).await?;
-        self.take_effect(&row, &upload.settings).await?;
+        self.take_effect(&row, planned).await?;
         Ok(row)
     }
 
@@ -57,14 +56,14 @@ impl Deployer {
     }
 
     /// What has become current: its workflows, its worker processes, and what new instances start on.
-    async fn take_effect(&self, row: &DeploymentRow, settings: &ScriptSettings) -> Result<(), ApiError> {
-        for workflow in &settings.workflows {
-            self.put_workflow(&settings.script, workflow).await?;
+    async fn take_effect(&self, row: &DeploymentRow, planned: Vec<NewWorkflow>) -> Result<(), ApiError> {
+        for new in planned {
+            self.registry.put(new).await?;
         }
         self.workers.renew(&row.script);
         for known in self.store.workflows().await? {
             if known.script == row.script {
-                self.announce(&known, row.id).await;
+                self.registry.redeployed(&known, row).await?;
             }
         }
         Ok(())
@@ -82,50 +81,21 @@ impl Deployer {
         Ok(script)
     }
 
-    /// Makes or changes a workflow.
+    /// The workflows of an upload as they are to be made or changed.
     ///
     /// # Errors
-    /// Where it cannot be made durable, or the script does not exist.
-    pub async fn put_workflow(&self, script: &str, workflow: &ScriptWorkflow) -> Result<WorkflowRow, ApiError> {
-        let current = self.store.current_deployment(script).await?.ok_or_else(|| ApiError::no_script(script))?;
-        let before = self.store.workflow(&workflow.name).await?;
-        let new = NewWorkflow {
-            name: workflow.name.clone(),
-            script: script.to_owned(),
-            class_name: workflow.class_name.clone(),
-            settings: merged(before.as_ref().map(|row| row.settings.as_str()), workflow),
-            at: now_ms(),
-        };
-        let row = self.store.put_workflow(new).await?;
-        self.announce(&row, current.id).await;
-        Ok(row)
-    }
-
-    /// What the driver must know of all workflows in the store.
-    ///
-    /// # Errors
-    /// Where the store cannot be read.
-    pub async fn workflows(&self) -> Result<Vec<(WorkflowId, WorkflowSettings)>, ApiError> {
-        let mut all = Vec::new();
-        for workflow in self.store.workflows().await? {
-            if let Some(current) = self.store.current_deployment(&workflow.script).await? {
-                all.push((workflow.id, engine_settings(&workflow, current.id, self.follows_newest)));
-            }
+    /// Where their options cannot be.
+    async fn planned(&self, script: &ScriptSettings) -> Result<Vec<NewWorkflow>, ApiError> {
+        let mut planned = Vec::with_capacity(script.workflows.len());
+        for workflow in &script.workflows {
+            let before = self.store.workflow(&workflow.name).await?;
+            let settings = merged(before.as_ref().map(|row| row.settings.as_str()), workflow);
+            WorkflowOptions::from_settings(&settings).check()?;
+            let (name, class_name) = (workflow.name.clone(), workflow.class_name.clone());
+            planned.push(NewWorkflow { name, script: script.script.clone(), class_name, settings, at: now_ms() });
         }
-        Ok(all)
+        Ok(planned)
     }
-
-    async fn announce(&self, workflow: &WorkflowRow, deployment: DeploymentId) {
-        self.driver.set_workflow(workflow.id, engine_settings(workflow, deployment, self.follows_newest)).await;
-    }
-}
-
-/// What the engine must know of a workflow whose newest deployment this is.
-#[must_use]
-pub fn engine_settings(workflow: &WorkflowRow, deployment: DeploymentId, follows_newest: bool) -> WorkflowSettings {
-    let settings: Option<ScriptWorkflow> = serde_json::from_str(&workflow.settings).ok();
-    let concurrency = settings.and_then(|settings| settings.concurrency_max).map(|limit| limit as usize);
-    WorkflowSettings { deployment, follows_newest, concurrency }
 }
 
 impl Deploy for Deployer {
@@ -145,7 +115,7 @@ impl Deploy for Deployer {
             }
             let row = self.store.current_deployment(&script).await?.ok_or_else(|| ApiError::no_script(&script))?;
             let settings: ScriptSettings = serde_json::from_str(&row.settings).map_err(ApiError::internal)?;
-            self.take_effect(&row, &settings).await
+            self.take_effect(&row, self.planned(&settings).await?).await
         })
     }
 
@@ -174,25 +144,4 @@ fn merged(before: Option<&str>, workflow: &ScriptWorkflow) -> String {
     let new = serde_json::to_string(workflow).expect("settings are plain data");
     settings.extend(object(&new).into_iter().filter(|(_, value)| !value.is_null()));
     serde_json::Value::Object(settings).to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_engine_is_told_of_the_concurrency() {
-        let settings = r#"{"name":"w","class_name":"C","concurrency_max":2}"#.to_owned();
-        let row = WorkflowRow {
-            id: WorkflowId(1),
-            name: "w".to_owned(),
-            script: "s".to_owned(),
-            class_name: "C".to_owned(),
-            settings,
-            created_at: 0,
-            modified_at: 0,
-        };
-        let expected = WorkflowSettings { deployment: DeploymentId(3), follows_newest: true, concurrency: Some(2) };
-        assert_eq!(engine_settings(&row, DeploymentId(3), true), expected);
-    }
 }

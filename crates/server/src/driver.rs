@@ -12,7 +12,7 @@ mod streams;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 pub use handle::DriverHandle;
 use handle::Request;
@@ -20,13 +20,13 @@ use news::News;
 use session_io::SessionIo;
 pub use session_io::{SessionCatalog, SessionLoad};
 pub use start::StartInfo;
-use stepwell_engine::engine::{Answer, Fault, Start, WorkflowSettings};
+use stepwell_engine::engine::{Answer, Due, Fault, Start};
 use stepwell_engine::instance::{Rejection, Report, Settlement, Tell};
 use stepwell_engine::limits::BATCH_ENTRIES_MAX;
 use stepwell_engine::scheduler::Pool;
 use stepwell_engine::{
     CallId, CommitId, Engine, ErrorRecord, Input, Instance, InstanceKey, Millis, Output, Recorded, ReplyId, RunId,
-    SessionId, Status, WorkflowId,
+    SessionId, Status,
 };
 use stepwell_runtime::session::SessionSender;
 use stepwell_store::{CommitError, Committed, ReadError, Store};
@@ -34,6 +34,8 @@ pub use streams::{Claim, Writer};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::clock;
+pub use crate::clock::now_ms;
 use large_value::large_value;
 use start::{LargeValues, StartSent};
 
@@ -82,7 +84,7 @@ enum Done {
     Committed(CommitId, Result<Committed, CommitError>),
     Loaded(InstanceKey, Option<Box<Instance>>),
     HistoryRead(InstanceKey, Vec<Recorded>),
-    DueRead(Millis, Vec<(Millis, InstanceKey)>, bool),
+    DueRead(Millis, Vec<Due>, bool),
     StartSent(RunId, StartSent),
 }
 
@@ -139,20 +141,14 @@ impl Default for DriverPorts {
     }
 }
 
-/// Epoch milliseconds.
-#[must_use]
-pub fn now_ms() -> Millis {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_millis() as Millis)
-}
-
 impl<P: WorkerPool> Driver<P> {
-    /// Runs until `stop`, or until the store fails for good.
+    /// Takes what is `known` of workflows and runs until `stop`, or until the store fails for good.
     ///
     /// # Errors
     /// The store's failure, after which the process must end: what memory holds may not be what is durable.
     pub async fn run(
         engine: Engine,
-        workflows: Vec<(WorkflowId, WorkflowSettings)>,
+        known: Vec<Input>,
         store: Store,
         pool: P,
         runtime: Handle,
@@ -177,8 +173,8 @@ impl<P: WorkerPool> Driver<P> {
         };
         let DriverPorts { mut requests, mut events, handle, sessions } = ports;
         drop((handle, sessions));
-        for (workflow, settings) in workflows {
-            driver.input(Input::Workflow(workflow, settings));
+        for input in known {
+            driver.input(input);
         }
         tokio::pin!(stop);
         while driver.failed.is_none() {
@@ -212,7 +208,7 @@ impl<P: WorkerPool> Driver<P> {
 
     fn until_tick(&self) -> Duration {
         let wait_ms = self.engine.next_tick().map_or(1_000, |at| at.saturating_sub(now_ms()).clamp(0, 60_000));
-        Duration::from_millis(wait_ms.unsigned_abs())
+        clock::real(wait_ms.unsigned_abs())
     }
 
     /// Whether more may be decided: while the store is slow or full, whoever wants something waits.
@@ -226,9 +222,9 @@ impl<P: WorkerPool> Driver<P> {
 
     fn take_request(&mut self, request: Request) {
         match request {
-            Request::Create { workflow, id, params, trigger, reply } => {
+            Request::Create { workflow, id, params, trigger, retention, reply } => {
                 let reply = self.expect_reply(reply);
-                self.input(Input::Create { reply, workflow, id, params, trigger });
+                self.input(Input::Create { reply, workflow, id, params, trigger, retention });
             }
             Request::Command { key, command, reply } => {
                 let reply = self.expect_reply(reply);
@@ -241,6 +237,7 @@ impl<P: WorkerPool> Driver<P> {
                 // One that has lost patience needs no word.
                 let _ = watched.send(());
             }
+            Request::Schedules(workflow, schedules) => self.input(Input::Schedules(workflow, schedules)),
             Request::News { key, watched, reply } => {
                 self.news.watch(key, reply);
                 let _ = watched.send(());
@@ -434,7 +431,9 @@ impl<P: WorkerPool> Driver<P> {
         self.runtime.spawn(async move {
             let loaded = insist("an instance", || store.load(key)).await;
             let instance = loaded.and_then(|(row, history)| {
-                Instance::replay(key, row.workflow, row.summary.deployment, &history).map(Box::new)
+                let mut instance = Instance::replay(key, row.workflow, row.summary.deployment, &history)?;
+                instance.expire_at(row.summary.wake_at);
+                Some(Box::new(instance))
             });
             let _ = done.send(Done::Loaded(key, instance));
         });
@@ -454,7 +453,8 @@ impl<P: WorkerPool> Driver<P> {
         self.runtime.spawn(async move {
             let due = insist("what is due", || store.due(after, until, DUE_PAGE)).await;
             let complete = due.len() < DUE_PAGE;
-            let due = due.into_iter().map(|due| (due.wake_at, due.key)).collect();
+            let due = due.into_iter().map(|due| Due { at: due.wake_at, key: due.key, has_ended: due.has_ended });
+            let due = due.collect();
             let _ = done.send(Done::DueRead(until, due, complete));
         });
     }

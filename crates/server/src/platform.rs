@@ -3,15 +3,16 @@
 //! Commands go to the driver; reads come from committed state only.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use stepwell_engine::engine::{Answer, Command};
 use stepwell_engine::instance::Rejection;
 use stepwell_engine::limits::VALUE_BYTES_MAX;
-use stepwell_engine::{Entry, ErrorRecord, InstanceKey, Payload, Status, names};
+use stepwell_engine::{Entry, ErrorRecord, InstanceKey, Payload, Retention, Status, names};
 use stepwell_store::{InstanceRow, Store, WorkflowRow};
 
 use crate::api_error::ApiError;
+use crate::creation_rate::CreationRate;
 use crate::driver::DriverHandle;
 
 /// What faces work with. Cheap to clone.
@@ -21,6 +22,8 @@ pub struct Platform {
     pub store: Store,
     /// Commands.
     pub driver: DriverHandle,
+    /// How fast instances may be created.
+    pub rate: CreationRate,
 }
 
 /// An instance to create.
@@ -32,6 +35,8 @@ pub struct NewInstance {
     pub params: Option<Payload>,
     /// `api`, `binding`, …
     pub trigger: &'static str,
+    /// How long it is kept after its end, where that is not as usual.
+    pub retention: Retention,
 }
 
 /// An instance that was created.
@@ -64,6 +69,16 @@ impl Platform {
 
     /// Creates an instance. Durable when it returns.
     pub async fn create(&self, workflow: &WorkflowRow, new: NewInstance) -> Result<CreatedInstance, ApiError> {
+        self.rate.take(workflow.id, 1, Instant::now())?;
+        self.create_admitted(workflow, new).await
+    }
+
+    /// Creates an instance for which there was room in the rate.
+    pub(crate) async fn create_admitted(
+        &self,
+        workflow: &WorkflowRow,
+        new: NewInstance,
+    ) -> Result<CreatedInstance, ApiError> {
         if self.store.is_full() {
             return Err(ApiError::disk_full());
         }
@@ -74,7 +89,7 @@ impl Platform {
         };
         let params = new.params.unwrap_or_else(|| Payload::from_json("{}"));
         check_size(&params)?;
-        let answer = self.driver.create(workflow.id, Arc::clone(&id), params, new.trigger).await?;
+        let answer = self.driver.create(workflow.id, Arc::clone(&id), params, new.trigger, new.retention).await?;
         Ok(CreatedInstance { id, answer })
     }
 
@@ -90,6 +105,9 @@ impl Platform {
             return Err(ApiError::disk_full());
         }
         let key = self.store.resolve(workflow.id, id).await?.ok_or_else(ApiError::no_instance)?;
+        if matches!(command, Command::Restart) {
+            self.rate.take(workflow.id, 1, Instant::now())?;
+        }
         self.driver.command(key, command).await
     }
 

@@ -2,6 +2,7 @@
 //! itself: what fails for one is done for the others.
 
 use std::collections::HashSet;
+use std::time::Instant;
 
 use futures_util::future::join_all;
 use stepwell_engine::engine::Command;
@@ -54,6 +55,7 @@ impl Platform {
             }
             new.params.as_ref().map_or(Ok(()), check_size)?;
         }
+        self.rate.take(workflow.id, batch.len(), Instant::now())?;
         let mut ids = HashSet::new();
         let creations = batch.into_iter().map(|new| {
             let is_new = new.id.as_ref().is_none_or(|id| ids.insert(id.clone()));
@@ -65,7 +67,7 @@ impl Platform {
                         "workflows.api.error.instance.duplicate_in_batch",
                     ));
                 }
-                self.create(workflow, new).await
+                self.create_admitted(workflow, new).await
             }
         });
         Ok(join_all(creations.collect::<Vec<_>>()).await)

@@ -9,6 +9,8 @@ use stepwell_engine::{Millis, StepConfig};
 use stepwell_runtime::{Binding, Module, ModuleBody, Outbound, SecretText, WorkerSpec, WorkflowExport};
 use stepwell_store::{Deployment, NewDeployment};
 
+use crate::rest::{RetentionOptions, Schedule};
+
 /// From this compatibility date on, errors that must not be retried keep their name and message.
 const PRESERVE_NON_RETRYABLE_DATE: &str = "2026-05-14";
 const PRESERVE_NON_RETRYABLE: &str = "workflows_preserve_non_retryable_error_message";
@@ -97,12 +99,12 @@ pub struct ScriptWorkflow {
     /// It stands in `ctx.exports` under its class's name.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_export: bool,
-    /// `[{cron}]`, where an upload declares the workflow with them.
+    /// Cron schedules; where absent, those that are set stay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub schedules: Option<serde_json::Value>,
-    /// `default_retention`, where an upload declares the workflow with it.
+    pub schedules: Option<Vec<Schedule>>,
+    /// How long ended instances are kept; where absent, what is set stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub default_retention: Option<serde_json::Value>,
+    pub default_retention: Option<RetentionOptions>,
 }
 
 /// A module of an upload.

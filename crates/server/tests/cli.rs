@@ -80,6 +80,13 @@ async fn a_workflow_is_described_with_its_latest_version() {
 }
 
 #[tokio::test]
+async fn deployments_are_listed_with_who_needs_them() {
+    assert_snapshot!(told(&["deployments", "list"]).await);
+    assert_snapshot!(told(&["deployments", "list", "shop", "--json"]).await);
+    assert_snapshot!(told(&["deployments", "delete", "shop", "7"]).await);
+}
+
+#[tokio::test]
 async fn instances_are_listed_with_how_they_stand() {
     assert_snapshot!(told(&["workflows", "instances", "list", "orders"]).await);
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use server::Server;
+use stepwell::creation_rate::CreationRates;
 use stepwell_engine::{CallId, Entry, Payload};
 
 const INSTANCES: &str = "/workflows/flow/instances";
@@ -269,6 +270,37 @@ async fn all_instances_of_a_status_are_terminated() {
         assert_eq!(ended["status"], "terminated", "{id}");
     }
     assert_eq!(server.ok("GET", &format!("{INSTANCES}/c"), Value::Null).await["status"], "paused");
+}
+
+#[tokio::test]
+async fn schedules_are_bounded_over_all_workflows() {
+    let server = Server::start().await;
+    let put = async |name: &str, minutes: std::ops::Range<u32>| {
+        let crons: Vec<Value> = minutes.map(|minute| json!({ "cron": format!("{minute} 3 * * *") })).collect();
+        let body = json!({ "script_name": "script", "class_name": "C", "schedules": crons });
+        server.call("PUT", &format!("/workflows/{name}"), body).await
+    };
+    assert_eq!(put("a", 0..60).await.status, 200);
+    assert_eq!(put("b", 0..40).await.status, 200);
+    let refused = put("c", 0..1).await;
+    assert_eq!((refused.status, refused.code()), (400, 10_001), "{}", refused.body);
+    assert!(refused.body.to_string().contains("101 in all; at most 100"), "{}", refused.body);
+    assert_eq!(put("a", 0..59).await.status, 200);
+    assert_eq!(put("c", 0..1).await.status, 200);
+    server.ok("DELETE", "/workflows/b", Value::Null).await;
+    assert_eq!(put("a", 0..60).await.status, 200);
+}
+
+#[tokio::test]
+async fn creations_and_restarts_beyond_the_rate_are_refused() {
+    let server = Server::bounded(CreationRates { server: Some(1), workflow: None }).await;
+    let batch: Vec<Value> = (0..100).map(|n| json!({ "instance_id": format!("i{n}") })).collect();
+    server.ok("POST", &format!("{INSTANCES}/batch"), json!(batch)).await;
+    let refused = server.call("POST", INSTANCES, json!({})).await;
+    assert_eq!((refused.status, refused.code()), (429, 10_429), "{}", refused.body);
+    let restart = server.call("PATCH", &format!("{INSTANCES}/i1/status"), json!({ "status": "restart" })).await;
+    assert_eq!(restart.status, 429, "{}", restart.body);
+    server.ok("PATCH", &format!("{INSTANCES}/i1/status"), json!({ "status": "terminate" })).await;
 }
 
 #[tokio::test]

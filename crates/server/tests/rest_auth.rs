@@ -8,8 +8,10 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 use stepwell::api_error::ApiError;
 use stepwell::auth::{Auth, OPERATOR_TOKEN_FILE};
+use stepwell::creation_rate::CreationRate;
 use stepwell::driver::DriverPorts;
 use stepwell::platform::Platform;
+use stepwell::registry::{Policy, Registry};
 use stepwell::rest::{self, Api, Deploy, ScriptUpload};
 use stepwell_store::{DeploymentRow, NewRelease, Store};
 use tower::ServiceExt as _;
@@ -36,8 +38,10 @@ impl Deploy for NoUploads {
 
 /// Status and code of `GET /user` with these headers.
 async fn ask(auth: &Auth, headers: &[(&str, &str)]) -> (u16, u64) {
-    let platform = Platform { store: Store::in_memory(), driver: DriverPorts::new().handle };
-    let router = rest::router(Api::new(platform, auth.clone(), Arc::new(NoUploads), false, 8787));
+    let (store, driver) = (Store::in_memory(), DriverPorts::new().handle);
+    let registry = Registry::new(store.clone(), driver.clone(), Policy::default());
+    let platform = Platform { store, driver, rate: CreationRate::default() };
+    let router = rest::router(Api::new(platform, auth.clone(), Arc::new(NoUploads), registry, 8787));
     let mut request = Request::builder().uri("/client/v4/user");
     for (name, value) in headers {
         request = request.header(*name, *value);

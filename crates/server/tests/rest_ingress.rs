@@ -15,6 +15,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use stepwell::api_error::ApiError;
+use stepwell::creation_rate::CreationRate;
 use stepwell::d1::D1;
 use stepwell::driver::DriverPorts;
 use stepwell::hosting::{self, Hosting};
@@ -197,7 +198,8 @@ async fn connections_are_used_again_until_the_script_is_deployed_anew() {
 async fn a_service_binding_leads_to_its_script_and_a_database_to_d1() {
     let site = site(None, true).await;
     let dir = tempfile::tempdir().expect("a directory");
-    let platform = Platform { store: Store::in_memory(), driver: DriverPorts::new().handle };
+    let platform =
+        Platform { store: Store::in_memory(), driver: DriverPorts::new().handle, rate: CreationRate::default() };
     let proxy = Arc::new(Proxy::new(Arc::clone(&site.gate) as Arc<dyn WorkerGate>));
     let (d1, subscriptions) = (D1::open(dir.path()), Subscriptions::default());
     let router = hosting::router(Hosting { platform, proxy, d1, subscriptions });

@@ -9,8 +9,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
 use stepwell_engine::{
-    Batch, CallId, Creation, DeploymentId, Entry, InstanceKey, InstanceWrite, Payload, Recorded, Status, StepKind,
-    Summary, WorkflowId,
+    Batch, CallId, Creation, DeploymentId, Entry, InstanceKey, InstanceWrite, Payload, Recorded, Retention, Status,
+    StepKind, Summary, WorkflowId,
 };
 use stepwell_store::{CommitError, Committed, Options, Store};
 
@@ -135,7 +135,7 @@ fn did(call: u32) -> Entry {
 
 fn creation(key: u64) -> Creation {
     let params = Payload::from_json("{\"user\":\"somebody@example.com\"}");
-    let entry = Entry::Created { params, trigger: "api".to_owned() };
+    let entry = Entry::Created { params, trigger: "api".to_owned(), retention: Retention::default() };
     Creation {
         key: InstanceKey(key),
         workflow: WorkflowId(1),

@@ -9,8 +9,8 @@ use thiserror::Error;
 
 use crate::{
     ChangeError, CommitError, Deployment, DeploymentRow, Due, InstanceRow, ListQuery, LogLine, LogRow, NewDeployment,
-    NewRelease, NewWorkflow, OpenError, ReadError, ReleaseRow, ScriptRow, Secret, StatusCounts, StreamChunk, Token,
-    WorkflowRow,
+    NewRelease, NewWorkflow, OpenError, ReadError, ReleaseRow, ScheduleRow, ScriptRow, Secret, StatusCounts,
+    StreamChunk, Token, WorkflowRow,
 };
 
 /// Why a write was not done.
@@ -65,7 +65,7 @@ pub trait Backend: CatalogWriter + StreamWriter + Send {
     /// # Errors
     /// [`Fault::Fenced`] where another took over.
     fn begin(&mut self) -> Result<(), Fault>;
-    /// Writes a batch into the transaction, in the order creations, restarts, writes, deletions, dropped streams. Returns what
+    /// Writes a batch into the transaction, in the order of its members. Returns what
     /// [`Committed::refused`](crate::Committed::refused) says.
     ///
     /// # Errors
@@ -115,7 +115,9 @@ pub trait CatalogWriter {
     fn delete_script(&mut self, name: &str) -> Result<bool, Fault>;
     /// Makes or changes the workflow of that name.
     fn put_workflow(&mut self, new: &NewWorkflow) -> Result<WorkflowRow, Fault>;
-    /// Deletes a workflow that has no instances. Whether it was there.
+    /// Makes these the schedules of a workflow. Those that are new have been looked at up to `at`.
+    fn put_schedules(&mut self, workflow: WorkflowId, crons: &[String], at: Millis) -> Result<Vec<ScheduleRow>, Fault>;
+    /// Deletes a workflow that has no instances, with its schedules. Whether it was there.
     fn delete_workflow(&mut self, name: &str) -> Result<bool, Fault>;
     /// Sets a secret.
     fn put_secret(&mut self, script: &str, secret: &Secret) -> Result<(), Fault>;
@@ -156,6 +158,8 @@ pub trait Reader: CatalogReader + Send {
     fn list_instances(&mut self, query: &ListQuery) -> Result<Vec<InstanceRow>, ReadError>;
     /// Instances of a workflow by status, in the order of [`Status::ALL`](stepwell_engine::Status::ALL).
     fn counters(&mut self, workflow: WorkflowId) -> Result<StatusCounts, ReadError>;
+    /// Unfinished instances that are pinned to a deployment, at most `count`.
+    fn pinned_instances(&mut self, deployment: DeploymentId, count: usize) -> Result<Vec<InstanceRow>, ReadError>;
     /// The greatest key that was ever used; 0 where none was.
     fn max_key(&mut self) -> Result<InstanceKey, ReadError>;
     /// Whether a kept stream of an instance has all its pieces.
@@ -196,6 +200,8 @@ pub trait CatalogReader {
     fn workflow(&mut self, name: &str) -> Result<Option<WorkflowRow>, ReadError>;
     /// Workflows by number.
     fn workflows(&mut self) -> Result<Vec<WorkflowRow>, ReadError>;
+    /// Schedules, by workflow and expression.
+    fn schedules(&mut self) -> Result<Vec<ScheduleRow>, ReadError>;
     /// Secrets of a script, by name.
     fn secrets(&mut self, script: &str) -> Result<Vec<Secret>, ReadError>;
     /// The token of that hash.

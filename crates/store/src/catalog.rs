@@ -135,6 +135,17 @@ pub struct WorkflowRow {
     pub modified_at: Millis,
 }
 
+/// A cron schedule of a workflow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScheduleRow {
+    /// Of which workflow.
+    pub workflow: WorkflowId,
+    /// The expression.
+    pub cron: String,
+    /// Up to when it has been looked at: no firing until then happens any more.
+    pub considered_at: Millis,
+}
+
 /// A secret of a script. The store keeps the bytes as given; sealing them is the caller's.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret {

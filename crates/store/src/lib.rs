@@ -29,8 +29,8 @@ mod writer;
 
 pub use backend::HistoryPage;
 pub use catalog::{
-    Deployment, DeploymentRow, LogLine, LogRow, Module, NewDeployment, NewRelease, NewWorkflow, ReleaseRow, ScriptRow,
-    Secret, Token, WorkflowRow,
+    Deployment, DeploymentRow, LogLine, LogRow, Module, NewDeployment, NewRelease, NewWorkflow, ReleaseRow,
+    ScheduleRow, ScriptRow, Secret, Token, WorkflowRow,
 };
 pub use error::{ChangeError, CommitError, OpenError, ReadError};
 pub use rows::{Committed, Due, InstanceRow, ListQuery, Order, StatusCounts};

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use stepwell_engine::{
-    Backoff, CallId, DeploymentId, Entry, ErrorRecord, Outcome, Payload, Recorded, RetryLimit, StepConfig, StepKind,
-    StreamId, StreamRef,
+    Backoff, CallId, DeploymentId, Entry, ErrorRecord, Outcome, Payload, Recorded, Retention, RetryLimit, StepConfig,
+    StepKind, StreamId, StreamRef,
 };
 
 /// An entry taken apart.
@@ -55,8 +55,10 @@ pub(crate) const STREAMED: u8 = 31;
 #[must_use]
 pub fn encode(entry: &Entry) -> Record<'_> {
     match entry {
-        Entry::Created { params, trigger } => {
-            record(CREATED, &CreatedMeta { trigger: trigger.as_str().into() }, Some(params))
+        Entry::Created { params, trigger, retention } => {
+            let Retention { success_ms, error_ms } = *retention;
+            let meta = CreatedMeta { trigger: trigger.as_str().into(), success_ms, error_ms };
+            record(CREATED, &meta, Some(params))
         }
         Entry::Started { deployment } => record(STARTED, &StartedMeta { deployment: deployment.0 }, None),
         Entry::Begun { call, parent, name, count, kind, started } => {
@@ -127,7 +129,11 @@ fn encode_outcome(call: CallId, outcome: &Outcome) -> Record<'_> {
 /// Where this version does not know the kind, or the fields are not its fields.
 pub fn decode(kind: u8, meta: &str, payload: Payload) -> Result<Entry, Unreadable> {
     Ok(match kind {
-        CREATED => Entry::Created { params: payload, trigger: parse::<CreatedMeta>(meta)?.trigger.into_string() },
+        CREATED => {
+            let CreatedMeta { trigger, success_ms, error_ms } = parse(meta)?;
+            let retention = Retention { success_ms, error_ms };
+            Entry::Created { params: payload, trigger: trigger.into_string(), retention }
+        }
         STARTED => Entry::Started { deployment: DeploymentId(parse::<StartedMeta>(meta)?.deployment) },
         BEGUN => decode_begun(parse(meta)?)?,
         DID => decode_did(parse(meta)?, payload)?,
@@ -252,6 +258,11 @@ impl Text<'_> {
 struct CreatedMeta<'a> {
     #[serde(borrow)]
     trigger: Text<'a>,
+    /// How long it is kept after its end, where that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    success_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    error_ms: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use stepwell_engine::{DeploymentId, InstanceKey};
+use stepwell_engine::{DeploymentId, InstanceKey, Millis, WorkflowId};
 
 use crate::writer::Change;
 use crate::{
-    ChangeError, Deployment, DeploymentRow, LogLine, LogRow, NewDeployment, NewRelease, NewWorkflow, ReadError,
-    ReleaseRow, ScriptRow, Secret, Store, Token, WorkflowRow,
+    ChangeError, Deployment, DeploymentRow, InstanceRow, LogLine, LogRow, NewDeployment, NewRelease, NewWorkflow,
+    ReadError, ReleaseRow, ScheduleRow, ScriptRow, Secret, Store, Token, WorkflowRow,
 };
 
 /// Control data.
@@ -51,6 +51,16 @@ impl Store {
     /// Makes or changes the workflow of that name; its number and creation time stay.
     pub async fn put_workflow(&self, new: NewWorkflow) -> Result<WorkflowRow, ChangeError> {
         self.change(0, move |backend| backend.put_workflow(&new)).await
+    }
+
+    /// Makes these the schedules of a workflow, and tells them. Those that are new have been looked at up to `at`.
+    pub async fn put_schedules(
+        &self,
+        workflow: WorkflowId,
+        crons: Vec<String>,
+        at: Millis,
+    ) -> Result<Vec<ScheduleRow>, ChangeError> {
+        self.change(0, move |backend| backend.put_schedules(workflow, &crons, at)).await
     }
 
     /// Deletes a workflow that has no instances any more. Whether it was there.
@@ -139,6 +149,20 @@ impl Store {
     /// All workflows, by number.
     pub async fn workflows(&self) -> Result<Vec<WorkflowRow>, ReadError> {
         self.read(|reader| reader.workflows()).await
+    }
+
+    /// All schedules, by workflow and expression.
+    pub async fn schedules(&self) -> Result<Vec<ScheduleRow>, ReadError> {
+        self.read(|reader| reader.schedules()).await
+    }
+
+    /// Unfinished instances that are pinned to a deployment, at most `count`.
+    pub async fn pinned_instances(
+        &self,
+        deployment: DeploymentId,
+        count: usize,
+    ) -> Result<Vec<InstanceRow>, ReadError> {
+        self.read(move |reader| reader.pinned_instances(deployment, count)).await
     }
 
     /// Secrets of a script, by name.

@@ -33,7 +33,8 @@ pub(crate) struct Weight {
 impl Weight {
     fn of(batch: &Batch) -> Self {
         let carried: u64 = batch.restarts.iter().map(stepwell_engine::Restart::entry_count).sum();
-        let entries = batch.entry_count() + carried as usize + batch.deletions.len();
+        let gone = batch.deletions.len() + batch.expirations.len();
+        let entries = batch.entry_count() + carried as usize + gone;
         let bytes =
             batch.writes.iter().flat_map(|write| &write.entries).map(crate::record::payload_bytes).sum::<usize>()
                 + batch.creations.iter().map(|creation| crate::record::payload_bytes(&creation.created)).sum::<usize>();

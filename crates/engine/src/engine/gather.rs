@@ -10,8 +10,8 @@ use crate::{Batch, CommitId, InstanceKey, InstanceWrite, Recorded, ReplyId, Summ
 pub(super) enum Act {
     /// Goes out.
     Emit(Output),
-    /// An instance exists, unless it was refused.
-    Created(InstanceKey, ReplyId),
+    /// An instance exists, unless it was refused. A schedule waits for no answer.
+    Created(InstanceKey, Option<ReplyId>),
 }
 
 /// A batch with what waits for it.

@@ -2,15 +2,31 @@
 //!
 //! The store is read forward, once: what falls before the place read up to is set here by the engine itself.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
+use super::io::Due;
 use crate::limits::TIMER_HORIZON_MS;
 use crate::{InstanceKey, Millis};
+
+/// What a timer is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wake {
+    /// The instance goes on.
+    GoOn,
+    /// The instance, which has ended and is not in memory, is to go.
+    Expire,
+}
+
+impl Wake {
+    fn of(has_ended: bool) -> Self {
+        if has_ended { Self::Expire } else { Self::GoOn }
+    }
+}
 
 /// Near timers, and how far the store has been read.
 #[derive(Debug)]
 pub(super) struct Horizon {
-    near: BTreeSet<(Millis, InstanceKey)>,
+    near: BTreeMap<(Millis, InstanceKey), Wake>,
     read_to: (Millis, InstanceKey),
     /// The end of the read under way.
     reading: Option<Millis>,
@@ -18,11 +34,11 @@ pub(super) struct Horizon {
 
 impl Horizon {
     pub fn new() -> Self {
-        Self { near: BTreeSet::new(), read_to: (Millis::MIN, InstanceKey(0)), reading: None }
+        Self { near: BTreeMap::new(), read_to: (Millis::MIN, InstanceKey(0)), reading: None }
     }
 
     pub fn set(&mut self, key: InstanceKey, timer: Option<Millis>) {
-        self.near.extend(timer.map(|at| (at, key)));
+        self.near.extend(timer.map(|at| ((at, key), Wake::GoOn)));
     }
 
     pub fn clear(&mut self, key: InstanceKey, timer: Option<Millis>) {
@@ -32,26 +48,26 @@ impl Horizon {
     }
 
     /// Keeps the timer of an instance that leaves memory, if the store will not be asked for it again.
-    pub fn keep_if_near(&mut self, key: InstanceKey, wake_at: Option<Millis>) {
+    pub fn keep_if_near(&mut self, key: InstanceKey, wake_at: Option<Millis>, has_ended: bool) {
         if let Some(at) = wake_at
             && at <= self.reading.unwrap_or(self.read_to.0)
         {
-            self.near.insert((at, key));
+            self.near.insert((at, key), Wake::of(has_ended));
         }
     }
 
     /// The next instance whose time has come, with that time.
-    pub fn pop_due(&mut self, now: Millis) -> Option<(Millis, InstanceKey)> {
-        let first = self.near.first().copied().filter(|first| first.0 <= now)?;
-        self.near.remove(&first);
-        Some(first)
+    pub fn pop_due(&mut self, now: Millis) -> Option<(Millis, InstanceKey, Wake)> {
+        let first = self.near.first_entry().filter(|first| first.key().0 <= now)?;
+        let ((at, key), wake) = first.remove_entry();
+        Some((at, key, wake))
     }
 
     /// When something has to be done next. `may_read`: a read is among it.
     pub fn next(&self, may_read: bool) -> Option<Millis> {
         let read_at = self.read_to.0.saturating_sub(TIMER_HORIZON_MS / 2);
         let next_read = (may_read && self.reading.is_none()).then_some(read_at);
-        self.near.first().map(|(at, _)| *at).into_iter().chain(next_read).min()
+        self.near.keys().next().map(|(at, _)| *at).into_iter().chain(next_read).min()
     }
 
     /// The range to read from the store now.
@@ -65,17 +81,12 @@ impl Horizon {
     }
 
     /// A range has been read. Instances for which `has_timer` is true have their timer already.
-    pub fn read(
-        &mut self,
-        until: Millis,
-        due: &[(Millis, InstanceKey)],
-        complete: bool,
-        has_timer: impl Fn(InstanceKey) -> bool,
-    ) {
-        self.near.extend(due.iter().copied().filter(|(_, key)| !has_timer(*key)));
+    pub fn read(&mut self, until: Millis, due: &[Due], complete: bool, has_timer: impl Fn(InstanceKey) -> bool) {
+        let unknown = due.iter().filter(|due| !has_timer(due.key));
+        self.near.extend(unknown.map(|due| ((due.at, due.key), Wake::of(due.has_ended))));
         self.reading = None;
         self.read_to = match due.last() {
-            Some(last) if !complete => *last,
+            Some(last) if !complete => (last.at, last.key),
             _ => (until, InstanceKey(u64::MAX)),
         };
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::instance::{Rejection, Report, StepTarget, Tell};
 use crate::{
-    CallId, DeploymentId, Instance, InstanceKey, Millis, Payload, Recorded, ReplyId, RunId, SessionId, Status,
-    StreamId, WorkflowId, scheduler::Pool,
+    CallId, DeploymentId, Instance, InstanceKey, Millis, Payload, Recorded, ReplyId, Retention, RunId, Schedule,
+    SessionId, Status, StreamId, WorkflowId, scheduler::Pool,
 };
 
 /// Anything that wakes the engine.
@@ -13,6 +13,8 @@ use crate::{
 pub enum Input {
     /// A workflow is new, or its settings have changed.
     Workflow(WorkflowId, WorkflowSettings),
+    /// All schedules of a workflow whose settings are known, as the store has them.
+    Schedules(WorkflowId, Vec<Schedule>),
     /// Someone wants a new instance.
     Create {
         /// Who.
@@ -25,6 +27,8 @@ pub enum Input {
         params: Payload,
         /// Where it came from.
         trigger: String,
+        /// How long it is kept, where that is not as usual in its workflow.
+        retention: Retention,
     },
     /// Someone wants something of an instance.
     Command {
@@ -44,7 +48,7 @@ pub enum Input {
         /// Up to where it was read.
         until: Millis,
         /// In order of (time, key).
-        due: Vec<(Millis, InstanceKey)>,
+        due: Vec<Due>,
         /// Nothing more is due until `until`.
         complete: bool,
     },
@@ -62,6 +66,17 @@ pub enum Input {
     Committed(crate::CommitId, Vec<InstanceKey>),
     /// Time has passed.
     Tick,
+}
+
+/// An instance that wants attention, as its row says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// When.
+    pub at: Millis,
+    /// Which.
+    pub key: InstanceKey,
+    /// It has ended, and is to go then.
+    pub has_ended: bool,
 }
 
 /// What a user wants of an instance.
@@ -99,6 +114,8 @@ pub struct WorkflowSettings {
     pub follows_newest: bool,
     /// Instances that may run at once.
     pub concurrency: Option<usize>,
+    /// How long ended instances are kept, where their creator did not say; applied when they end.
+    pub retention: Retention,
 }
 
 /// Why a session is gone.

@@ -1,6 +1,7 @@
 //! How instances come into memory and leave it: read from the store when a command or their time wants them, dropped
 //! once all that concerns them is durable and only time or a user can move them.
 
+use super::horizon::Wake;
 use super::slot::Slot;
 use super::{Command, Engine, Output};
 use crate::instance::Rejection;
@@ -38,7 +39,7 @@ impl Engine {
 
     /// So few instances wait to be read that the store may be asked which are due next.
     pub(super) fn may_read_due(&self) -> bool {
-        self.to_load.len() < DUE_PAGE
+        self.to_load.len() + self.expired.len() < DUE_PAGE
     }
 
     pub(super) fn loaded(&mut self, key: InstanceKey, instance: Option<Instance>, now: Millis, out: &mut Vec<Output>) {
@@ -69,17 +70,25 @@ impl Engine {
         let Some(slot) = self.slots.remove(&key) else { return };
         self.forget_fresh(&slot);
         self.horizon.clear(key, slot.timer);
-        self.horizon.keep_if_near(key, slot.instance.wake_at());
+        self.horizon.keep_if_near(key, slot.instance.wake_at(), slot.instance.is_final());
     }
 
     /// Does what time asks for.
     pub(super) fn tick(&mut self, now: Millis, out: &mut Vec<Output>) {
-        while let Some((at, key)) = self.horizon.pop_due(now) {
+        while let Some(firing) = self.schedules.pop_due(now) {
+            self.fire(firing, now);
+        }
+        while let Some((at, key, wake)) = self.horizon.pop_due(now) {
             match self.slots.get_mut(&key) {
                 None if self.gone.contains_key(&key) => {}
+                None if wake == Wake::Expire => self.expired.push_back(key),
                 None => self.load(key, Waiter::Due, out),
                 Some(slot) => {
                     slot.timer = slot.timer.filter(|timer| *timer != at);
+                    if slot.instance.expires_at().is_some_and(|at| at <= now) {
+                        self.expired.push_back(key);
+                        continue;
+                    }
                     let grace_over = slot.grace_at.is_some_and(|at| at <= now);
                     self.due(key, now);
                     if grace_over {

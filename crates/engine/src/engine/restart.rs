@@ -15,7 +15,8 @@ impl Engine {
     pub(super) fn restart(&mut self, reply: ReplyId, old: InstanceKey, now: Millis) {
         let Some(slot) = self.take_out(old) else { return };
         let (new, deployment) = (self.new_key(), self.newest_for(&slot.instance));
-        let instance = Instance::new(new, slot.instance.workflow, deployment, now);
+        let mut instance = Instance::new(new, slot.instance.workflow, deployment, now);
+        instance.retention = slot.instance.retention;
         self.replace(reply, &slot, instance, vec![Carried::CREATION], now);
     }
 

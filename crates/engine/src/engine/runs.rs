@@ -28,6 +28,7 @@ impl Engine {
 
     fn carry_out(&mut self, key: InstanceKey, decision: &mut Decision, now: Millis) -> Option<Status> {
         let slot = self.slots.get_mut(&key)?;
+        let had_ended = slot.instance.is_final();
         if !decision.entries.is_empty() {
             slot.commit = self.gather.next();
         }
@@ -40,6 +41,10 @@ impl Engine {
             }
             self.gather.record(key, recorded);
         }
+        if slot.instance.is_final() && !had_ended {
+            self.set_expiry(key);
+        }
+        let slot = self.slots.get_mut(&key)?;
         for call in decision.ready.drain(..) {
             slot.instance.mark_ready(call);
         }
@@ -185,7 +190,7 @@ impl Engine {
 
     fn set_timer(&mut self, key: InstanceKey) {
         let Some(slot) = self.slots.get_mut(&key) else { return };
-        let timer = slot.instance.next_due().into_iter().chain(slot.grace_at).min();
+        let timer = slot.instance.next_due().into_iter().chain(slot.grace_at).chain(slot.instance.expires_at()).min();
         if timer != slot.timer {
             self.horizon.clear(key, slot.timer);
             slot.timer = timer;

@@ -192,7 +192,7 @@ fn due_of(entry: &mut Entry) -> Option<&mut Millis> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ErrorRecord, Payload, StepConfig};
+    use crate::{ErrorRecord, Payload, Retention, StepConfig};
 
     fn begun(call: u32, name: &str, kind: StepKind) -> Entry {
         Entry::Begun { call: CallId(call), parent: None, name: name.to_owned(), count: 1, kind, started: true }
@@ -217,7 +217,8 @@ mod tests {
 
     /// A history with one entry for each second after its creation.
     fn history(entries: Vec<Entry>) -> Vec<Recorded> {
-        let created = Entry::Created { params: Payload::UNDEFINED, trigger: "api".to_owned() };
+        let created =
+            Entry::Created { params: Payload::UNDEFINED, trigger: "api".to_owned(), retention: Retention::default() };
         let all = std::iter::once(created).chain(entries).zip(0..);
         all.map(|(entry, seq)| Recorded { seq, at: seq as Millis * 1_000, entry }).collect()
     }

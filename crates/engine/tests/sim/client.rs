@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use stepwell_engine::engine::{Answer, Command};
 use stepwell_engine::instance::{Rejection, StepTarget, TargetKind};
-use stepwell_engine::{Input, InstanceKey, Payload, ReplyId, Status, WorkflowId};
+use stepwell_engine::{Input, InstanceKey, Payload, ReplyId, Retention, Status, WorkflowId};
 
 use super::checker::Checker;
 use super::mutant::Mutant;
@@ -29,6 +29,8 @@ pub enum Ask {
 #[derive(Debug)]
 pub struct Client {
     programs: BTreeMap<Place, Rc<Program>>,
+    /// Of the instances that schedules create.
+    scheduled: Rc<Program>,
     asked: BTreeMap<ReplyId, Ask>,
     next: u64,
     keys: BTreeSet<InstanceKey>,
@@ -48,8 +50,13 @@ impl Client {
             let workflow = WorkflowId(rng.below(LIMITS.len() as u64) as u32);
             programs.insert((workflow, World::id(index)), Author::new(rng).program());
         }
+        let mut scheduled = Author::new(rng).program();
+        while scheduled.is_rogue {
+            scheduled = Author::new(rng).program();
+        }
         Self {
             programs,
+            scheduled,
             asked: BTreeMap::new(),
             next: 1,
             keys: BTreeSet::new(),
@@ -63,7 +70,7 @@ impl Client {
     }
 
     pub fn program(&self, workflow: WorkflowId, id: &Arc<str>) -> Rc<Program> {
-        Rc::clone(&self.programs[&(workflow, Arc::clone(id))])
+        Rc::clone(self.programs.get(&(workflow, Arc::clone(id))).unwrap_or(&self.scheduled))
     }
 
     /// The incarnation that `key` is known to have replaced.
@@ -87,7 +94,9 @@ impl Client {
         self.next += 1;
         let input = match ask.clone() {
             Ask::Create((workflow, id)) => {
-                Input::Create { reply, workflow, id, params: Payload::from_json("{}"), trigger: "api".to_owned() }
+                let own = rng.chance(20).then_some(Retention { success_ms: Some(3_000), error_ms: Some(60_000) });
+                let (params, trigger) = (Payload::from_json("{}"), "api".to_owned());
+                Input::Create { reply, workflow, id, params, trigger, retention: own.unwrap_or_default() }
             }
             Ask::Event(key, payload) => {
                 if mutant == Some(Mutant::LostEvent) && rng.chance(30) {
@@ -172,8 +181,8 @@ impl Client {
         }
     }
 
-    pub fn check_end(&self, store: &Store, checker: &mut Checker) {
-        for (workflow, id) in self.created.difference(&self.deleted) {
+    pub fn check_end(&self, store: &Store, expired: &BTreeSet<Place>, checker: &mut Checker) {
+        for (workflow, id) in self.created.difference(&self.deleted).filter(|place| !expired.contains(place)) {
             let there = store.rows.values().any(|row| row.workflow == *workflow && row.id == *id);
             checker.require(there, || format!("instance {id} of workflow {workflow} is lost"));
         }

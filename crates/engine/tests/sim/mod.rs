@@ -5,6 +5,7 @@
 mod checker;
 mod checker_rollback;
 mod client;
+mod keeping;
 pub mod mutant;
 mod nature;
 mod program;

@@ -25,4 +25,14 @@ pub enum Mutant {
     RollbackOrder,
     /// The end of sessions that were closed in order is not reported.
     PlaceLeak,
+    /// A server that starts believes that schedules were looked at some minutes before they were.
+    DoubleFiring,
+    /// A server that starts knows no schedules.
+    MissedFiring,
+    /// Some due instances are said to have ended.
+    LiveExpiry,
+    /// All instances move to the newest deployment, those as well that are pinned.
+    MovedWhilePinned,
+    /// No instance moves to the newest deployment.
+    LeftBehind,
 }

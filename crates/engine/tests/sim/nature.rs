@@ -6,6 +6,7 @@ use stepwell_engine::scheduler::Pool;
 use stepwell_engine::{Input, RunId, SessionId};
 
 use super::run::{Poison, Run};
+use super::store::Row;
 use super::worker::{Health, Word};
 use super::world::{Event, FAULTS_MS, World};
 
@@ -121,12 +122,8 @@ impl World {
             let Some(limit) = limit else { continue };
             let lasting = |live: &&Run| {
                 let row = self.store.rows.get(&live.key);
-                row.is_some_and(|row| {
-                    live.is_sequential()
-                        && row.workflow.0 == index as u32
-                        && !row.summary.status.is_final()
-                        && live.is_executing(now, |call| row.is_settled(call))
-                })
+                let is_own = |row: &&Row| row.workflow.0 == index as u32 && !row.summary.status.is_final();
+                live.is_sequential() && row.filter(is_own).is_some_and(|row| live.is_executing(now, row))
             };
             let wells = self.sessions.values().filter(|session| session.health == Health::Well);
             let executing = wells.flat_map(|session| session.runs.values()).filter(lasting).count();
@@ -184,7 +181,7 @@ impl World {
         self.down(id, fault);
         for (run, report) in session.outbox {
             let ms = self.rng.between(0, 200);
-            self.after(ms, Event::Stale(id, run, report));
+            self.after(ms, Event::Stale(id, run, Box::new(report)));
         }
     }
 

@@ -54,6 +54,16 @@ impl Node {
 }
 
 impl Node {
+    /// It waits by itself somewhere, so that another run may be further elsewhere by then.
+    pub fn has_timer(&self) -> bool {
+        match self {
+            Self::Seq(parts) | Self::All(parts) | Self::Race(parts) => parts.iter().any(Self::has_timer),
+            Self::Do(step) => matches!(&step.body, Body::Nested(node) if node.has_timer()),
+            Self::Timer { .. } => true,
+            _ => false,
+        }
+    }
+
     fn step(&self, name: &str) -> Option<&Step> {
         match self {
             Self::Seq(parts) | Self::All(parts) | Self::Race(parts) => parts.iter().find_map(|part| part.step(name)),

@@ -9,6 +9,7 @@ use stepwell_engine::{CallId, Entry, ErrorRecord, InstanceKey, Millis, Outcome, 
 
 use super::mutant::Mutant;
 use super::program::{Body, Node, Program, Step};
+use super::store::Row;
 use super::undo::{Handlers, Phase};
 
 /// What a run is started with.
@@ -183,13 +184,14 @@ impl Run {
         self.program.root.is_sequential()
     }
 
-    /// It executes a callback whose attempt cannot have timed out: one that started late may have, as `is_over` knows.
-    pub fn is_executing(&self, now: i64, is_over: impl Fn(CallId) -> bool) -> bool {
-        let lasts = |started_at: i64, timeout_ms| started_at.saturating_add_unsigned(timeout_ms) > now;
-        self.attempts
-            .iter()
-            .any(|attempt| lasts(attempt.started_at, attempt.step.config.timeout_ms) && !is_over(attempt.call))
-            || self.code.handlers.is_executing(now)
+    /// It executes a callback whose attempt cannot have timed out: one that started late may have, as its row knows.
+    pub fn is_executing(&self, now: i64, row: &Row) -> bool {
+        let lasts = |attempt: &Attempt| {
+            attempt.started_at.saturating_add_unsigned(attempt.step.config.timeout_ms) > now
+                && !row.is_settled(attempt.call)
+                && !row.has_failed(attempt.call, attempt.number)
+        };
+        self.attempts.iter().any(lasts) || self.code.handlers.is_executing(now)
     }
 
     /// Takes a message; `true` where the run is gone, which has been said.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use stepwell_engine::CallId;
 use stepwell_engine::batch::Carried;
+use stepwell_engine::engine::Due;
 use stepwell_engine::{Batch, Entry, Instance, InstanceKey, Millis, Outcome, Recorded, StepKind, Summary, WorkflowId};
 
 /// A stored incarnation.
@@ -71,6 +72,11 @@ impl Row {
             Entry::Did { call, .. } | Entry::Settled { call, outcome: Outcome::Done { .. } } => *call == wanted,
             _ => false,
         })
+    }
+
+    pub fn has_failed(&self, wanted: CallId, number: u32) -> bool {
+        let is_it = |entry: &Entry| matches!(entry, Entry::AttemptFailed { call, attempt, .. } if *call == wanted && *attempt == number);
+        self.entries.iter().any(|recorded| is_it(&recorded.entry))
     }
 
     pub fn has_event(&self, payload: &str) -> bool {
@@ -144,7 +150,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Makes a batch durable, in the order creations, restarts, writes, deletions.
+    /// Makes a batch durable, in the order of its members.
     ///
     /// # Errors
     /// What a store refuses as a whole: somebody else seems to own an instance.
@@ -183,22 +189,28 @@ impl Store {
             let row = self.rows.remove(key).ok_or(format!("deletion of {key}, which is gone"))?;
             self.by_id.remove(&(row.workflow, row.id));
         }
+        for key in &batch.expirations {
+            if let Some(row) = self.rows.remove(key) {
+                self.by_id.remove(&(row.workflow, row.id));
+            }
+        }
         Ok(refused)
     }
 
     pub fn load(&self, key: InstanceKey) -> Option<Instance> {
         let row = self.rows.get(&key)?;
-        Instance::replay(key, row.workflow, row.summary.deployment, &row.entries)
+        let mut instance = Instance::replay(key, row.workflow, row.summary.deployment, &row.entries)?;
+        instance.expire_at(row.summary.wake_at);
+        Some(instance)
     }
 
-    pub fn due(&self, after: (Millis, InstanceKey), until: Millis, limit: usize) -> (Vec<(Millis, InstanceKey)>, bool) {
-        let mut due: Vec<_> = self
-            .rows
-            .iter()
-            .filter_map(|(key, row)| row.summary.wake_at.map(|at| (at, *key)))
-            .filter(|at| *at > after && at.0 <= until)
-            .collect();
-        due.sort_unstable();
+    pub fn due(&self, after: (Millis, InstanceKey), until: Millis, limit: usize) -> (Vec<Due>, bool) {
+        let due = self.rows.iter().filter_map(|(key, row)| {
+            let has_ended = row.summary.status.is_final();
+            row.summary.wake_at.map(|at| Due { at, key: *key, has_ended })
+        });
+        let mut due: Vec<_> = due.filter(|due| (due.at, due.key) > after && due.at <= until).collect();
+        due.sort_unstable_by_key(|due| (due.at, due.key));
         let complete = due.len() <= limit;
         due.truncate(limit);
         (due, complete)

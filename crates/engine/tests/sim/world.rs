@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use stepwell_engine::engine::{Chaos, Fault, Start, WorkflowSettings};
+use stepwell_engine::engine::{Chaos, Due, Fault, Start};
 use stepwell_engine::instance::{Report, Settlement, Tell};
 use stepwell_engine::scheduler::Pool;
 use stepwell_engine::{
-    Batch, CommitId, DeploymentId, Engine, Input, Instance, InstanceKey, Millis, Output, Payload, Recorded, RunId,
-    SessionId, WorkflowId,
+    Batch, CommitId, Engine, Input, Instance, InstanceKey, Millis, Output, Payload, Recorded, RunId, SessionId,
+    WorkflowId,
 };
 
 use super::checker::Checker;
 use super::client::{Ask, Client};
+use super::keeping::{Keeping, SCHEDULES_END_MS};
 use super::mutant::Mutant;
 use super::program::Program;
 use super::rng::Rng;
@@ -45,7 +46,7 @@ pub enum Event {
     HistoryRead(InstanceKey, Vec<Recorded>),
     DueRead {
         until: Millis,
-        due: Vec<(Millis, InstanceKey)>,
+        due: Vec<Due>,
         complete: bool,
     },
     SessionUp(Pool),
@@ -57,9 +58,17 @@ pub enum Event {
     SessionLost(SessionId),
     /// A user sends an event at an awkward moment.
     Poke(InstanceKey),
-    Stale(SessionId, RunId, Report),
+    Stale(SessionId, RunId, Box<Report>),
     Restart,
+    EndSchedules,
     Tick,
+}
+
+impl Event {
+    /// It happens whatever becomes of the server.
+    fn is_of_the_world(&self) -> bool {
+        matches!(self, Self::Client | Self::Nature | Self::Restart | Self::EndSchedules)
+    }
 }
 
 /// A batch between the engine and the store's answer.
@@ -76,7 +85,7 @@ pub struct World {
     chaos: Chaos,
     pub now: i64,
     offset: i64,
-    wall_max: Millis,
+    pub wall_max: Millis,
     order: u64,
     queue: BTreeMap<(i64, u64), (u32, Event)>,
     /// Incarnation of the server process: what was on its way in an earlier one is lost.
@@ -85,6 +94,7 @@ pub struct World {
     pub store: Store,
     pub checker: Checker,
     pub client: Client,
+    pub keeping: Keeping,
     pub sessions: BTreeMap<SessionId, Session>,
     commits: VecDeque<Commit>,
     flushing: bool,
@@ -92,7 +102,6 @@ pub struct World {
     run_keys: BTreeMap<RunId, InstanceKey>,
     positions: BTreeMap<RunId, usize>,
     session_next: u32,
-    deployment: u32,
     pub mutant: Option<Mutant>,
     pub jumped: bool,
     tracing: bool,
@@ -126,14 +135,16 @@ impl World {
             run_keys: BTreeMap::new(),
             positions: BTreeMap::new(),
             session_next: 1,
-            deployment: 1,
+            keeping: Keeping::default(),
             mutant,
             jumped: false,
             tracing,
             trace: VecDeque::new(),
             steps: 0,
         };
+        world.put_schedules(|_| true);
         world.start_server();
+        world.at(SCHEDULES_END_MS, Event::EndSchedules);
         world.at(5, Event::Client);
         world.at(1_000, Event::Nature);
         world
@@ -182,7 +193,7 @@ impl World {
             if tick_at == Some(next) {
                 self.happen(Event::Tick);
             } else if let Some((_, (life, event))) = self.queue.pop_first()
-                && (life == self.life || matches!(event, Event::Client | Event::Nature | Event::Restart))
+                && (life == self.life || event.is_of_the_world())
             {
                 self.happen(event);
             }
@@ -211,11 +222,12 @@ impl World {
             Event::ToServer(session) => self.server_hears(session),
             Event::RunTurn(session, run) => self.run_turn(session, run),
             Event::SessionLost(session) => self.session_lost(session),
-            Event::Stale(session, run, report) => self.input(Input::Report(session, run, report)),
+            Event::Stale(session, run, report) => self.input(Input::Report(session, run, *report)),
             Event::Poke(key) => self.poke(key),
             Event::Client => self.client_acts(),
             Event::Nature => self.nature(),
             Event::Restart => self.start_server(),
+            Event::EndSchedules => self.end_schedules(),
         }
     }
 
@@ -287,6 +299,7 @@ impl World {
 
     /// Makes a batch durable, and looks at what becomes of incarnations that are replaced.
     fn apply(&mut self, batch: &Batch) -> Result<Vec<InstanceKey>, String> {
+        self.check_keeping(batch);
         let replaced: Vec<_> =
             batch.restarts.iter().map(|again| (again, self.store.rows.get(&again.old).cloned())).collect();
         let refused = self.store.apply(batch)?;
@@ -363,6 +376,9 @@ impl World {
         if self.mutant == Some(Mutant::LostWakeUp) && self.rng.chance(30) {
             due.pop();
         }
+        if self.mutant == Some(Mutant::LiveExpiry) && self.rng.chance(30) {
+            due.iter_mut().for_each(|due| due.has_ended = true);
+        }
         let ms = if self.rng.chance(20) { self.rng.between(0, 6_000) } else { self.rng.between(0, 10) };
         self.after(ms, Event::DueRead { until, due, complete });
     }
@@ -375,6 +391,8 @@ impl World {
         if row.entries.len() < end {
             return self.checker.fail(format!("{} is started with a history that is not durable", start.key));
         }
+        let row = row.clone();
+        self.check_deployment(&start, &row);
         let program = self.client.program(row.workflow, &row.id);
         let beginning = Beginning {
             run: start.run,
@@ -433,29 +451,11 @@ impl World {
         let mut engine = Engine::new(InstanceKey(self.store.key_max + 1), RUNS_MAX).with_chaos(self.chaos);
         let wall = self.wall();
         let mut out = Vec::new();
-        for workflow in 0..LIMITS.len() {
-            engine.handle(self.workflow(workflow), wall, &mut out);
+        for input in self.workflows() {
+            engine.handle(input, wall, &mut out);
         }
         self.engine = Some(engine);
         self.perform(out);
-    }
-
-    fn workflow(&self, index: usize) -> Input {
-        let settings = WorkflowSettings {
-            deployment: DeploymentId(self.deployment),
-            follows_newest: index == 2,
-            concurrency: LIMITS[index],
-        };
-        Input::Workflow(WorkflowId(index as u32), settings)
-    }
-
-    /// A new upload.
-    pub fn deploy(&mut self) {
-        self.deployment += 1;
-        for index in 0..LIMITS.len() {
-            let input = self.workflow(index);
-            self.input(input);
-        }
     }
 
     /// `kill -9`: some of the batches on their way are durable, as whole batches and in order; nobody hears of it.
@@ -516,7 +516,8 @@ impl World {
 
     fn is_complete(&self) -> bool {
         let Some(engine) = &self.engine else { return false };
-        self.store.rows.values().all(|row| row.summary.status.is_final())
+        self.now > SCHEDULES_END_MS
+            && self.store.rows.values().all(|row| row.summary.status.is_final() && row.summary.wake_at.is_none())
             && engine.commits_under_way() == 0
             && engine.loaded_count() == 0
             && engine.run_count() == 0
@@ -528,7 +529,7 @@ impl World {
             .store
             .rows
             .iter()
-            .filter(|(_, row)| !row.summary.status.is_final())
+            .filter(|(_, row)| !row.summary.status.is_final() || row.summary.wake_at.is_some())
             .map(|(key, row)| format!("{key} ({}, wakes at {:?})", row.summary.status, row.summary.wake_at))
             .collect();
         let loaded = self.engine.as_ref().map_or(0, Engine::loaded_count);
@@ -552,7 +553,7 @@ impl World {
             self.checker
                 .require(told == row_status, || format!("{key} is {told} by its history, {row_status} by its row"));
         }
-        self.client.check_end(&self.store, &mut self.checker);
+        self.client.check_end(&self.store, &self.keeping.expired, &mut self.checker);
     }
 
     /// A fault that the server sees as the end of a session.

@@ -15,11 +15,14 @@ use super::projects::{Built, build, extra};
 use super::watch::Watch;
 use super::{logging, run_until_stopped};
 use crate::auth::Auth;
-use crate::cli::{DevOptions, ExitCode};
+use crate::cli::{DevOptions, ExitCode, Kept};
+use crate::clock::TestClock;
 use crate::core::CoreConfig;
+use crate::creation_rate::CreationRates;
 use crate::d1::D1;
 use crate::deploy::Deployer;
 use crate::project::{OutboundTarget, ProjectConfig};
+use crate::registry::Policy;
 use crate::workers::{Workers, WorkersConfig};
 
 /// Where the state is kept unless `--persist-to` says otherwise.
@@ -31,6 +34,7 @@ const STATE_DIRECTORY: &str = ".stepwell";
 /// What keeps it from starting, with what to do.
 pub async fn dev(options: DevOptions) -> anyhow::Result<ExitCode> {
     logging::start();
+    options.test_clock.into_iter().for_each(TestClock::set);
     let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let listeners = Listeners::bind(loopback(options.port), loopback(options.api_port)).await?;
     let (ingress, api) = (listeners.ingress_address()?, listeners.api_address()?);
@@ -38,9 +42,10 @@ pub async fn dev(options: DevOptions) -> anyhow::Result<ExitCode> {
     let state = options.persist_to.clone().unwrap_or_else(|| root_of(&first).join(STATE_DIRECTORY));
     let defaults = if options.fast_retries { StepConfig::FAST } else { StepConfig::DEFAULT };
     let chaos = options.chaos.map_or(Chaos::None, Chaos::from);
-    let data_dir = state.clone();
+    let policy = Policy { follows_newest: !options.pin, retention: Kept::default().into() };
+    let (data_dir, creation_rates) = (state.clone(), CreationRates::default());
     let workers = |workers| WorkersConfig { defaults, ..workers };
-    let config = |base| CoreConfig { data_dir, workers: workers(base), follows_newest: !options.pin, chaos };
+    let config = |base| CoreConfig { data_dir, workers: workers(base), policy, creation_rates, chaos };
     let Ground { core, esbuild, host_socket, sockets: _sockets } = ground::open(Outbound::Any, 1, config).await?;
     let d1 = D1::open(state.join("d1"));
     let mut projects = Projects {

@@ -83,7 +83,7 @@ impl Listeners {
         spawn(self.ingress, ingress::router(ingress));
         let deployer = Arc::new(core.deployer.clone());
         let platform = core.platform.clone();
-        let api = Api::new(platform, settings.auth, deployer, settings.is_dev, ingress_port);
+        let api = Api::new(platform, settings.auth, deployer, core.registry.clone(), ingress_port);
         spawn(self.api, rest::router(api));
         Ok(())
     }

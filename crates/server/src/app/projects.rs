@@ -6,6 +6,7 @@ use anyhow::Context as _;
 
 use crate::project::bundle::{Bundle, Purpose, bundle};
 use crate::project::{ModuleKind, OutboundTarget, ProjectConfig, Var};
+use crate::rest::{RetentionOptions, Schedule};
 use crate::script::{Extra, Script, ScriptBinding, ScriptModule, ScriptModuleKind, ScriptSettings, ScriptWorkflow};
 
 /// A project that has been read and bundled.
@@ -107,8 +108,11 @@ fn workflows(config: &ProjectConfig) -> Vec<ScriptWorkflow> {
         steps_max: workflow.steps_max,
         concurrency_max: workflow.concurrency_max,
         is_export: workflow.is_export,
-        schedules: None,
-        default_retention: None,
+        schedules: Some(workflow.schedules.iter().map(|cron| Schedule { cron: cron.clone() }).collect()),
+        default_retention: Some(RetentionOptions {
+            success_retention: workflow.success_retention.clone().map(serde_json::Value::from),
+            error_retention: workflow.error_retention.clone().map(serde_json::Value::from),
+        }),
     })
     .collect()
 }

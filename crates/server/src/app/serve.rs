@@ -8,6 +8,7 @@ use super::ground::{self, Ground};
 use super::{logging, run_until_stopped};
 use crate::auth::Auth;
 use crate::cli::{ExitCode, ServeOptions};
+use crate::clock::TestClock;
 use crate::core::CoreConfig;
 use crate::d1::D1;
 
@@ -17,11 +18,13 @@ use crate::d1::D1;
 /// What keeps it from starting, with what to do.
 pub async fn serve(options: ServeOptions) -> anyhow::Result<ExitCode> {
     logging::start();
+    options.test_clock.into_iter().for_each(TestClock::set);
     let listeners = Listeners::bind(options.listen, options.api).await?;
     let (ingress, api) = (listeners.ingress_address()?, listeners.api_address()?);
     let outbound = Outbound::PublicOnly { allow: Vec::new() };
-    let data_dir = options.data.clone();
-    let config = |workers| CoreConfig { data_dir, workers, follows_newest: false, chaos: Chaos::None };
+    let (data_dir, policy) = (options.data.clone(), options.policy.policy());
+    let creation_rates = options.policy.creation_rates();
+    let config = |workers| CoreConfig { data_dir, workers, policy, creation_rates, chaos: Chaos::None };
     let Ground { core, host_socket, sockets: _sockets, .. } = ground::open(outbound, options.replicas, config).await?;
     let (auth, new_token) = Auth::open(&options.data, &core.platform.store).await?;
     let settings =

@@ -26,7 +26,18 @@ pub struct Detail {
     pub steps: Vec<Step>,
     #[serde(rename = "wake_at")]
     pub wake_at: Option<Timestamp>,
+    #[serde(rename = "expires_at")]
+    pub expires_at: Option<Timestamp>,
+    pub schedule: Option<FiredBy>,
     pub diverged: Option<String>,
+}
+
+/// A firing of a schedule.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FiredBy {
+    pub cron: String,
+    pub scheduled_time: i64,
 }
 
 /// How a rollback ended.

@@ -7,6 +7,7 @@ mod address;
 mod capabilities;
 mod client;
 mod deploy;
+mod deployments;
 mod detail;
 mod doctor;
 mod env;
@@ -16,6 +17,7 @@ mod instances;
 mod latest;
 mod logs;
 mod multipart;
+mod policy;
 mod screen;
 mod server;
 mod setup;
@@ -34,6 +36,7 @@ use jiff::Timestamp;
 pub use address::{ACCOUNT_ID, OPERATOR_TOKEN_FILE};
 pub use error::CliError;
 pub use exit::ExitCode;
+pub use policy::{Kept, OnDeploy, PolicyOptions};
 use screen::Screen;
 pub use server::{DevOptions, ServeOptions};
 
@@ -53,6 +56,7 @@ enum Command {
     Dev(DevOptions),
     Serve(ServeOptions),
     Deploy(deploy::DeployArgs),
+    Deployments(deployments::DeploymentsArgs),
     Workflows(workflows::WorkflowsArgs),
     Capabilities(capabilities::CapabilitiesArgs),
     Env(env::EnvArgs),
@@ -81,6 +85,7 @@ fn run(command: Command, screen: &Screen) -> Result<std::process::ExitCode, CliE
         Command::Dev(options) => return serving(crate::app::dev(options)),
         Command::Serve(options) => return serving(crate::app::serve(options)),
         Command::Deploy(args) => asking(args.run(screen))?,
+        Command::Deployments(args) => asking(args.run(screen))?,
         Command::Workflows(args) => asking(args.run(screen))?,
         Command::Doctor(args) => asking(args.run(screen))?,
         Command::Capabilities(args) => args.run(screen)?,
@@ -129,6 +134,7 @@ mod tests {
             api_port: 8788,
             persist_to: None,
             env: None,
+            test_clock: None,
             pin: false,
             fast_retries: false,
             chaos: None,
@@ -147,6 +153,7 @@ mod tests {
             api_port: 2,
             persist_to: Some("s".into()),
             env: Some("staging".to_owned()),
+            test_clock: None,
             pin: true,
             fast_retries: true,
             chaos: Some(ChaosKind::Replay),
@@ -162,6 +169,13 @@ mod tests {
             listen: "127.0.0.1:8787".parse().expect("an address"),
             api: "0.0.0.0:9".parse().expect("an address"),
             replicas: 1,
+            policy: PolicyOptions {
+                retention: Kept(Some(604_800_000)),
+                on_deploy: OnDeploy::Pinned,
+                create_rate: None,
+                workflow_create_rate: None,
+            },
+            test_clock: None,
         };
         assert_eq!(options, expected);
     }

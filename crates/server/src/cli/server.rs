@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use stepwell_engine::engine::Chaos;
 
+use super::policy::PolicyOptions;
+use crate::clock::TestClock;
+
 /// Run Workers projects on this machine and deploy them again whenever they change
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct DevOptions {
@@ -27,6 +30,9 @@ pub struct DevOptions {
     /// Let instances finish on the code they began with, as `serve` does, instead of moving on to each change
     #[arg(long)]
     pub pin: bool,
+    /// Let this be the server's clock
+    #[arg(long, hide = true, value_name = "START[*SPEED]")]
+    pub test_clock: Option<TestClock>,
     /// Retry a step that configures no retries after 1 second at first, as `wrangler dev` does, instead of 10
     #[arg(long)]
     pub fast_retries: bool,
@@ -65,4 +71,10 @@ pub struct ServeOptions {
     /// Worker processes for each deployment, over which its runs are spread
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub replicas: u32,
+    /// For all workflows
+    #[command(flatten)]
+    pub policy: PolicyOptions,
+    /// Let this be the server's clock
+    #[arg(long, hide = true, value_name = "START[*SPEED]")]
+    pub test_clock: Option<TestClock>,
 }

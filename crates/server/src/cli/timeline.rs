@@ -63,6 +63,10 @@ impl Timeline<'_> {
         field("Duration", detail.took_ms(now).map(|ms| duration(detail, ms)));
         field("Rollback", detail.rollback.as_ref().map(|rollback| self.rollback(rollback)));
         field("Wakes", detail.wake_at.filter(|_| !detail.has_ended()).map(|at| self.time(at)));
+        field("Kept until", detail.expires_at.map(|at| self.time(at)));
+        let fired = detail.schedule.as_ref();
+        let fired = fired.and_then(|by| Some((by, Timestamp::from_millisecond(by.scheduled_time).ok()?)));
+        field("Schedule", fired.map(|(by, at)| format!("{}, due {}", one_line(&by.cron), self.time(at))));
         field("Trigger", detail.trigger.as_ref().map(|trigger| one_line(&trigger.source)));
         field("Version", detail.version_id.as_deref().map(one_line));
         let params = detail.params.as_ref().map(|params| params.get()).filter(|text| *text != "null");

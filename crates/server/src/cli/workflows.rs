@@ -92,6 +92,14 @@ struct Workflow {
     triggered_on: Option<Timestamp>,
     #[serde(default)]
     instances: BTreeMap<String, u64>,
+    #[serde(default)]
+    schedules: Vec<Schedule>,
+}
+
+#[derive(Deserialize)]
+struct Schedule {
+    cron: String,
+    next_instance: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
@@ -148,12 +156,14 @@ impl Desk<'_> {
     }
 
     fn workflow_table(&self, workflows: Vec<Workflow>) -> Table<'static> {
+        let has_schedules = workflows.iter().any(|workflow| !workflow.schedules.is_empty());
         let row = |workflow: Workflow| {
+            let next = workflow.schedules.iter().filter_map(|schedule| schedule.next_instance).min();
             let count = |words: &[&str]| words.iter().filter_map(|word| workflow.instances.get(*word)).sum::<u64>();
             let open = count(&["queued", "running", "paused", "waiting", "waitingForPause", "rollingBack"]);
             let errored = count(&["errored"]);
             let triggered = workflow.triggered_on.map(|at| times::relative(at, self.screen.now()));
-            vec![
+            let mut cells: Vec<Cell> = vec![
                 workflow.name.into(),
                 workflow.script_name.into(),
                 workflow.class_name.into(),
@@ -161,10 +171,15 @@ impl Desk<'_> {
                 count(&["complete"]).to_string().into(),
                 Cell(errored.to_string(), if errored > 0 { Tone::Bad } else { Tone::Plain }),
                 triggered.unwrap_or_else(|| "never".to_owned()).into(),
-            ]
+            ];
+            if has_schedules {
+                cells.push(next.map_or_else(String::new, |at| times::relative(at, self.screen.now())).into());
+            }
+            cells
         };
+        let headings = &["NAME", "SCRIPT", "CLASS", "OPEN", "COMPLETE", "ERRORED", "LAST TRIGGERED", "NEXT SCHEDULED"];
         Table {
-            headings: &["NAME", "SCRIPT", "CLASS", "OPEN", "COMPLETE", "ERRORED", "LAST TRIGGERED"],
+            headings: if has_schedules { headings } else { &headings[..7] },
             shrinking: &[1, 2],
             rows: workflows.into_iter().map(row).collect(),
         }
@@ -197,6 +212,10 @@ impl Desk<'_> {
         field("Created", &time(workflow.created_on));
         field("Modified", &time(workflow.modified_on));
         field("Last triggered", &workflow.triggered_on.map_or_else(|| "never".to_owned(), time));
+        for schedule in &workflow.schedules {
+            let next = schedule.next_instance.map_or_else(|| "never".to_owned(), time);
+            field("Schedule", &format!("{}, next {next}", one_line(&schedule.cron)));
+        }
         if let Some(version) = latest {
             field(
                 "Latest version",

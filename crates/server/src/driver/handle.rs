@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use stepwell_engine::engine::{Answer, Command, WorkflowSettings};
 use stepwell_engine::instance::Rejection;
-use stepwell_engine::{InstanceKey, Payload, Status, WorkflowId};
+use stepwell_engine::{InstanceKey, Payload, Retention, Schedule, Status, WorkflowId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::streams::StreamRequest;
@@ -18,6 +18,7 @@ pub(super) enum Request {
         id: Arc<str>,
         params: Payload,
         trigger: String,
+        retention: Retention,
         reply: oneshot::Sender<Result<Answer, Rejection>>,
     },
     Command {
@@ -38,6 +39,7 @@ pub(super) enum Request {
         reply: oneshot::Sender<()>,
     },
     Workflow(WorkflowId, WorkflowSettings),
+    Schedules(WorkflowId, Vec<Schedule>),
     Stream(StreamRequest),
 }
 
@@ -58,9 +60,10 @@ impl DriverHandle {
         id: Arc<str>,
         params: Payload,
         trigger: &str,
+        retention: Retention,
     ) -> Result<Answer, ApiError> {
         let trigger = trigger.to_owned();
-        self.ask(|reply| Request::Create { workflow, id, params, trigger, reply }).await
+        self.ask(|reply| Request::Create { workflow, id, params, trigger, retention, reply }).await
     }
 
     /// Does something to an instance. Durable when it returns.
@@ -102,6 +105,12 @@ impl DriverHandle {
     pub async fn set_workflow(&self, workflow: WorkflowId, settings: WorkflowSettings) {
         // A server that stops needs no settings.
         let _ = self.requests.send(Request::Workflow(workflow, settings)).await;
+    }
+
+    /// Tells the driver what a workflow's schedules are now.
+    pub async fn set_schedules(&self, workflow: WorkflowId, schedules: Vec<Schedule>) {
+        // A server that stops needs none.
+        let _ = self.requests.send(Request::Schedules(workflow, schedules)).await;
     }
 
     async fn ask(

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
+use stepwell_engine::cron::{FiringOf, firing_of};
 use stepwell_engine::engine::{Fresh, Start};
 use stepwell_engine::{
     CallId, Entry, ErrorRecord, Outcome as Settled, Payload, Recorded, RunId, StepConfig, StepKind, error_text,
 };
-use stepwell_runtime::protocol::{Config, Outcome, PastCall, Settlement, ToShim};
+use stepwell_runtime::protocol::{Config, Outcome, PastCall, Schedule, Settlement, ToShim};
 use stepwell_runtime::session::{FRAME_BYTES_MAX, SessionSender};
 use stepwell_runtime::translate::{Frame, write_error, write_value};
 use stepwell_store::HistoryPage;
@@ -53,7 +54,7 @@ pub fn write_start(start: &Start, fresh: &Fresh, info: &StartInfo, frame: &mut F
         paused: false,
         careful: start.careful,
         rolls_back: start.rolls_back,
-        schedule: None,
+        schedule: firing_of(&fresh.id).map(|FiringOf { cron, at }| Schedule { cron, at }),
     });
 }
 

@@ -4,11 +4,12 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use stepwell_engine::engine::Command;
-use stepwell_engine::{ErrorRecord, InstanceKey, Payload, Status};
+use stepwell_engine::{ErrorRecord, InstanceKey, Payload, Retention, Status};
 
 use crate::api_error::ApiError;
 use crate::platform::{NewInstance, StatusView};
 use crate::platform_batch::{BATCH_INSTANCES_MAX, check_location_hint, invalid_id, is_addressable_id};
+use crate::rest::RetentionOptions;
 use crate::restart_from::{RestartFrom, restart_command};
 use crate::subscription::{Options as SubscriptionOptions, Place};
 use crate::travelling::{Travelling, raw_or_null};
@@ -43,6 +44,7 @@ struct CreateBody<'a> {
     id: Option<String>,
     #[serde(borrow)]
     params: Option<Travelling<'a>>,
+    retention: Option<RetentionOptions>,
     #[serde(rename = "locationHint")]
     location_hint: Option<Value>,
 }
@@ -56,6 +58,7 @@ struct BatchBody<'a> {
     instances: Option<Vec<CreateBody<'a>>>,
     #[serde(borrow)]
     params: Option<Travelling<'a>>,
+    retention: Option<RetentionOptions>,
     #[serde(rename = "locationHint")]
     location_hint: Option<Value>,
 }
@@ -126,26 +129,33 @@ fn invalid_argument() -> ApiError {
 
 fn new_instance(body: CreateBody<'_>) -> Result<NewInstance, ApiError> {
     check_location_hint(body.location_hint.as_ref())?;
-    Ok(NewInstance { id: body.id, params: body.params.map(Payload::from), trigger: "binding" })
+    let retention = body.retention.unwrap_or_default().read()?;
+    Ok(NewInstance { id: body.id, params: body.params.map(Payload::from), trigger: "binding", retention })
 }
 
 fn read_batch(body: BatchBody<'_>) -> Result<Call, ApiError> {
     if let Some(count) = &body.count {
-        return read_count(count, body.params.map(Payload::from), body.location_hint.as_ref());
+        let retention = body.retention.unwrap_or_default().read()?;
+        return read_count(count, body.params.map(Payload::from), retention, body.location_hint.as_ref());
     }
     let instances = body.instances.ok_or_else(|| ApiError::bad_request("(body) Provided argument is invalid"))?;
     let batch = instances.into_iter().map(new_instance).collect::<Result<_, _>>()?;
     Ok(if body.form == "array" { Call::CreateArray(batch) } else { Call::CreateObject(batch) })
 }
 
-fn read_count(count: &Value, params: Option<Payload>, location_hint: Option<&Value>) -> Result<Call, ApiError> {
+fn read_count(
+    count: &Value,
+    params: Option<Payload>,
+    retention: Retention,
+    location_hint: Option<&Value>,
+) -> Result<Call, ApiError> {
     let count = count.as_u64().filter(|count| *count > 0);
     let count = count.ok_or_else(|| ApiError::bad_request("(body) count must be a positive integer"))?;
     if count > BATCH_INSTANCES_MAX as u64 {
         return Err(ApiError::bad_request("(body) batchCreate only supports 100 instances at a time"));
     }
     check_location_hint(location_hint)?;
-    let each = |_| NewInstance { id: None, params: params.clone(), trigger: "binding" };
+    let each = |_| NewInstance { id: None, params: params.clone(), trigger: "binding", retention };
     Ok(Call::CreateObject((0..count).map(each).collect()))
 }
 
@@ -268,7 +278,7 @@ mod tests {
     }
 
     fn new(id: Option<&str>, params: Option<Payload>) -> NewInstance {
-        NewInstance { id: id.map(str::to_owned), params, trigger: "binding" }
+        NewInstance { id: id.map(str::to_owned), params, trigger: "binding", retention: Retention::default() }
     }
 
     #[test]

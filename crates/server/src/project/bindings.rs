@@ -4,15 +4,16 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use stepwell_engine::Cron;
+
 use super::diagnostics::Diagnostics;
 use super::document::Value;
 use super::environment::Environment;
 use super::section::Section;
+use crate::rest::RetentionOptions;
 
 /// Cloudflare's limit for a workflow's name.
 const WORKFLOW_NAME_CHARS_MAX: usize = 64;
-/// Cloudflare's limit for one cron expression.
-const SCHEDULE_CHARS_MAX: usize = 256;
 /// Above it wrangler warns that production would refuse.
 const PRODUCTION_STEPS_MAX: u32 = 25_000;
 
@@ -185,9 +186,21 @@ pub(super) fn read_settings(workflow: &mut WorkflowConfig, section: &Section<'_>
         retention.warn_of_unknown(&["success_retention", "error_retention"], diagnostics);
         workflow.success_retention = duration(&retention, "success_retention", diagnostics);
         workflow.error_retention = duration(&retention, "error_retention", diagnostics);
+        check_retention(workflow, &retention, diagnostics);
     }
     workflow.schedules = schedules(section, diagnostics);
     workflow.jurisdiction = jurisdiction(section, diagnostics);
+}
+
+fn check_retention(workflow: &WorkflowConfig, section: &Section<'_>, diagnostics: &mut Diagnostics) {
+    let value = |text: &Option<String>| text.clone().map(serde_json::Value::from);
+    let options = RetentionOptions {
+        success_retention: value(&workflow.success_retention),
+        error_retention: value(&workflow.error_retention),
+    };
+    if let Err(error) = options.read() {
+        diagnostics.error(None, section.key(""), error.to_string());
+    }
 }
 
 fn schedules(section: &Section<'_>, diagnostics: &mut Diagnostics) -> Vec<String> {
@@ -197,10 +210,8 @@ fn schedules(section: &Section<'_>, diagnostics: &mut Diagnostics) -> Vec<String
         None => Vec::new(),
     };
     for cron in &schedules {
-        let fields = cron.split_whitespace().count();
-        if fields != 5 || cron.len() > SCHEDULE_CHARS_MAX {
-            let message = format!("\"{cron}\" is not a cron expression of five fields, such as \"*/30 * * * *\"");
-            diagnostics.error(section.line_of("schedules"), section.key("schedules"), message);
+        if let Err(error) = Cron::parse(cron) {
+            diagnostics.error(section.line_of("schedules"), section.key("schedules"), error.to_string());
         }
     }
     schedules

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
+use stepwell_engine::cron::{FiringOf, firing_of};
 use stepwell_engine::{Backoff, ErrorRecord, RetryLimit, StepConfig, StreamRef};
 
 use super::times::Iso;
@@ -45,6 +46,11 @@ pub struct Detail {
     pub workflow: String,
     /// When it goes on by itself.
     pub wake_at: Option<Iso>,
+    /// When it goes, where it has ended and does not stay.
+    pub expires_at: Option<Iso>,
+    /// The firing that created it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<FiredBy>,
     /// What its code no longer does as recorded.
     pub diverged: Option<String>,
     /// Number of the deployment whose code it runs.
@@ -77,6 +83,23 @@ impl Trigger {
     pub fn of(word: &str) -> Self {
         let source = ["api", "binding", "event", "cron"].into_iter().find(|known| *known == word).unwrap_or("unknown");
         Self { source }
+    }
+}
+
+/// A firing of a schedule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FiredBy {
+    pub cron: String,
+    /// Epoch milliseconds.
+    #[serde(rename = "scheduledTime")]
+    pub scheduled_time: i64,
+}
+
+impl FiredBy {
+    /// What an instance's id tells of it.
+    pub fn of(id: &str) -> Option<Self> {
+        let FiringOf { cron, at } = firing_of(id)?;
+        Some(Self { cron: cron.to_owned(), scheduled_time: at })
     }
 }
 

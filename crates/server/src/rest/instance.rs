@@ -11,7 +11,7 @@ use stepwell_engine::{Status, StreamRef};
 use stepwell_store::backend::HistoryPage;
 use stepwell_store::{InstanceRow, WorkflowRow};
 
-use super::detail::{Detail, ErrorView, Inline, Step, next_wake};
+use super::detail::{Detail, ErrorView, FiredBy, Inline, Step, next_wake};
 use super::envelope::{Reply, success};
 use super::limits::{
     BODY_BYTES_MAX, HISTORY_BYTES_MAX, HISTORY_ROWS_MAX, OUTPUT_BYTES_MAX, READ_TRIES_MAX, WAIT_MS_MAX,
@@ -134,6 +134,8 @@ fn detail(workflow: String, row: InstanceRow, folded: Folded) -> Detail {
         rollback: folded.rollback,
         step_count: folded.steps.iter().filter(is_step).count(),
         wake_at: next_wake(&folded.steps).filter(|_| waits),
+        expires_at: summary.wake_at.filter(|_| summary.status.is_final()).map(Iso),
+        schedule: FiredBy::of(&row.id),
         steps: Some(folded.steps),
         id: row.id,
         workflow,

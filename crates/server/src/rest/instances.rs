@@ -12,6 +12,7 @@ use stepwell_store::{InstanceRow, ListQuery, Order, WorkflowRow};
 use super::detail::Trigger;
 use super::envelope::{Reply, ResultInfo, page, success};
 use super::limits::{BATCH_BODY_BYTES_MAX, BODY_BYTES_MAX, PASSED_OVER_MAX, PER_PAGE_DEFAULT, PER_PAGE_MAX};
+use super::retention::RetentionOptions;
 use super::sweep::Begun;
 use super::times::{self, Iso};
 use super::workflows::checked_per_page;
@@ -40,6 +41,7 @@ struct CreateBody<'a> {
     instance_id: Option<String>,
     #[serde(borrow, default, deserialize_with = "raw_or_null")]
     params: Option<&'a RawValue>,
+    instance_retention: Option<RetentionOptions>,
     location_hint: Option<serde_json::Value>,
 }
 
@@ -66,6 +68,8 @@ struct RowView {
     trigger_source: &'static str,
     /// When it goes on by itself; absent while a worker still holds it.
     wake_at: Option<Iso>,
+    /// When it goes, where it has ended and does not stay.
+    expires_at: Option<Iso>,
     deployment: u32,
 }
 
@@ -82,7 +86,8 @@ impl From<InstanceRow> for RowView {
             version_id: public_ids::version(summary.deployment),
             workflow_id: public_ids::workflow(row.workflow),
             trigger_source: Trigger::of(&row.trigger).source,
-            wake_at: summary.wake_at.filter(|at| *at > now_ms()).map(Iso),
+            wake_at: summary.wake_at.filter(|at| !summary.status.is_final() && *at > now_ms()).map(Iso),
+            expires_at: summary.wake_at.filter(|_| summary.status.is_final()).map(Iso),
             deployment: summary.deployment.0,
         }
     }
@@ -174,7 +179,8 @@ fn read_cursor(text: &str) -> Result<(Millis, InstanceKey), ApiError> {
 
 fn new_instance(body: CreateBody<'_>) -> Result<NewInstance, ApiError> {
     check_location_hint(body.location_hint.as_ref())?;
-    Ok(NewInstance { id: body.instance_id, params: body.params.map(body::params), trigger: "api" })
+    let retention = body.instance_retention.unwrap_or_default().read()?;
+    Ok(NewInstance { id: body.instance_id, params: body.params.map(body::params), trigger: "api", retention })
 }
 
 pub async fn create(State(api): State<Api>, Path((_, name)): AccountAndWorkflow, request: Body) -> Reply {

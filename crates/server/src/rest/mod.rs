@@ -12,6 +12,7 @@ pub mod limits;
 mod logs;
 mod observe;
 mod public_ids;
+mod retention;
 mod scripts;
 mod stream_output;
 mod sweep;
@@ -35,14 +36,16 @@ use axum::routing::{get, patch, post, put};
 use crate::api_error::ApiError;
 use crate::auth::{Auth, check_account};
 use crate::platform::Platform;
+use crate::registry::Registry;
 pub(crate) use body::read as read_body;
 pub use detail::Config as StepConfigView;
 use envelope::{Failure, Reply};
+pub use retention::RetentionOptions;
 use sweep::Sweeps;
 pub use timeline::REDACTED;
 pub use upload::{Deploy, ModuleKind, ScriptUpload, UploadBinding, UploadedModule};
 pub use upload_script::DeployableScript;
-pub use workflow_options::WorkflowOptions;
+pub use workflow_options::{Schedule, WorkflowOptions};
 
 /// What this face works with. Cheap to clone.
 #[derive(Clone)]
@@ -53,8 +56,8 @@ pub struct Api {
     pub auth: Auth,
     /// Takes uploads.
     pub deploy: Arc<dyn Deploy>,
-    /// Instances move to the newest deployment (`dev`) or stay on theirs (`serve`).
-    pub follows_newest: bool,
+    /// Knows the workflows.
+    pub registry: Registry,
     /// Port of the ingress, at which scripts are reached.
     pub ingress_port: u16,
     sweeps: Arc<Sweeps>,
@@ -62,14 +65,8 @@ pub struct Api {
 
 impl Api {
     /// A face over a platform.
-    pub fn new(
-        platform: Platform,
-        auth: Auth,
-        deploy: Arc<dyn Deploy>,
-        follows_newest: bool,
-        ingress_port: u16,
-    ) -> Self {
-        Self { platform, auth, deploy, follows_newest, ingress_port, sweeps: Arc::default() }
+    pub fn new(platform: Platform, auth: Auth, deploy: Arc<dyn Deploy>, registry: Registry, ingress_port: u16) -> Self {
+        Self { platform, auth, deploy, registry, ingress_port, sweeps: Arc::default() }
     }
 
     /// Where a script is reached.

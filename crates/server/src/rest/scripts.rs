@@ -1,6 +1,7 @@
 //! Paths of scripts: upload, list, delete; versions, releases, secrets and settings each in a module of their own.
 
 mod addresses;
+mod deletion;
 mod releases;
 mod secrets;
 mod service;
@@ -28,7 +29,7 @@ const SCRIPT_NAME_CHARS_MAX: usize = 63;
 pub fn routes() -> Router<Api> {
     Router::new()
         .route("/workers/scripts/{script}/versions", get(versions::list).post(versions::upload))
-        .route("/workers/scripts/{script}/versions/{version}", get(versions::show))
+        .route("/workers/scripts/{script}/versions/{version}", get(versions::show).delete(deletion::delete))
         .route("/workers/scripts/{script}/deployments", get(releases::list).post(releases::create))
         .route("/workers/scripts/{script}/secrets", get(secrets::list).put(secrets::put))
         .route("/workers/scripts/{script}/secrets/{secret}", delete_at(secrets::delete))

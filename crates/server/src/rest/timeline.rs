@@ -104,7 +104,7 @@ impl Timeline {
     pub fn push(&mut self, recorded: Recorded) {
         let Recorded { seq, at, entry } = recorded;
         match entry {
-            Entry::Created { params, trigger } => {
+            Entry::Created { params, trigger, .. } => {
                 self.params = params;
                 self.trigger = Trigger::of(&trigger);
             }
@@ -320,7 +320,7 @@ fn begun_attempt(at: Millis) -> Attempt {
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
-    use stepwell_engine::DeploymentId;
+    use stepwell_engine::{DeploymentId, Retention};
 
     use super::*;
 
@@ -334,7 +334,11 @@ mod tests {
     }
 
     fn steps(entries: Vec<Entry>) -> Value {
-        let created = Entry::Created { params: Payload::from_json("{}"), trigger: "api".to_owned() };
+        let created = Entry::Created {
+            params: Payload::from_json("{}"),
+            trigger: "api".to_owned(),
+            retention: Retention::default(),
+        };
         let folded = fold(Keep::Bytes(1_000), [created].into_iter().chain(entries));
         serde_json::to_value(folded.steps).expect("JSON")
     }

@@ -142,7 +142,7 @@ fn add_export(workflows: &mut Vec<ScriptWorkflow>, class: &str, export: &Value) 
         steps_max: options.limits.and_then(|limits| limits.steps),
         concurrency_max: options.concurrency.and_then(|concurrency| concurrency.limit),
         is_export: true,
-        schedules: options.schedules.map(|schedules| json!(schedules)),
+        schedules: options.schedules,
         default_retention: options.default_retention,
         ..new_workflow(name, class.to_owned())
     });
@@ -247,8 +247,11 @@ mod tests {
             steps_max: Some(7),
             concurrency_max: Some(2),
             is_export: true,
-            schedules: Some(json!([{ "cron": "0 1 * * *" }])),
-            default_retention: Some(json!({ "success_retention": "1 day" })),
+            schedules: Some(vec![crate::rest::Schedule { cron: "0 1 * * *".to_owned() }]),
+            default_retention: Some(crate::rest::RetentionOptions {
+                success_retention: Some(json!("1 day")),
+                error_retention: None,
+            }),
             ..new_workflow("flow", "Flow".to_owned())
         };
         assert_eq!(declared(export), Ok(vec![expected]), "one that is bound as well is declared once");

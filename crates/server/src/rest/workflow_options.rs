@@ -1,16 +1,15 @@
 //! Settings of a workflow: as `PUT /workflows/{name}` brings them, and as the store keeps them, where their first members
 //! are those of [`ScriptWorkflow`](crate::script::ScriptWorkflow).
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use stepwell_engine::engine::WorkflowSettings;
 use stepwell_engine::limits::STEPS_MAX;
+use stepwell_engine::{Cron, DeploymentId, Retention};
 
+use super::retention::RetentionOptions;
 use crate::api_error::ApiError;
-
-/// Characters of a cron expression (Cloudflare).
-const CRON_CHARS_MAX: usize = 256;
-/// Schedules of a workflow: Cloudflare's bound for a whole account.
-const SCHEDULES_MAX: usize = 100;
 
 /// What may be set.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -21,9 +20,9 @@ pub struct WorkflowOptions {
     pub concurrency: Option<Concurrency>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedules: Option<Vec<Schedule>>,
-    /// `{success_retention, error_retention}`: milliseconds or durations.
+    /// How long ended instances are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub default_retention: Option<Value>,
+    pub default_retention: Option<RetentionOptions>,
 }
 
 /// The text in the store.
@@ -35,7 +34,7 @@ struct Kept {
     steps_max: Option<u32>,
     concurrency_max: Option<u32>,
     schedules: Option<Vec<Schedule>>,
-    default_retention: Option<Value>,
+    default_retention: Option<RetentionOptions>,
 }
 
 /// Bounds of an instance.
@@ -68,8 +67,8 @@ impl WorkflowOptions {
         Self {
             limits: kept.steps_max.map(|steps| Limits { steps: Some(steps) }),
             concurrency: kept.concurrency_max.map(|limit| Concurrency { limit: Some(limit) }),
-            schedules: kept.schedules,
-            default_retention: kept.default_retention,
+            schedules: kept.schedules.filter(|schedules| !schedules.is_empty()),
+            default_retention: kept.default_retention.filter(|retention| !retention.is_empty()),
         }
     }
 
@@ -86,6 +85,22 @@ impl WorkflowOptions {
         serde_json::to_string(&kept).unwrap_or_else(|_| "{}".to_owned())
     }
 
+    /// What the engine must know of the workflow.
+    pub fn engine(&self, deployment: DeploymentId, follows_newest: bool, usual: Retention) -> WorkflowSettings {
+        let concurrency = self.concurrency.as_ref().and_then(|concurrency| concurrency.limit);
+        let concurrency = concurrency.map(|limit| limit as usize);
+        // What was stored has been checked; what another version stored and this one cannot read is not said.
+        let own = self.default_retention.as_ref().and_then(|retention| retention.read().ok());
+        let retention = own.unwrap_or_default().or(usual);
+        WorkflowSettings { deployment, follows_newest, concurrency, retention }
+    }
+
+    /// The expressions of the schedules, each once.
+    pub fn crons(&self) -> Vec<String> {
+        let all = self.schedules.iter().flatten().map(|schedule| schedule.cron.clone());
+        all.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
     /// Refuses what cannot be.
     ///
     /// # Errors
@@ -99,16 +114,10 @@ impl WorkflowOptions {
         if self.concurrency.as_ref().and_then(|concurrency| concurrency.limit) == Some(0) {
             return Err(ApiError::bad_request("concurrency.limit: 0 would let no instance run; the least is 1"));
         }
-        let schedules = self.schedules.as_deref().unwrap_or_default();
-        if schedules.len() > SCHEDULES_MAX {
-            return Err(ApiError::bad_request(format!("schedules: at most {SCHEDULES_MAX}")));
+        for cron in self.crons() {
+            Cron::parse(&cron).map_err(|error| ApiError::bad_request(format!("schedules: {error}")))?;
         }
-        match schedules.iter().find(|schedule| schedule.cron.len() > CRON_CHARS_MAX) {
-            Some(_) => Err(ApiError::bad_request(format!(
-                "schedules: a cron expression has at most {CRON_CHARS_MAX} characters"
-            ))),
-            None => Ok(()),
-        }
+        self.default_retention.as_ref().map_or(Ok(()), |retention| retention.read().map(|_| ()))
     }
 }
 
@@ -137,11 +146,24 @@ mod tests {
     }
 
     #[test]
+    fn the_engine_is_told_of_concurrency_and_retention() {
+        let text = r#"{"concurrency":{"limit":2},"default_retention":{"error_retention":"1 day"}}"#;
+        let usual = Retention { success_ms: Some(1), error_ms: Some(2) };
+        let retention = Retention { success_ms: Some(1), error_ms: Some(86_400_000) };
+        assert_eq!(
+            options(text).engine(DeploymentId(3), true, usual),
+            WorkflowSettings { deployment: DeploymentId(3), follows_newest: true, concurrency: Some(2), retention }
+        );
+    }
+
+    #[test]
     fn options_that_cannot_be_are_refused() {
         for (text, named) in [
             (r#"{"limits":{"steps":0}}"#, "limits.steps"),
             (r#"{"limits":{"steps":25001}}"#, "limits.steps"),
             (r#"{"concurrency":{"limit":0}}"#, "concurrency.limit"),
+            (r#"{"schedules":[{"cron":"61 * * * *"}]}"#, "\"61 * * * *\""),
+            (r#"{"default_retention":{"success_retention":"soon"}}"#, "success_retention"),
         ] {
             let error = options(text).check().expect_err(text);
             assert!(error.message.contains(named), "{}", error.message);

@@ -4,16 +4,16 @@ use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use stepwell_engine::{Status, names};
-use stepwell_store::{DeploymentRow, NewWorkflow, StatusCounts, WorkflowRow};
+use stepwell_engine::{Cron, Status, WorkflowId, names};
+use stepwell_store::{DeploymentRow, NewWorkflow, ScheduleRow, StatusCounts, WorkflowRow};
 
 use super::envelope::{Reply, ResultInfo, page, success};
 use super::limits::{BODY_BYTES_MAX, PER_PAGE_MAX};
+use super::retention::RetentionOptions;
 use super::times::Iso;
-use super::workflow_options::WorkflowOptions;
+use super::workflow_options::{Concurrency, Limits, WorkflowOptions};
 use super::{Api, body, public_ids, sweep};
 use crate::api_error::ApiError;
-use crate::deploy::engine_settings;
 use crate::driver::now_ms;
 
 /// Rows of a page of workflows unless asked otherwise: wrangler shows one page.
@@ -47,8 +47,21 @@ struct WorkflowView {
     modified_on: Iso,
     triggered_on: Option<Iso>,
     instances: Value,
-    #[serde(flatten)]
-    options: WorkflowOptions,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limits: Option<Limits>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    concurrency: Option<Concurrency>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schedules: Option<Vec<ScheduleView>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_retention: Option<RetentionOptions>,
+}
+
+/// A schedule with its next firing.
+#[derive(Serialize)]
+struct ScheduleView {
+    cron: String,
+    next_instance: Option<Iso>,
 }
 
 pub async fn list(State(api): State<Api>, Query(query): Query<PageQuery>) -> Reply {
@@ -78,14 +91,10 @@ pub async fn put(State(api): State<Api>, Path((_, name)): AccountAndWorkflow, re
     }
     let bytes = body::read(request, BODY_BYTES_MAX).await?;
     let PutBody { script_name, class_name, options } = body::parse(&bytes)?;
-    options.check()?;
-    let store = &api.platform.store;
-    let deployment = store.current_deployment(&script_name).await?;
-    let deployment = deployment.ok_or_else(|| ApiError::no_script(&script_name))?;
     let settings = options.to_settings(&name, &class_name);
     let new = NewWorkflow { name, script: script_name, class_name, settings, at: now_ms() };
-    let row = store.put_workflow(new).await?;
-    api.platform.driver.set_workflow(row.id, engine_settings(&row, deployment.id, api.follows_newest)).await;
+    let row = api.registry.put(new).await?;
+    let deployment = api.platform.store.current_deployment(&row.script).await?;
     Ok(success(json!({
         "id": public_ids::workflow(row.id),
         "name": row.name,
@@ -96,13 +105,15 @@ pub async fn put(State(api): State<Api>, Path((_, name)): AccountAndWorkflow, re
         "triggered_on": null,
         "is_deleted": 0,
         "terminator_running": u8::from(api.sweeps.is_running(row.id)),
-        "version_id": public_ids::version(deployment.id),
+        "version_id": deployment.map(|deployment| public_ids::version(deployment.id)),
     })))
 }
 
 /// Deletes a workflow with all its instances.
 pub async fn delete(State(api): State<Api>, Path((_, name)): AccountAndWorkflow) -> Reply {
     let row = api.platform.workflow(&name).await?;
+    // First of all, so that no schedule creates what is being deleted.
+    api.registry.removed(row.id).await;
     sweep::delete_workflow(&api.platform, &row).await?;
     Ok(success(json!({ "status": "ok", "success": true })))
 }
@@ -149,9 +160,17 @@ fn version_view(workflow: &WorkflowRow, row: &DeploymentRow) -> Value {
 async fn view(api: &Api, row: WorkflowRow) -> Result<WorkflowView, ApiError> {
     let counts = api.platform.store.counters(row.id).await?;
     let newest = api.platform.store.list_instances(stepwell_store::ListQuery::newest(row.id, 1)).await?;
+    let options = WorkflowOptions::from_settings(&row.settings);
+    let schedules = match options.schedules {
+        Some(_) => Some(schedule_views(api, row.id).await?),
+        None => None,
+    };
     Ok(WorkflowView {
         id: public_ids::workflow(row.id),
-        options: WorkflowOptions::from_settings(&row.settings),
+        limits: options.limits,
+        concurrency: options.concurrency,
+        schedules,
+        default_retention: options.default_retention,
         name: row.name,
         class_name: row.class_name,
         script_name: row.script,
@@ -160,6 +179,18 @@ async fn view(api: &Api, row: WorkflowRow) -> Result<WorkflowView, ApiError> {
         triggered_on: newest.first().map(|instance| Iso(instance.created_at)),
         instances: counts_view(counts),
     })
+}
+
+/// The schedules that fire. A firing that was missed happens at once, and is not the next one.
+async fn schedule_views(api: &Api, workflow: WorkflowId) -> Result<Vec<ScheduleView>, ApiError> {
+    let mut rows = api.platform.store.schedules().await?;
+    rows.retain(|row| row.workflow == workflow);
+    let view = |row: ScheduleRow| {
+        let after = row.considered_at.max(now_ms());
+        let next_instance = Cron::parse(&row.cron).ok().and_then(|cron| cron.next_after(after)).map(Iso);
+        ScheduleView { cron: row.cron, next_instance }
+    };
+    Ok(rows.into_iter().map(view).collect())
 }
 
 fn counts_view(counts: StatusCounts) -> Value {

@@ -10,7 +10,11 @@ use super::fold::Fold;
 use super::{InvalidOptions, Options};
 
 fn created() -> Entry {
-    Entry::Created { params: Payload::from_json("[7]"), trigger: "api".to_owned() }
+    Entry::Created {
+        params: Payload::from_json("[7]"),
+        trigger: "api".to_owned(),
+        retention: stepwell_engine::Retention::default(),
+    }
 }
 
 fn started() -> Entry {

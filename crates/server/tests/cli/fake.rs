@@ -115,6 +115,13 @@ fn known(asked: &Asked, earlier: usize) -> (u16, String) {
             ok(&json!({"status": status_after(&asked.body)}))
         }
         ("POST", ["workflows", "orders", "instances", _, "events", _]) => ok(&json!({})),
+        ("GET", ["workers", "scripts"]) => ok(&json!([{"id": "idle"}, {"id": "shop"}])),
+        ("GET", ["workers", "scripts", script, "versions"]) => ok(&versions(script)),
+        ("DELETE", ["workers", "scripts", "shop", "versions", "v-7"]) => error(
+            409,
+            20_409,
+            "deployment 7 is needed by 1 unfinished instance(s): orders/order-1; let them end or terminate them first",
+        ),
         ("PUT", ["workers", "scripts", name]) => ok(&json!({"id": name, "etag": "e"})),
         ("PUT", ["workflows", name]) => ok(&json!({"id": "w", "name": name})),
         _ => error(404, 10_200, &format!("workflow {:?} does not exist", segments.get(1).unwrap_or(&""))),
@@ -154,6 +161,19 @@ fn deletions(body: &str) -> Value {
     json!({"deleted": deleted, "errors": errors.into_iter().map(error).collect::<Vec<_>>()})
 }
 
+fn versions(script: &str) -> Value {
+    let row = |number: u32, created_on: &str, is_current: bool, live_instances: u32| {
+        json!({"id": format!("v-{number}"), "number": number, "metadata": {"created_on": created_on}, "is_current": is_current,
+            "live_instances": live_instances})
+    };
+    match script {
+        "shop" => {
+            json!({"items": [row(9, "2026-11-21T11:58:00.000Z", true, 12), row(7, "2026-11-01T12:00:00.000Z", false, 1)]})
+        }
+        _ => json!({"items": [row(3, "2026-11-20T12:00:00.000Z", true, 0)]}),
+    }
+}
+
 fn workflows() -> Value {
     json!([
         {
@@ -162,6 +182,8 @@ fn workflows() -> Value {
             "triggered_on": "2026-11-21T11:58:00.000Z",
             "instances": {"complete": 1190, "errored": 2, "paused": 1, "queued": 0, "rollingBack": 0, "running": 3,
                 "terminated": 0, "waiting": 4, "waitingForPause": 0},
+            "schedules": [{"cron": "*/30 * * * *", "next_instance": "2026-11-21T12:30:00.000Z"},
+                {"cron": "0 0 * * MON#2", "next_instance": "2026-12-14T00:00:00.000Z"}],
         },
         {
             "id": "w-2", "name": "idle", "class_name": "Idle", "script_name": "idle",

@@ -7,20 +7,22 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use futures_util::future::BoxFuture;
-use serde_json::Value;
+use serde_json::{Value, json};
 use stepwell::api_error::ApiError;
 use stepwell::auth::{ACCOUNT_ID, Auth};
+use stepwell::creation_rate::{CreationRate, CreationRates};
 use stepwell::d1::D1;
 use stepwell::driver::{Driver, DriverPorts, WorkerPool};
 use stepwell::hosting::{self, Hosting};
 use stepwell::ingress::{Proxy, WorkerGate};
 use stepwell::platform::Platform;
+use stepwell::registry::{Policy, Registry};
 use stepwell::rest::{self, Api, Deploy, ScriptUpload};
 use stepwell::subscription::Subscriptions;
-use stepwell_engine::engine::WorkflowSettings;
 use stepwell_engine::scheduler::Pool;
 use stepwell_engine::{
-    Batch, Creation, Engine, Entry, InstanceKey, InstanceWrite, Payload, Recorded, SessionId, Status, Summary,
+    Batch, Creation, Engine, Entry, InstanceKey, InstanceWrite, Payload, Recorded, Retention, SessionId, Status,
+    Summary,
 };
 use stepwell_store::{DeploymentRow, NewDeployment, NewRelease, NewWorkflow, Secret, Store, WorkflowRow};
 use tempfile::TempDir;
@@ -102,10 +104,18 @@ fn deployment(script: &str) -> NewDeployment {
     NewDeployment {
         script: script.to_owned(),
         content_id: "1".to_owned(),
-        settings: format!(r#"{{"script":{script:?},"main_module":"index.js","compatibility_date":"2026-01-01"}}"#),
+        settings: settings(script),
         modules: Vec::new(),
         created_at: 5,
     }
+}
+
+/// A script with classes for workflows of these names.
+fn settings(script: &str) -> String {
+    let workflows: Vec<Value> = ["flow", "a", "b", "c"].map(|name| json!({ "name": name, "class_name": "C" })).into();
+    let (main_module, compatibility_date) = ("index.js", "2026-01-01");
+    json!({ "script": script, "main_module": main_module, "compatibility_date": compatibility_date, "workflows": workflows })
+        .to_string()
 }
 
 struct NoWorkers;
@@ -128,8 +138,13 @@ impl WorkerGate for NoWorkers {
 impl Server {
     /// With script `script` and workflow `flow`.
     pub async fn start() -> Self {
+        Self::bounded(CreationRates::default()).await
+    }
+
+    /// As [`Server::start`], with bounds of how fast instances may be created.
+    pub async fn bounded(rates: CreationRates) -> Self {
         let store = Store::in_memory();
-        let current = store.put_deployment(deployment("script")).await.expect("a deployment");
+        store.put_deployment(deployment("script")).await.expect("a deployment");
         let new = NewWorkflow {
             name: "flow".to_owned(),
             script: "script".to_owned(),
@@ -138,19 +153,19 @@ impl Server {
             at: 5,
         };
         let workflow = store.put_workflow(new).await.expect("a workflow");
-        let settings = WorkflowSettings { deployment: current.id, follows_newest: false, concurrency: None };
         let ports = DriverPorts::new();
-        let platform = Platform { store: store.clone(), driver: ports.handle.clone() };
+        let platform = Platform { store: store.clone(), driver: ports.handle.clone(), rate: CreationRate::new(rates) };
         let (stop, stopped) = oneshot::channel::<()>();
-        let (runtime, memory, workflows) =
-            (tokio::runtime::Handle::current(), store.clone(), vec![(workflow.id, settings)]);
+        let registry = Registry::new(store.clone(), ports.handle.clone(), Policy::default());
+        let known = registry.all().await.expect("workflows");
+        let (runtime, memory) = (tokio::runtime::Handle::current(), store.clone());
         let driver = std::thread::spawn(move || {
             let local = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             let engine = Engine::new(InstanceKey(1), 100);
             let stop = async {
                 let _ = stopped.await;
             };
-            local.block_on(Driver::run(engine, workflows, memory, NoWorkers, runtime, ports, stop)).expect("no fault");
+            local.block_on(Driver::run(engine, known, memory, NoWorkers, runtime, ports, stop)).expect("no fault");
         });
         let deploy = Arc::new(Deployments { store: store.clone(), uploads: Mutex::default() });
         let d1 = tempfile::tempdir().expect("a directory");
@@ -161,7 +176,8 @@ impl Server {
             d1: D1::open(d1.path()),
             subscriptions: Subscriptions::default(),
         };
-        let api = rest::router(Api::new(platform, Auth::Open, Arc::clone(&deploy) as Arc<dyn Deploy>, false, 8787));
+        let deploys = Arc::clone(&deploy) as Arc<dyn Deploy>;
+        let api = rest::router(Api::new(platform, Auth::Open, deploys, registry, 8787));
         let (stop, driver) = (Some(stop), Some(driver));
         Self { api, host: hosting::router(hosting), store, workflow, deploy, stop, driver, _d1: d1 }
     }
@@ -180,7 +196,11 @@ impl Server {
                 started_at: Some(at),
                 ended_at: Some(at),
             };
-            let created = Entry::Created { params: Payload::from_json("{}"), trigger: "api".to_owned() };
+            let created = Entry::Created {
+                params: Payload::from_json("{}"),
+                trigger: "api".to_owned(),
+                retention: Retention::default(),
+            };
             let created = Recorded { seq: 0, at, entry: created };
             let (workflow, id) = (self.workflow.id, Arc::from(*id));
             batch.creations.push(Creation { key, workflow, id, deployment, created, summary });

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use stepwell_engine::{DeploymentId, InstanceKey, WorkflowId};
+use stepwell_engine::{DeploymentId, Firing, InstanceKey, Millis, WorkflowId};
 
 use super::instances::Instances;
 use super::{Memory, MemoryReader};
@@ -11,7 +11,7 @@ use crate::backend::{CatalogReader, CatalogWriter, Fault};
 use crate::limits::{LOG_LINES_MAX, RELEASES_MAX};
 use crate::{
     ChangeError, Deployment, DeploymentRow, LogLine, LogRow, Module, NewDeployment, NewRelease, NewWorkflow, ReadError,
-    ReleaseRow, ScriptRow, Secret, Token, WorkflowRow,
+    ReleaseRow, ScheduleRow, ScriptRow, Secret, Token, WorkflowRow,
 };
 
 #[derive(Default)]
@@ -24,6 +24,7 @@ pub(super) struct Catalog {
     modules: BTreeMap<String, Arc<[u8]>>,
     workflows: BTreeMap<WorkflowId, WorkflowRow>,
     workflow_last: u32,
+    schedules: BTreeMap<(WorkflowId, String), Millis>,
     secrets: BTreeMap<(String, String), Secret>,
     tokens: BTreeMap<String, Token>,
     logs: BTreeMap<InstanceKey, VecDeque<LogRow>>,
@@ -32,6 +33,20 @@ pub(super) struct Catalog {
 impl Catalog {
     pub fn forget_logs(&mut self, key: InstanceKey) {
         self.logs.remove(&key);
+    }
+
+    pub fn fire(&mut self, Firing { workflow, cron, at }: &Firing) {
+        if let Some(considered_at) = self.schedules.get_mut(&(*workflow, cron.to_string())) {
+            *considered_at = (*considered_at).max(*at);
+        }
+    }
+
+    fn schedules(&self) -> impl Iterator<Item = ScheduleRow> {
+        self.schedules.iter().map(|((workflow, cron), considered_at)| ScheduleRow {
+            workflow: *workflow,
+            cron: cron.clone(),
+            considered_at: *considered_at,
+        })
     }
 
     fn row(&self, id: DeploymentId, instances: &Instances) -> Option<DeploymentRow> {
@@ -184,6 +199,15 @@ impl CatalogWriter for Memory {
         Ok(row)
     }
 
+    fn put_schedules(&mut self, workflow: WorkflowId, crons: &[String], at: Millis) -> Result<Vec<ScheduleRow>, Fault> {
+        let catalog = &mut self.write().catalog;
+        catalog.schedules.retain(|(of, cron), _| *of != workflow || crons.contains(cron));
+        for cron in crons {
+            catalog.schedules.entry((workflow, cron.clone())).or_insert(at);
+        }
+        Ok(catalog.schedules().filter(|row| row.workflow == workflow).collect())
+    }
+
     fn delete_workflow(&mut self, name: &str) -> Result<bool, Fault> {
         let tables = &mut *self.write();
         let Some(id) = tables.catalog.workflow(name).map(|row| row.id) else { return Ok(false) };
@@ -191,6 +215,7 @@ impl CatalogWriter for Memory {
         if instances > 0 {
             return Err(Fault::Refused(ChangeError::WorkflowNotEmpty { name: name.to_owned(), instances }));
         }
+        tables.catalog.schedules.retain(|(of, _), _| *of != id);
         Ok(tables.catalog.workflows.remove(&id).is_some())
     }
 
@@ -266,6 +291,10 @@ impl CatalogReader for MemoryReader {
 
     fn workflows(&mut self) -> Result<Vec<WorkflowRow>, ReadError> {
         Ok(self.tables().catalog.workflows.values().cloned().collect())
+    }
+
+    fn schedules(&mut self) -> Result<Vec<ScheduleRow>, ReadError> {
+        Ok(self.tables().catalog.schedules().collect())
     }
 
     fn secrets(&mut self, script: &str) -> Result<Vec<Secret>, ReadError> {

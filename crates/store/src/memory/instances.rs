@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use stepwell_engine::{
-    Batch, Carried, Entry, InstanceKey, Millis, Recorded, Restart, StreamId, StreamRef, Summary, WorkflowId,
+    Batch, Carried, DeploymentId, Entry, InstanceKey, Millis, Recorded, Restart, StreamId, StreamRef, Summary,
+    WorkflowId,
 };
 
 use super::MemoryReader;
@@ -94,6 +95,12 @@ impl Instances {
         for key in batch.deletions.iter().filter(|key| !refused.contains(key)) {
             self.remove(*key);
         }
+    }
+
+    /// Removes an instance that has ended; false where there is none.
+    pub fn expire(&mut self, key: InstanceKey) -> bool {
+        let has_ended = self.by_key.get(&key).is_some_and(|instance| instance.summary.status.is_final());
+        has_ended && self.remove(key).is_some()
     }
 
     pub fn is_there(&self, key: InstanceKey) -> bool {
@@ -235,7 +242,8 @@ impl Reader for MemoryReader {
         let found = tables.instances.by_wake.range(behind).take_while(|(wake_at, _)| *wake_at <= until).take(limit);
         let due = found.map(|(wake_at, key)| {
             let instance = &tables.instances.by_key[key];
-            Due { wake_at: *wake_at, key: *key, workflow: instance.workflow, deployment: instance.summary.deployment }
+            let (workflow, Summary { deployment, status, .. }) = (instance.workflow, instance.summary);
+            Due { wake_at: *wake_at, key: *key, workflow, deployment, has_ended: status.is_final() }
         });
         Ok(due.collect())
     }
@@ -265,6 +273,13 @@ impl Reader for MemoryReader {
             counts[usize::from(summary.status.number())] += 1;
         }
         Ok(counts)
+    }
+
+    fn pinned_instances(&mut self, deployment: DeploymentId, count: usize) -> Result<Vec<InstanceRow>, ReadError> {
+        let tables = self.tables();
+        let needs = |it: &Instance| it.summary.deployment == deployment && !it.summary.status.is_final();
+        let pinned = tables.instances.by_key.iter().filter(|(_, it)| needs(it));
+        Ok(pinned.take(count).map(|(key, it)| it.row(*key)).collect())
     }
 
     fn max_key(&mut self) -> Result<InstanceKey, ReadError> {

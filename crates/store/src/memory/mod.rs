@@ -61,6 +61,13 @@ impl Backend for Memory {
         for again in batch.restarts.iter().filter(|again| !refused.contains(&again.new)) {
             tables.streams.carry(again.old, again.new, tables.instances.entries_of(again.new));
         }
+        for key in &batch.expirations {
+            if tables.instances.expire(*key) {
+                tables.catalog.forget_logs(*key);
+                tables.streams.forget(*key);
+            }
+        }
+        batch.firings.iter().for_each(|firing| tables.catalog.fire(firing));
         for gone in batch.deletions.iter().chain(batch.restarts.iter().map(|again| &again.old)) {
             tables.catalog.forget_logs(*gone);
             tables.streams.forget(*gone);

@@ -9,7 +9,8 @@ use super::read::{InstanceKeySql, limit};
 use super::{SqliteReader, fault};
 use crate::backend::CatalogReader;
 use crate::{
-    Deployment, DeploymentRow, LogLine, LogRow, Module, ReadError, ReleaseRow, ScriptRow, Secret, Token, WorkflowRow,
+    Deployment, DeploymentRow, LogLine, LogRow, Module, ReadError, ReleaseRow, ScheduleRow, ScriptRow, Secret, Token,
+    WorkflowRow,
 };
 
 impl CatalogReader for SqliteReader {
@@ -48,6 +49,10 @@ impl CatalogReader for SqliteReader {
 
     fn workflows(&mut self) -> Result<Vec<WorkflowRow>, ReadError> {
         self.rows(&format!("{WORKFLOW} ORDER BY id"), [], read_workflow)
+    }
+
+    fn schedules(&mut self) -> Result<Vec<ScheduleRow>, ReadError> {
+        self.rows(&format!("{SCHEDULE} ORDER BY workflow, cron"), [], read_schedule)
     }
 
     fn secrets(&mut self, script: &str) -> Result<Vec<Secret>, ReadError> {
@@ -156,6 +161,18 @@ fn read_workflow(row: &Row<'_>) -> Result<WorkflowRow> {
 
 pub(super) fn workflow(db: &Connection, name: &str) -> Result<Option<WorkflowRow>> {
     db.prepare_cached(&format!("{WORKFLOW} WHERE name = ?"))?.query_row([name], read_workflow).optional()
+}
+
+const SCHEDULE: &str = "SELECT workflow, cron, considered_at FROM schedules";
+
+fn read_schedule(row: &Row<'_>) -> Result<ScheduleRow> {
+    Ok(ScheduleRow { workflow: WorkflowId(row.get(0)?), cron: row.get(1)?, considered_at: row.get(2)? })
+}
+
+pub(super) fn schedules_of(db: &Connection, workflow: WorkflowId) -> Result<Vec<ScheduleRow>> {
+    db.prepare_cached(&format!("{SCHEDULE} WHERE workflow = ? ORDER BY cron"))?
+        .query_map([workflow.0], read_schedule)?
+        .collect()
 }
 
 const TOKEN: &str = "SELECT hash, label, scopes, created_at, expires_at FROM tokens";

@@ -1,15 +1,16 @@
 //! Writes of control data, inside a transaction.
 
 use rusqlite::{Connection, OptionalExtension, Result, ToSql, params};
-use stepwell_engine::{DeploymentId, InstanceKey};
+use stepwell_engine::{DeploymentId, InstanceKey, Millis, WorkflowId};
 
-use super::catalog_read::{deployment_row, workflow};
+use super::catalog_read::{deployment_row, schedules_of, workflow};
 use super::read::InstanceKeySql;
 use super::{Sqlite, fault};
 use crate::backend::{CatalogWriter, Fault};
 use crate::limits::{LOG_LINES_MAX, RELEASES_MAX};
 use crate::{
-    ChangeError, DeploymentRow, LogLine, Module, NewDeployment, NewRelease, NewWorkflow, Secret, Token, WorkflowRow,
+    ChangeError, DeploymentRow, LogLine, Module, NewDeployment, NewRelease, NewWorkflow, ScheduleRow, Secret, Token,
+    WorkflowRow,
 };
 
 impl CatalogWriter for Sqlite {
@@ -59,6 +60,10 @@ impl CatalogWriter for Sqlite {
         put_workflow(&self.connection, new).map_err(fault::control)
     }
 
+    fn put_schedules(&mut self, workflow: WorkflowId, crons: &[String], at: Millis) -> Result<Vec<ScheduleRow>, Fault> {
+        put_schedules(&self.connection, workflow, crons, at).map_err(fault::control)
+    }
+
     fn delete_workflow(&mut self, name: &str) -> Result<bool, Fault> {
         self.write_counters()?;
         let db = &self.connection;
@@ -69,6 +74,7 @@ impl CatalogWriter for Sqlite {
             return Err(Fault::Refused(ChangeError::WorkflowNotEmpty { name: row.name, instances }));
         }
         self.execute("DELETE FROM instance_counts WHERE workflow = ?", &[&row.id.0])?;
+        self.execute("DELETE FROM schedules WHERE workflow = ?", &[&row.id.0])?;
         self.execute("DELETE FROM workflows WHERE id = ?", &[&row.id.0])
     }
 
@@ -210,6 +216,17 @@ fn put_workflow(db: &Connection, new: &NewWorkflow) -> Result<WorkflowRow> {
         )?;
     }
     workflow(db, &new.name)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
+}
+
+fn put_schedules(db: &Connection, workflow: WorkflowId, crons: &[String], at: Millis) -> Result<Vec<ScheduleRow>> {
+    for row in schedules_of(db, workflow)?.iter().filter(|row| !crons.contains(&row.cron)) {
+        db.execute("DELETE FROM schedules WHERE workflow = ? AND cron = ?", params![workflow.0, row.cron])?;
+    }
+    for cron in crons {
+        let sql = "INSERT OR IGNORE INTO schedules (workflow, cron, considered_at) VALUES (?, ?, ?)";
+        db.execute(sql, params![workflow.0, cron, at])?;
+    }
+    schedules_of(db, workflow)
 }
 
 fn append_logs(db: &Connection, lines: &[LogLine]) -> Result<()> {

@@ -41,6 +41,10 @@ impl Reader for SqliteReader {
         counters(&self.connection, workflow).map_err(fault::read)
     }
 
+    fn pinned_instances(&mut self, deployment: DeploymentId, count: usize) -> Result<Vec<InstanceRow>, ReadError> {
+        pinned(&self.connection, deployment, count).map_err(fault::read)
+    }
+
     fn max_key(&mut self) -> Result<InstanceKey, ReadError> {
         self.connection
             .prepare_cached(
@@ -137,12 +141,13 @@ fn due(db: &Connection, after: (Millis, InstanceKey), until: Millis, count: usiz
             key: key(row, 1)?,
             workflow: WorkflowId(row.get(2)?),
             deployment: DeploymentId(row.get(3)?),
+            has_ended: status(row.get(4)?)?.is_final(),
         })
     })?;
     rows.collect()
 }
 
-const DUE: &str = "SELECT wake_at, key, workflow, deployment FROM instances
+const DUE: &str = "SELECT wake_at, key, workflow, deployment, status FROM instances
     WHERE wake_at IS NOT NULL AND (wake_at, key) > (?1, ?2) AND wake_at <= ?3
     ORDER BY wake_at, key LIMIT ?4";
 
@@ -170,6 +175,18 @@ fn list_sql(by_status: bool, order: Order) -> String {
          WHERE workflow = ?1 {status} AND (created_at, key) > (?2, ?3) AND (created_at, key) < (?4, ?5)
          ORDER BY created_at {direction}, key {direction} LIMIT ?6"
     )
+}
+
+/// Those that have ended are passed over by their status, which an index tells.
+fn pinned(db: &Connection, deployment: DeploymentId, count: usize) -> Result<Vec<InstanceRow>> {
+    let live: Vec<String> =
+        Status::ALL.iter().filter(|status| !status.is_final()).map(|status| status.number().to_string()).collect();
+    let mut sql = db.prepare_cached(&format!(
+        "SELECT {INSTANCE_COLUMNS} FROM instances INDEXED BY instances_by_status
+         WHERE workflow IN (SELECT id FROM workflows) AND status IN ({}) AND deployment = ?1 LIMIT ?2",
+        live.join(", ")
+    ))?;
+    sql.query_map(params![deployment.0, limit(count)], instance_row)?.collect()
 }
 
 fn counters(db: &Connection, workflow: WorkflowId) -> Result<StatusCounts> {

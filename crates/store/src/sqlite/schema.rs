@@ -8,7 +8,7 @@ pub(super) const APPLICATION_ID: i32 = 0x5354_5057;
 /// Format of a database that has had all migrations.
 pub const FORMAT: u32 = MIGRATIONS.len() as u32;
 
-const MIGRATIONS: [&str; 3] = [FIRST, RELEASES, STREAMS];
+const MIGRATIONS: [&str; 4] = [FIRST, RELEASES, STREAMS, SCHEDULES];
 
 /// Times are epoch milliseconds, statuses are `Status::number`, `settings` and `meta` are JSON. What is large comes last
 /// in a row, so that what is small is read without it.
@@ -99,6 +99,14 @@ const STREAMS: &str = "
 
     CREATE TABLE stream_chunks (
         stream INTEGER NOT NULL, number INTEGER NOT NULL, chunk BLOB NOT NULL, PRIMARY KEY (stream, number)
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// Up to when each schedule has been looked at. (Of an instance that has ended, `wake_at` says from now on when it is to
+/// go; those that ended before stay.)
+const SCHEDULES: &str = "
+    CREATE TABLE schedules (
+        workflow INTEGER NOT NULL, cron TEXT NOT NULL, considered_at INTEGER NOT NULL, PRIMARY KEY (workflow, cron)
     ) STRICT, WITHOUT ROWID;
 ";
 

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 
 use rusqlite::{CachedStatement, Connection, Result, named_params, params};
-use stepwell_engine::{Batch, Carried, Creation, InstanceKey, InstanceWrite, Payload, Recorded, Restart, Summary};
+use stepwell_engine::{
+    Batch, Carried, Creation, Firing, InstanceKey, InstanceWrite, Payload, Recorded, Restart, Summary,
+};
 
 use super::read::InstanceKeySql;
 use super::tails::{Tail, Tails};
@@ -49,6 +51,12 @@ fn apply_parts(db: &Connection, tails: &mut Tails, batch: &Batch) -> Result<(Vec
     }
     for key in batch.deletions.iter().filter(|key| !refused.contains(key)) {
         delete(db, tails, *key, &mut deltas).map_err(fault::write)?;
+    }
+    for key in &batch.expirations {
+        expire(db, tails, *key, &mut deltas).map_err(fault::write)?;
+    }
+    for firing in &batch.firings {
+        fire(db, firing).map_err(fault::write)?;
     }
     for stream in &batch.dropped_streams {
         streams::drop_open(db, *stream).map_err(fault::write)?;
@@ -168,7 +176,31 @@ fn extend(
 }
 
 fn delete(db: &Connection, tails: &mut Tails, key: InstanceKey, deltas: &mut Deltas) -> Result<()> {
-    let Some(tail) = tails.take(db, key)? else { return Ok(()) };
+    match tails.take(db, key)? {
+        Some(tail) => remove(db, key, &tail, deltas),
+        None => Ok(()),
+    }
+}
+
+/// As [`delete`], where it has ended.
+fn expire(db: &Connection, tails: &mut Tails, key: InstanceKey, deltas: &mut Deltas) -> Result<()> {
+    match tails.take(db, key)? {
+        Some(tail) if tail.counted.status.is_final() => remove(db, key, &tail, deltas),
+        Some(live) => {
+            tails.put(key, live);
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
+fn fire(db: &Connection, Firing { workflow, cron, at }: &Firing) -> Result<()> {
+    db.prepare_cached("UPDATE schedules SET considered_at = max(considered_at, ?3) WHERE workflow = ?1 AND cron = ?2")?
+        .execute(params![workflow.0, &**cron, at])
+        .map(|_| ())
+}
+
+fn remove(db: &Connection, key: InstanceKey, tail: &Tail, deltas: &mut Deltas) -> Result<()> {
     db.prepare_cached("DELETE FROM instances WHERE key = ?")?.execute([key.sql()])?;
     discard(db, key)?;
     deltas.remove(tail.workflow, tail.counted);

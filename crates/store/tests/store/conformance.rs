@@ -1,7 +1,8 @@
 //! What holds for every backend.
 
 use stepwell_engine::{
-    Batch, Carried, DeploymentId, Entry, InstanceKey, Payload, Recorded, Restart, Status, Summary, WorkflowId,
+    Batch, Carried, DeploymentId, Entry, Firing, InstanceKey, Payload, Recorded, Restart, Retention, Status, Summary,
+    WorkflowId,
 };
 use stepwell_store::backend::HistoryPage;
 use stepwell_store::limits::{LOG_LINES_MAX, RELEASES_MAX};
@@ -286,6 +287,64 @@ every_backend! {
         assert_eq!(wait(store.delete_workflow("w")), Ok(true));
         assert_eq!(wait(store.delete_workflow("w")), Ok(false));
         assert_eq!(wait(store.put_workflow(flow("A", 3))).unwrap().id, WorkflowId(2));
+    }
+
+    fn an_ended_instance_expires_and_any_other_does_not(store: &Store) {
+        commit(store, creations(vec![creation(1, "a", 1), creation(2, "b", 1)]));
+        let ended = Some(summary(Status::Complete, Some(60)));
+        commit(store, writes(vec![write(1, 1, vec![Entry::Completed { output: Payload::UNDEFINED }], ended)]));
+        let due = wait(store.due((1, InstanceKey(2)), 60, 9)).unwrap();
+        assert_eq!(due.iter().map(|due| (due.key, due.has_ended)).collect::<Vec<_>>(), [(InstanceKey(1), true)]);
+        let expirations = [1, 2, 9].map(InstanceKey).to_vec();
+        commit(store, Batch { expirations: expirations.clone(), ..Batch::default() });
+        assert_eq!(wait(store.instance(InstanceKey(1))), Ok(None));
+        assert_eq!(history(store, 1), []);
+        assert!(wait(store.instance(InstanceKey(2))).unwrap().is_some());
+        assert_eq!(wait(store.counters(WORKFLOW)), Ok([1, 0, 0, 0, 0, 0, 0, 0, 0]));
+        commit(store, Batch { expirations, ..Batch::default() });
+        assert_eq!(commit(store, creations(vec![creation(3, "a", 2)])), []);
+    }
+
+    fn the_retention_of_an_instance_is_kept_with_its_creation(store: &Store) {
+        let mut made = creation(1, "a", 1);
+        let Entry::Created { retention, .. } = &mut made.created.entry else { unreachable!("a creation") };
+        *retention = Retention { success_ms: Some(5), error_ms: None };
+        commit(store, creations(vec![made.clone()]));
+        assert_eq!(history(store, 1), [made.created]);
+    }
+
+    fn schedules_know_up_to_when_they_were_looked_at(store: &Store) {
+        let flow = NewWorkflow { name: "w".to_owned(), script: "s".to_owned(), class_name: "W".to_owned(), settings: "{}".to_owned(), at: 1 };
+        let workflow = wait(store.put_workflow(flow)).unwrap().id;
+        let put = |crons: &[&str], at| {
+            let crons = crons.iter().map(|cron| (*cron).to_owned()).collect();
+            let rows = wait(store.put_schedules(workflow, crons, at)).unwrap();
+            assert_eq!(wait(store.schedules()), Ok(rows.clone()));
+            rows.into_iter().map(|row| (row.cron, row.considered_at)).collect::<Vec<_>>()
+        };
+        let row = |cron: &str, at| (cron.to_owned(), at);
+        assert_eq!(put(&["a", "b"], 10), [row("a", 10), row("b", 10)]);
+        let firing = |cron: &str, at| Firing { workflow, cron: cron.into(), at };
+        commit(store, Batch { firings: vec![firing("a", 60), firing("b", 5), firing("gone", 60)], ..Batch::default() });
+        assert_eq!(put(&["a", "b", "c"], 70), [row("a", 60), row("b", 10), row("c", 70)]);
+        assert_eq!(put(&["c"], 80), [row("c", 70)]);
+        assert_eq!(put(&["a", "c"], 90), [row("a", 90), row("c", 70)]);
+        assert_eq!(wait(store.delete_workflow("w")), Ok(true));
+        assert_eq!(wait(store.schedules()), Ok(vec![]));
+    }
+
+    fn the_instances_that_need_a_deployment_are_told(store: &Store) {
+        let flow = NewWorkflow { name: "w".to_owned(), script: "s".to_owned(), class_name: "W".to_owned(), settings: "{}".to_owned(), at: 1 };
+        assert_eq!(wait(store.put_workflow(flow)).unwrap().id, WORKFLOW);
+        commit(store, creations(vec![creation(1, "a", 1), creation(2, "b", 1), creation(3, "c", 1)]));
+        commit(store, writes(vec![write(2, 1, vec![Entry::Terminated], Some(summary(Status::Terminated, None)))]));
+        let pinned = |deployment, count| {
+            let rows = wait(store.pinned_instances(DeploymentId(deployment), count)).unwrap();
+            rows.iter().map(|row| row.id.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(pinned(1, 9), ["a", "c"]);
+        assert_eq!(pinned(1, 1), ["a"]);
+        assert_eq!(pinned(2, 9), [] as [&str; 0]);
     }
 
     fn secrets_and_tokens_are_set_replaced_and_deleted(store: &Store) {

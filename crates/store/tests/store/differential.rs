@@ -1,9 +1,11 @@
 //! Memory and SQLite are asked the same and answer the same.
 
 use proptest::prelude::*;
-use stepwell_engine::{Batch, Carried, DeploymentId, Entry, InstanceKey, Recorded, Restart, Status, Summary};
+use stepwell_engine::{
+    Batch, Carried, DeploymentId, Entry, Firing, InstanceKey, Recorded, Restart, Status, Summary, WorkflowId,
+};
 use stepwell_store::backend::HistoryPage;
-use stepwell_store::{ListQuery, Options, Order, Store};
+use stepwell_store::{ListQuery, NewWorkflow, Options, Order, Store};
 
 use crate::support::*;
 
@@ -50,18 +52,30 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    fn firing_of()(workflow in 1..3_u32, cron in "[a-c]", at in 0..40_i64) -> Firing {
+        Firing { workflow: WorkflowId(workflow), cron: cron.into(), at }
+    }
+}
+
 fn batches() -> impl Strategy<Value = Vec<Batch>> {
     let creations = prop::collection::vec(creation_of(), 0..3);
     let restarts = prop::collection::vec(restart_of(), 0..2);
     let writes = prop::collection::vec(write_of(), 0..3);
     let deletions = prop::collection::vec(KEYS.prop_map(InstanceKey), 0..2);
-    let batch = (creations, restarts, writes, deletions).prop_map(|(creations, restarts, writes, deletions)| Batch {
-        creations,
-        restarts,
-        writes,
-        deletions,
-        dropped_streams: Vec::new(),
-    });
+    let expirations = prop::collection::vec(KEYS.prop_map(InstanceKey), 0..2);
+    let firings = prop::collection::vec(firing_of(), 0..2);
+    let batch = (creations, restarts, writes, deletions, expirations, firings).prop_map(
+        |(creations, restarts, writes, deletions, expirations, firings)| Batch {
+            creations,
+            restarts,
+            writes,
+            deletions,
+            expirations,
+            firings,
+            dropped_streams: Vec::new(),
+        },
+    );
     prop::collection::vec(batch, 1..24)
 }
 
@@ -81,6 +95,8 @@ fn look(store: &Store) -> String {
         }
     }
     seen.push(format!("{:?}", wait(store.due((10, InstanceKey(3)), 35, 5))));
+    seen.push(format!("{:?}", wait(store.schedules())));
+    seen.push(format!("{:?}", wait(store.pinned_instances(DEPLOYMENT, 20)).map(|rows| rows.len())));
     seen.push(format!("{:?} {:?}", wait(store.counters(WORKFLOW)), wait(store.max_key())));
     seen.join("\n")
 }
@@ -92,6 +108,12 @@ proptest! {
     fn both_backends_tell_the_same_story(batches in batches()) {
         let dir = tempfile::tempdir().expect("a directory");
         let stores = [Store::in_memory(), Store::open(dir.path(), Options::default()).expect("a store")];
+        for store in &stores {
+            let settings = "{}".to_owned();
+            let (name, script, class_name) = ("w".to_owned(), "s".to_owned(), "W".to_owned());
+            wait(store.put_workflow(NewWorkflow { name, script, class_name, settings, at: 1 })).expect("a workflow");
+            wait(store.put_schedules(WORKFLOW, vec!["a".to_owned(), "b".to_owned()], 10)).expect("schedules");
+        }
         let mut used = 0;
         for batch in batches {
             // Engines never use a key twice; the same batches with new keys for what is new.

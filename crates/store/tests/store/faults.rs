@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use stepwell_engine::{Batch, DeploymentId, InstanceKey, StreamId};
+use stepwell_engine::{Batch, DeploymentId, InstanceKey, Millis, StreamId, WorkflowId};
 use stepwell_store::backend::{Backend, CatalogWriter, Fault, Reader, StreamWriter};
 use stepwell_store::memory::Memory;
 use stepwell_store::{
-    CommitError, DeploymentRow, LogLine, NewDeployment, NewRelease, NewWorkflow, OpenError, Secret, Store, StreamChunk,
-    Token, WorkflowRow,
+    CommitError, DeploymentRow, LogLine, NewDeployment, NewRelease, NewWorkflow, OpenError, ScheduleRow, Secret, Store,
+    StreamChunk, Token, WorkflowRow,
 };
 
 use crate::support::*;
@@ -84,6 +84,7 @@ delegate! {
     delete_secret(script: &str, name: &str) -> bool;
     put_token(token: &Token) -> ();
     delete_token(hash: &str) -> bool;
+    put_schedules(workflow: WorkflowId, crons: &[String], at: Millis) -> Vec<ScheduleRow>;
     append_logs(lines: &[LogLine]) -> ();
 }
 

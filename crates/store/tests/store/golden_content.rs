@@ -2,7 +2,7 @@
 
 use stepwell_engine::{
     Backoff, Batch, CallId, Creation, DeploymentId, Entry, ErrorRecord, InstanceKey, InstanceWrite, Outcome, Payload,
-    Recorded, RetryLimit, Status, StepConfig, StepKind, Summary, WorkflowId,
+    Recorded, Retention, RetryLimit, Status, StepConfig, StepKind, Summary, WorkflowId,
 };
 
 pub const KEY: InstanceKey = InstanceKey(7);
@@ -53,7 +53,11 @@ fn exact() -> Payload {
 
 fn lifecycle() -> Vec<Entry> {
     vec![
-        Entry::Created { params: Payload::from_json("{\"a\":1}"), trigger: "api".to_owned() },
+        Entry::Created {
+            params: Payload::from_json("{\"a\":1}"),
+            trigger: "api".to_owned(),
+            retention: Retention::default(),
+        },
         Entry::Started { deployment: DeploymentId(2) },
         Entry::EventReceived { event_type: "approved".to_owned(), payload: exact() },
         Entry::PauseRequested,

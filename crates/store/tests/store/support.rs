@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use stepwell_engine::{
-    Batch, CallId, Creation, DeploymentId, Entry, InstanceKey, InstanceWrite, Millis, Payload, Recorded, Status,
-    StepConfig, StepKind, Summary, WorkflowId,
+    Batch, CallId, Creation, DeploymentId, Entry, InstanceKey, InstanceWrite, Millis, Payload, Recorded, Retention,
+    Status, StepConfig, StepKind, Summary, WorkflowId,
 };
 use stepwell_store::Store;
 use stepwell_store::backend::HistoryPage;
@@ -29,7 +29,11 @@ pub fn creation(key: u64, id: &str, at: Millis) -> Creation {
         workflow: WORKFLOW,
         id: Arc::from(id),
         deployment: DEPLOYMENT,
-        created: Recorded { seq: 0, at, entry: Entry::Created { params, trigger: "api".to_owned() } },
+        created: Recorded {
+            seq: 0,
+            at,
+            entry: Entry::Created { params, trigger: "api".to_owned(), retention: Retention::default() },
+        },
         summary: summary(Status::Queued, Some(at)),
     }
 }

@@ -70,6 +70,7 @@ fn summary(row: &DeploymentRow) -> Result<Value, ApiError> {
             "author_email": "", "author_id": "", "source": DEPLOYED_FROM, "hasPreview": false,
             "created_on": created_on, "modified_on": created_on,
         },
+        "is_current": row.is_current,
         "live_instances": row.live_instances,
     }))
 }
