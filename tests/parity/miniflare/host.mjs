@@ -36,6 +36,7 @@ function workerOptions({ script, config }) {
     routes: [`${config.name}.localhost/*`],
     bindings: config.vars ?? {},
     workflows: Object.fromEntries((config.workflows ?? []).map(workflowBinding)),
+    workflowExports: Object.fromEntries(Object.entries(config.exports ?? {}).map(workflowExport)),
   };
 }
 
@@ -45,4 +46,9 @@ function workflowBinding({ binding, name, class_name, script_name, limits }) {
   if (script_name !== undefined) options.scriptName = script_name;
   if (limits?.steps !== undefined) options.stepLimit = limits.steps;
   return [binding, options];
+}
+
+/** @param {[string, any]} entry one entry of `exports` in a wrangler configuration: a class and what it is */
+function workflowExport([className, { name, limits }]) {
+  return [className, { name, stepLimit: limits?.steps }];
 }

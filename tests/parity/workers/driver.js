@@ -59,12 +59,12 @@ export async function outcome(act) {
  */
 export function driver(probes = {}) {
   return {
-    /** @param {Request} request @param {any} env */
-    async fetch(request, env) {
+    /** @param {Request} request @param {any} env @param {any} ctx */
+    async fetch(request, env, ctx) {
       const url = new URL(request.url);
       if (url.pathname === '/journal') return Response.json(journal.get(url.searchParams.get('id') ?? '') ?? []);
       const call = await request.json();
-      return Response.json(await outcome(() => perform(call, env, probes)));
+      return Response.json(await outcome(() => perform(call, { ...ctx.exports, ...env }, probes)));
     },
   };
 }

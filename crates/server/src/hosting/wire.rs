@@ -129,18 +129,24 @@ fn invalid_argument() -> ApiError {
 
 fn new_instance(body: CreateBody<'_>) -> Result<NewInstance, ApiError> {
     check_location_hint(body.location_hint.as_ref())?;
-    let retention = body.retention.unwrap_or_default().read()?;
+    let retention = read_retention(body.retention)?;
     Ok(NewInstance { id: body.id, params: body.params.map(Payload::from), trigger: "binding", retention })
 }
 
 fn read_batch(body: BatchBody<'_>) -> Result<Call, ApiError> {
     if let Some(count) = &body.count {
-        let retention = body.retention.unwrap_or_default().read()?;
+        let retention = read_retention(body.retention)?;
         return read_count(count, body.params.map(Payload::from), retention, body.location_hint.as_ref());
     }
     let instances = body.instances.ok_or_else(|| ApiError::bad_request("(body) Provided argument is invalid"))?;
     let batch = instances.into_iter().map(new_instance).collect::<Result<_, _>>()?;
     Ok(if body.form == "array" { Call::CreateArray(batch) } else { Call::CreateObject(batch) })
+}
+
+/// A retention, refused in the binding's way.
+fn read_retention(options: Option<RetentionOptions>) -> Result<Retention, ApiError> {
+    let refused = |error: ApiError| ApiError::bad_request(format!("(body) {}", error.message));
+    options.unwrap_or_default().read().map_err(refused)
 }
 
 fn read_count(

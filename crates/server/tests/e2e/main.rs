@@ -11,6 +11,7 @@ mod exports;
 mod faces;
 mod hostile;
 mod lifecycle;
+mod long;
 mod node;
 mod restarts;
 mod retention;
