@@ -322,6 +322,12 @@ mod tests {
     }
 
     #[test]
+    fn a_retention_that_is_none_is_refused_as_an_argument() {
+        let message = refused("create", r#"{"id":"a","retention":{"successRetention":"soon"}}"#);
+        assert!(message.starts_with("(body) success_retention: \"soon\": Duration must be"), "{message}");
+    }
+
+    #[test]
     fn commands_are_read_with_their_options() {
         assert_eq!(parse("pause", r#"{"id":"a"}"#), Call::Command("a".to_owned(), Command::Pause));
         assert_eq!(parse("restart", r#"{"id":"a","options":{}}"#), Call::Command("a".to_owned(), Command::Restart));

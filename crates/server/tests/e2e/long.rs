@@ -1,4 +1,5 @@
-//! Programs that take long: attempts of minutes, and sleeps of a thousand instances. The server's clock is the test's.
+//! Programs that take long or make much: attempts of minutes, a thousand instances asleep, 12,000 steps, 200 MiB of results. Where
+//! time matters, the server's clock is the test's.
 
 use hyper::Method;
 use serde_json::{Value as Json, json};
@@ -19,9 +20,23 @@ export class Slow extends WorkflowEntrypoint {
     }
 }";
 
-const SLEEPERS: usize = 1_000;
+const MUCH: &str = "import { WorkflowEntrypoint } from 'cloudflare:workers';
+export class Much extends WorkflowEntrypoint {
+    async run({ payload }, step) {
+        let sum = 0;
+        for (let index = 0; index < payload.steps; index += 1) {
+            const part = await step.do('part', async () => String(index % 10).repeat(payload.length));
+            if (part[0] !== String(index % 10)) throw new Error(`${index}: ${part[0]}`);
+            sum += part.length;
+        }
+        await step.waitForEvent('wait', { type: 'go' });
+        return sum;
+    }
+}";
+
+const SLEEPERS: u64 = 1_000;
 /// As many as a batch may have.
-const BATCH: usize = 100;
+const BATCH: u64 = 100;
 const CLASSES: [&str; 1] = ["Sleeper"];
 
 /// A Worker whose code says which it is.
@@ -47,14 +62,15 @@ fn attempt_ms(detail: &Json) -> i64 {
 }
 
 impl Server {
-    async fn count(&self, status: &str) -> u64 {
-        let answer = self.api(Method::GET, "workflows/Sleeper", "").await.ok();
+    async fn count(&self, workflow: &str, status: &str) -> u64 {
+        let answer = self.api(Method::GET, &format!("workflows/{workflow}"), "").await.ok();
         answer["result"]["instances"][status].as_u64().unwrap_or(0)
     }
 
-    async fn until_all(&self, status: &str) {
-        let told = || format!("all instances are {status}");
-        eventually(told, || async { (self.count(status).await == SLEEPERS as u64).then_some(()) }).await;
+    /// So many instances have this status. Their details, which are long here, are not looked at.
+    async fn until_count(&self, workflow: &str, status: &str, count: u64) {
+        let told = || format!("{count} instances are {status}");
+        eventually(told, || async { (self.count(workflow, status).await == count).then_some(()) }).await;
     }
 }
 
@@ -90,16 +106,43 @@ async fn a_thousand_sleepers_wake_on_their_own_code_after_a_deploy() {
         let ids: Vec<Json> = (0..BATCH).map(|n| json!({ "instance_id": format!("i{}", batch * BATCH + n) })).collect();
         server.api(Method::POST, "workflows/Sleeper/instances/batch", json!(ids).to_string()).await.ok();
     }
-    server.until_all("waiting").await;
+    server.until_count("Sleeper", "waiting", SLEEPERS).await;
     server.deploy("app", &CLASSES, &sleeper("new")).await.ok();
     assert_eq!(server.get("app", "/").await, "new");
-    assert_eq!(server.count("waiting").await, SLEEPERS as u64, "a deploy wakes nobody");
+    assert_eq!(server.count("Sleeper", "waiting").await, SLEEPERS, "a deploy wakes nobody");
     server.stop();
 
     let server = serve(state.path(), "2026-11-22T10:30:00Z").await;
-    server.until_all("complete").await;
+    server.until_count("Sleeper", "complete", SLEEPERS).await;
     for number in 0..SLEEPERS {
         let id = format!("i{number}");
         assert_eq!(server.output("Sleeper", &id).await, json!(["old", "old"]), "{id}");
     }
+}
+
+/// An instance that makes so many results of this length, and reads them again in another run.
+async fn check_much(steps: usize, length: usize) {
+    let workflow = json!({ "name": "Much", "binding": "MUCH", "class_name": "Much", "limits": { "steps": steps } });
+    let project = Project::configured("much", &[], json!({ "workflows": [workflow] }), MUCH);
+    let server = Server::dev(&[&project]).await;
+    let id = server.create("Much", json!({ "steps": steps, "length": length })).await;
+    server.until_count("Much", "waiting", 1).await;
+    server.changed("Much", &id, "pause").await;
+    server.until_count("Much", "paused", 1).await;
+    server.changed("Much", &id, "resume").await;
+    server.send_event("Much", &id, "go", json!({})).await.ok();
+    server.until_count("Much", "complete", 1).await;
+    let simple = server.api(Method::GET, &format!("workflows/Much/instances/{id}?simple=true"), "").await.ok();
+    assert_eq!(simple["result"]["step_count"], json!(steps + 1), "the wait counts as one");
+    assert_eq!(simple["result"]["output"], json!((steps * length).to_string()));
+}
+
+#[tokio::test]
+async fn twelve_thousand_steps_in_a_loop_come_back_after_a_replay() {
+    check_much(12_000, 1).await;
+}
+
+#[tokio::test]
+async fn results_of_200_mebibytes_come_back_after_a_replay() {
+    check_much(400, 512 * 1024).await;
 }

@@ -172,9 +172,6 @@ export class Loop extends WorkflowEntrypoint {
   }
 }
 
-/** The same, with a higher limit. */
-export class LongLoop extends Loop {}
-
 /** Steps of one name, one after the other and at once. */
 export class SameName extends WorkflowEntrypoint {
   async run(event, step) {
