@@ -101,6 +101,17 @@ export class History {
     return next !== undefined && this.isExpected(next.call) && !this.isBelowSettled(next.call);
   }
 
+  /** @returns {number | undefined} a call that settled, has not been made in this run, and ought to have been */
+  firstUnmade() {
+    if (this.unmade.size === 0) return undefined;
+    /** @type {number | undefined} */
+    let first;
+    this.unmade.forEach(({ call }) => {
+      if (first === undefined && this.settled.has(call) && !this.isBelowSettled(call)) first = call;
+    });
+    return first;
+  }
+
   /**
    * Whether a recorded call is never made again, because the step around it is settled.
    * @param {number} call

@@ -112,7 +112,9 @@ export class Run {
       return;
     }
     try {
-      this.session.send(`{"done":{"run":${this.number},"value":${wireJson(toWire(value))}}}`);
+      const done = `{"done":{"run":${this.number},"value":${wireJson(toWire(value))}}}`;
+      this.checkUnmade();
+      this.session.send(done);
       this.end();
     } catch (error) {
       const tooLarge = error instanceof TooLargeError;
@@ -428,12 +430,26 @@ export class Run {
       this.rollback?.ready();
       return;
     }
+    const { newest } = this;
+    const came = newest === null ? 'made no new call' : `made ${newest.kind} "${newest.name}" (use ${newest.count})`;
+    this.tellDiverged(expected, `it ${came} and waits: deploy code that makes it again, or restart the instance`);
+  }
+
+  /** The code ends without having made a recorded call: what was recorded of it was of no use. */
+  checkUnmade() {
+    const unmade = this.diverged || this.timers.size > 0 ? undefined : this.history.firstUnmade();
+    if (unmade !== undefined) this.tellDiverged(unmade, 'it ended without it');
+  }
+
+  /**
+   * @param {number} expected call that the code no longer makes
+   * @param {string} instead
+   */
+  tellDiverged(expected, instead) {
     this.diverged = true;
     const past = this.history.byNumber.get(expected);
     const recorded = past === undefined ? `call ${expected}` : `${past.kind} "${past.name}" (use ${past.count})`;
-    const { newest } = this;
-    const came = newest === null ? 'made no new call' : `made ${newest.kind} "${newest.name}" (use ${newest.count})`;
-    const message = `the code no longer makes the recorded ${recorded}; it ${came}`;
+    const message = `the code no longer makes the recorded ${recorded}; ${instead}`;
     this.session.send(`{"diverged":{"run":${this.number},"message":${JSONStringify(message)}}}`);
   }
 

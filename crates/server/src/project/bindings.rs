@@ -199,7 +199,7 @@ fn check_retention(workflow: &WorkflowConfig, section: &Section<'_>, diagnostics
         error_retention: value(&workflow.error_retention),
     };
     if let Err(error) = options.read() {
-        diagnostics.error(None, section.key(""), error.to_string());
+        diagnostics.error(None, section.key("").trim_end_matches('.'), error.to_string());
     }
 }
 

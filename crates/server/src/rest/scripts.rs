@@ -19,7 +19,7 @@ use stepwell_store::ScriptRow;
 
 use super::envelope::{Failure, Reply, success};
 use super::times::Iso;
-use super::{Api, public_ids, upload};
+use super::{Api, ScriptUpload, public_ids, upload};
 use crate::api_error::ApiError;
 
 /// Characters of a script's name (Cloudflare).
@@ -72,9 +72,7 @@ pub async fn upload(
     Path((_, script)): Path<(String, String)>,
     parts: Result<Multipart, MultipartRejection>,
 ) -> Reply {
-    check_name(&script)?;
-    let parts = parts.map_err(|refused| Failure(ApiError::bad_request(refused.body_text())))?;
-    let row = api.deploy.deploy(upload::read(script, parts).await?).await?;
+    let row = api.deploy.deploy(received(script, parts).await?).await?;
     let version = public_ids::version(row.id);
     Ok(success(json!({
         "id": row.script,
@@ -95,6 +93,13 @@ pub async fn delete(State(api): State<Api>, Path((_, script)): Path<(String, Str
     } else {
         Err(ApiError::no_script(&script).into())
     }
+}
+
+/// An upload of a script.
+async fn received(script: String, parts: Result<Multipart, MultipartRejection>) -> Result<ScriptUpload, Failure> {
+    check_name(&script)?;
+    let parts = parts.map_err(|refused| Failure(ApiError::bad_request(refused.body_text())))?;
+    Ok(upload::read(script, parts).await?)
 }
 
 fn check_name(name: &str) -> Result<(), ApiError> {

@@ -6,6 +6,7 @@ mod bindings;
 mod chaos;
 mod deployments;
 mod deploys;
+mod diverged;
 mod examples;
 mod exports;
 mod faces;

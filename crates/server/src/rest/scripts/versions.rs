@@ -5,12 +5,12 @@ use axum::extract::{Multipart, Path, State};
 use serde_json::{Value, json};
 use stepwell_store::DeploymentRow;
 
-use super::check_name;
+use super::received;
 use super::view::{DEPLOYED_FROM, resources, settings_of};
 use crate::api_error::ApiError;
-use crate::rest::envelope::{Failure, Reply, success};
+use crate::rest::envelope::{Reply, success};
 use crate::rest::times::Iso;
-use crate::rest::{Api, public_ids, upload};
+use crate::rest::{Api, public_ids};
 
 /// Cloudflare's code of a version that there is not.
 const NO_VERSION: u32 = 10_188;
@@ -21,9 +21,7 @@ pub async fn upload(
     Path((_, script)): Path<(String, String)>,
     parts: Result<Multipart, MultipartRejection>,
 ) -> Reply {
-    check_name(&script)?;
-    let parts = parts.map_err(|refused| Failure(ApiError::bad_request(refused.body_text())))?;
-    let row = api.deploy.upload_version(upload::read(script, parts).await?).await?;
+    let row = api.deploy.upload_version(received(script, parts).await?).await?;
     Ok(success(detail(&api, &row).await?))
 }
 
