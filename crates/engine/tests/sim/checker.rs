@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use stepwell_engine::instance::{Settlement, Tell};
 use stepwell_engine::{CallId, Entry, InstanceKey, Millis, Outcome, StepKind};
 
-use super::run::Seen;
 use super::store::{Row, Store};
+use super::turn::Seen;
 
 /// What has been observed, and the first broken promise.
 #[derive(Debug, Default)]

@@ -12,6 +12,7 @@ mod program;
 mod rng;
 mod run;
 mod store;
+mod turn;
 mod undo;
 mod worker;
 mod world;

@@ -5,8 +5,9 @@ use stepwell_engine::instance::Report;
 use stepwell_engine::scheduler::Pool;
 use stepwell_engine::{Input, RunId, SessionId};
 
-use super::run::{Poison, Run};
+use super::run::Run;
 use super::store::Row;
+use super::turn::Poison;
 use super::worker::{Health, Word};
 use super::world::{Event, FAULTS_MS, World};
 

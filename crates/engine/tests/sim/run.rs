@@ -10,6 +10,7 @@ use stepwell_engine::{CallId, Entry, ErrorRecord, InstanceKey, Millis, Outcome, 
 use super::mutant::Mutant;
 use super::program::{Body, Node, Program, Step};
 use super::store::Row;
+use super::turn::{Poison, Seen, Turn};
 use super::undo::{Handlers, Phase};
 
 /// What a run is started with.
@@ -25,21 +26,6 @@ pub struct Beginning {
     pub rolls_back: bool,
     pub mutant: Option<Mutant>,
     pub history: Vec<Recorded>,
-}
-
-/// What user code did that an onlooker could see.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Seen {
-    CallbackStarted { call: CallId, attempt: u32, at_most_once: bool },
-    HandlerStarted { call: CallId, attempt: u32, at_most_once: bool },
-    Resolved { call: CallId, value: String, nested: bool },
-}
-
-/// How user code brought its worker down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Poison {
-    Kill,
-    Hang,
 }
 
 #[derive(Debug, Default)]
@@ -115,17 +101,6 @@ struct Code {
     seen: Vec<Seen>,
     poison: Option<Poison>,
     nonce: u64,
-}
-
-/// What a turn of a run led to.
-#[derive(Debug, Default)]
-pub struct Turn {
-    pub reports: Vec<Report>,
-    pub seen: Vec<Seen>,
-    pub poison: Option<Poison>,
-    pub ended: bool,
-    /// When it wants another turn.
-    pub wake_at: Option<i64>,
 }
 
 fn config_of(step: &Step) -> Option<Box<StepConfig>> {

@@ -7,7 +7,7 @@ use stepwell_engine::instance::{Failure, Report, Severity};
 use stepwell_engine::{CallId, ErrorRecord};
 
 use super::program::{Undo, UndoBody};
-use super::run::{Poison, Seen};
+use super::turn::{Poison, Seen};
 
 /// How late a worker may hear of what is recorded: a slow commit and a slow message.
 const LATE_MS: i64 = 10_000;

@@ -18,8 +18,9 @@ use super::keeping::{Keeping, SCHEDULES_END_MS};
 use super::mutant::Mutant;
 use super::program::Program;
 use super::rng::Rng;
-use super::run::{Beginning, Seen};
+use super::run::Beginning;
 use super::store::Store;
+use super::turn::Seen;
 use super::worker::Session;
 
 /// Workflows with the number of instances that may run at once.
