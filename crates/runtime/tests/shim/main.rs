@@ -322,7 +322,7 @@ async fn a_run_that_no_longer_fits_its_history_says_so() {
     server.finish("Changed", json!("old")).await;
     server.start("Changed", json!("new")).await;
     let diverged = server.until("diverged").await;
-    let message = "the code no longer makes the recorded do \"old\" (use 1); it made do \"new\" (use 1)";
+    let message = "the code no longer makes the recorded do \"old\" (use 1); it made do \"new\" (use 1) and waits: deploy code that makes it again, or restart the instance";
     assert_eq!(diverged["message"], message);
 }
 
