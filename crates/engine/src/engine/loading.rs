@@ -18,6 +18,9 @@ pub(super) enum Waiter {
     Due,
 }
 
+/// Instances for which there is always room in the table.
+const SLOTS_ROOM_MIN: usize = 4_096;
+
 impl Engine {
     pub(super) fn load(&mut self, key: InstanceKey, waiter: Waiter, out: &mut Vec<Output>) {
         let waiters = self.loading.entry(key).or_insert_with(|| {
@@ -68,9 +71,18 @@ impl Engine {
             return;
         }
         let Some(slot) = self.slots.remove(&key) else { return };
+        self.give_back_room();
         self.forget_fresh(&slot);
         self.horizon.clear(key, slot.timer);
         self.horizon.keep_if_near(key, slot.instance.wake_at(), slot.instance.is_final());
+    }
+
+    /// A table does not shrink by itself: after a flood of instances it would be large for ever.
+    fn give_back_room(&mut self) {
+        let (used, room) = (self.slots.len(), self.slots.capacity());
+        if room > SLOTS_ROOM_MIN && used < room / 8 {
+            self.slots.shrink_to(used * 2);
+        }
     }
 
     /// Does what time asks for.
