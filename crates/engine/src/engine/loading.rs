@@ -49,7 +49,7 @@ impl Engine {
         self.loads_under_way = self.loads_under_way.saturating_sub(1);
         let waiters = self.loading.remove(&key).unwrap_or_default();
         if let Some(instance) = instance {
-            self.slots.insert(key, Slot::new(instance, None, CommitId(0)));
+            self.slots.insert(key, Box::new(Slot::new(instance, None, CommitId(0))));
             self.due(key, now);
         }
         for waiter in waiters {
