@@ -12,6 +12,8 @@ mod server;
 mod steps;
 mod streams;
 
+use std::path::PathBuf;
+
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 
@@ -40,6 +42,9 @@ pub struct Options {
     /// Seconds over which an idle server's computing is measured.
     #[arg(long, default_value_t = 60)]
     idle_s: u64,
+    /// Measure this binary instead of building one, to compare two of them.
+    #[arg(long, value_name = "FILE")]
+    stepwell: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -71,7 +76,7 @@ enum Group {
 /// # Errors
 /// The build fails, or the server does not do what it should.
 pub fn run(options: &Options) -> Result<()> {
-    let stepwell = tools::build_release()?;
+    let stepwell = options.stepwell.clone().map_or_else(tools::build_release, Ok)?;
     let directory = project::target_directory()?.join("bench");
     std::fs::create_dir_all(&directory)?;
     let setup = Setup { stepwell, directory };
