@@ -4,8 +4,11 @@
 //! Every group of figures gets a server of its own on a fresh data directory. Linux only: memory and computing are read
 //! from `/proc`.
 
+mod batches;
 mod client;
+mod deploys;
 mod figure;
+mod lists;
 mod replay;
 mod rest;
 mod server;
@@ -61,6 +64,12 @@ enum Group {
     Alone,
     /// Creation over REST.
     Create,
+    /// Creation over REST in batches.
+    Batches,
+    /// Lists of very many instances.
+    Lists,
+    /// Deploys.
+    Deploys,
     /// An idle server.
     Idle,
     /// Instances asleep.
@@ -108,6 +117,9 @@ async fn measure(group: Group, options: &Options, setup: &Setup) -> Result<Vec<F
         Group::Engine => engine(options.rounds),
         Group::Alone => steps::alone(setup).await,
         Group::Create => steps::create(setup).await,
+        Group::Batches => batches::batches(setup, options.rounds, options.sleepers).await,
+        Group::Lists => lists::lists(setup).await,
+        Group::Deploys => deploys::deploys(setup).await,
         Group::Idle => rest::idle(setup, options.idle_s).await,
         Group::Asleep => rest::asleep(setup, options.sleepers).await,
         Group::Replay => replay::replay(setup).await,
