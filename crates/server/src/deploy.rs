@@ -36,8 +36,9 @@ impl Deployer {
             return Err(ApiError::disk_full());
         }
         let planned = self.planned(&upload.settings).await?;
-        self.workers.try_out(upload).await?;
+        let tried = self.workers.try_out(upload).await?;
         let row = self.store.put_deployment(upload.to_deployment(now_ms())).await?;
+        self.workers.adopt(row.id, tried);
         self.take_effect(&row, planned).await?;
         Ok(row)
     }
