@@ -255,7 +255,7 @@ mod tests {
         let file = file(root.path());
         add(&file, "one");
         add(&file, "two");
-        let names: Vec<String> = file.read().ok().expect("profiles").profiles.into_keys().collect();
+        let names: Vec<String> = file.read().expect("profiles").profiles.into_keys().collect();
         assert_eq!(names, ["one", "two"]);
         assert_eq!((mode(file.path()), mode(file.path().parent().expect("a directory"))), (0o600, 0o700));
         let left: Vec<_> = fs::read_dir(file.path().parent().expect("a directory")).expect("a directory").collect();

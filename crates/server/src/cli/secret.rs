@@ -21,7 +21,7 @@ use super::{CliError, ExitCode, prompt};
 
 const KIND: &str = "secret_text";
 
-/// Set, list and delete secrets of a Worker; what runs from then on sees them
+/// Set, list and delete secrets of a Worker
 #[derive(Debug, Args)]
 pub struct SecretArgs {
     #[command(subcommand)]

@@ -78,12 +78,9 @@ pub async fn watch_list(
             let lines = told(&answer, &screen)?.lines().map(str::to_owned).collect();
             screen.print(&drawing.redrawn(lines, &screen))?;
         } else if last != answer.result.get() {
-            match screen.is_json {
-                true => screen.line(answer.result.get())?,
-                false => {
-                    screen.print(&format!("{}{}", if last.is_empty() { "" } else { "\n" }, told(&answer, &screen)?))?
-                }
-            }
+            let gap = if last.is_empty() || screen.is_json { "" } else { "\n" };
+            let text = if screen.is_json { format!("{}\n", answer.result) } else { told(&answer, &screen)? };
+            screen.print(&format!("{gap}{text}"))?;
             answer.result.get().clone_into(&mut last);
         }
         tokio::time::sleep(LIST_EVERY).await;

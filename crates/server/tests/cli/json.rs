@@ -61,8 +61,8 @@ async fn commands() -> Vec<(String, Vec<String>)> {
 }
 
 fn is_tried(command: &str) -> bool {
-    let begins = |line: &&str| line.strip_prefix(command).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '));
-    SERVERS.contains(&command) || OF_PROFILES.contains(&command) || LINES.iter().any(|line| begins(&line))
+    let begins = |line: &str| line.strip_prefix(command).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '));
+    SERVERS.contains(&command) || OF_PROFILES.contains(&command) || LINES.iter().any(|line| begins(line))
 }
 
 #[tokio::test]

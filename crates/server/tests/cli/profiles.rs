@@ -58,6 +58,9 @@ impl User {
     }
 }
 
+/// Names and values.
+type Variables<'a> = &'a [(&'a str, &'a str)];
+
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).expect("a file").permissions().mode() & 0o777
 }
@@ -124,7 +127,7 @@ async fn profiles_are_listed_chosen_and_forgotten() {
 async fn a_profile_s_token_goes_to_its_own_server_only() {
     let (user, prod, other) = (User::new(), Fake::start().await, Fake::start().await);
     user.logs_in(&prod, "prod", "of-prod").await;
-    let cases: [(&[&str], &[(&str, &str)], &Fake, Option<&str>); 7] = [
+    let cases: [(&[&str], Variables<'_>, &Fake, Option<&str>); 7] = [
         (&[], &[], &prod, Some("of-prod")),
         (&["--api", &other.url], &[], &other, None),
         (&[], &[("STEPWELL_API", &other.url)], &other, None),
