@@ -13,6 +13,8 @@ mod instances;
 mod json;
 #[path = "cli/profiles.rs"]
 mod profiles;
+#[path = "cli/terminal.rs"]
+mod terminal;
 #[path = "cli/workers.rs"]
 mod workers;
 #[path = "cli/workers_known.rs"]

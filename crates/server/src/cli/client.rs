@@ -213,6 +213,12 @@ impl Client {
     fn advised(&self, error: CliError) -> CliError {
         let CliError::Api { status: status @ (401 | 403), code, message } = error else { return error };
         let advice = match (&self.origin, &self.token) {
+            (origin, Some(_)) if status == 403 => format!(
+                "{} was asked for account {} ({}); `stepwell whoami` tells what the token is good for.",
+                self.url,
+                self.account,
+                origin.told()
+            ),
             (Origin::Profile(name), Some(_)) => format!(
                 "The token of profile {name} does not serve: `stepwell login {} --name {name}` takes another one.",
                 self.url

@@ -42,9 +42,6 @@ pub enum CliError {
     /// Whoever read the output has gone, as `head` does. Nothing is wrong.
     #[error("nobody reads the output any more")]
     OutputClosed,
-    /// The user ended a question with Ctrl-C.
-    #[error("interrupted")]
-    Interrupted,
     /// Anything else.
     #[error("{0:#}")]
     Other(#[from] anyhow::Error),
@@ -70,7 +67,6 @@ impl CliError {
             Self::Refused(_) => ExitCode::Refused,
             Self::Malformed { .. } | Self::Declined | Self::Other(_) => ExitCode::Failure,
             Self::OutputClosed => ExitCode::Ok,
-            Self::Interrupted => ExitCode::Interrupted,
         }
     }
 
@@ -97,7 +93,6 @@ impl From<io::Error> for CliError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::OutputClosed,
-            io::ErrorKind::Interrupted => Self::Interrupted,
             _ => Self::Other(error.into()),
         }
     }

@@ -9,10 +9,10 @@ use super::CliError;
 /// Larger than any value that the server takes.
 pub const INPUT_BYTES_MAX: u64 = 64 << 20;
 
-/// A value that is not shown while it is typed; none where nobody is there to type it.
+/// A value that is not shown while it is typed; none where nobody is there to type it. Ctrl-C ends the process.
 ///
 /// # Errors
-/// Where the terminal cannot be read, or the user ends it.
+/// Where the terminal cannot be read.
 pub fn hidden(question: &str) -> Result<Option<String>, CliError> {
     if !io::stdin().is_terminal() {
         return Ok(None);

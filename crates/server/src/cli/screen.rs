@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use clap::builder::styling::{AnsiColor, Style};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
 use super::CliError;
@@ -92,6 +93,15 @@ impl Screen {
             true => self.line(&serde_json::to_string(value).map_err(anyhow::Error::from)?),
             false => self.print(&told()),
         }
+    }
+
+    /// Whether anybody reads standard output: a pipe may have been closed at its other end.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        let out = io::stdout();
+        let mut polled = [PollFd::new(&out, PollFlags::OUT)];
+        let asked = poll(&mut polled, Some(&Timespec::default()));
+        asked.is_err() || !polled[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
     }
 
     /// Writes to standard output.

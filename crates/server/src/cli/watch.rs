@@ -59,7 +59,7 @@ pub async fn watch(desk: &Desk<'_>, ask: &Ask, timeline: &Timeline<'_>) -> Resul
     }
 }
 
-/// Shows a list for good.
+/// Shows a list for as long as somebody looks on.
 ///
 /// # Errors
 /// When the server cannot be asked any more, or its answer is of another shape.
@@ -71,7 +71,7 @@ pub async fn watch_list(
     let draws = desk.screen.rows.is_some() && !desk.screen.is_json;
     let mut drawing = Drawing::default();
     let mut last = String::new();
-    loop {
+    while desk.screen.is_read() {
         let answer = desk.client.ask(ask.clone()).await?;
         let screen = desk.screen.measured();
         if draws {
@@ -85,4 +85,5 @@ pub async fn watch_list(
         }
         tokio::time::sleep(LIST_EVERY).await;
     }
+    Err(CliError::OutputClosed)
 }

@@ -60,6 +60,19 @@ async fn a_list_is_watched_until_it_is_interrupted() {
 }
 
 #[tokio::test]
+async fn a_list_that_nobody_reads_any_more_is_not_watched() {
+    let fake = Fake::start().await;
+    let mut command = stepwell();
+    command.env("STEPWELL_API", &fake.url).args(["workflows", "list", "--watch"]).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("the binary runs");
+    let mut out = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    tokio::time::timeout(PATIENCE, out.next_line()).await.expect("it prints").expect("text").expect("a line");
+    drop(out);
+    let status = tokio::time::timeout(PATIENCE, child.wait()).await.expect("it ends").expect("a child of ours");
+    assert_eq!(status.code(), Some(0));
+}
+
+#[tokio::test]
 async fn exit_codes_are_printed() {
     let mut command = stepwell();
     command.args(["exit-codes", "--json"]);
