@@ -12,7 +12,8 @@ use super::client::Client;
 use super::connection::{Connection, Decision, Environment, Layer, TokenSource, decide};
 use super::profiles::UserProfiles;
 
-pub use crate::auth::{ACCOUNT_ID, OPERATOR_TOKEN_FILE};
+pub use crate::accounts::ACCOUNT_ID;
+pub use crate::auth::OPERATOR_TOKEN_FILE;
 
 /// The heading of these flags in the help.
 pub const HEADING: &str = "Server";

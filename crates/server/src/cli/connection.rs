@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use super::CliError;
 use super::profiles::Profile;
-use crate::auth::ACCOUNT_ID;
+use crate::accounts::ACCOUNT_ID;
 
 /// Where `dev` and `serve` listen unless told.
 pub const DEFAULT_API: &str = "http://127.0.0.1:8788";

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::connection::{DEFAULT_API, LOCAL, ProfileSource};
 use super::{CliError, screen};
-use crate::auth::ACCOUNT_ID;
+use crate::accounts::ACCOUNT_ID;
 
 const FILE: &str = "profiles.toml";
 /// Some thousands of profiles; a larger file is another one.

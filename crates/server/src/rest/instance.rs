@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
-use serde::Deserialize;
+use schemars::{JsonSchema, SchemaGenerator};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use stepwell_engine::engine::Command;
 use stepwell_engine::{Status, StreamRef};
@@ -16,25 +17,51 @@ use super::envelope::{Reply, success};
 use super::limits::{
     BODY_BYTES_MAX, HISTORY_BYTES_MAX, HISTORY_ROWS_MAX, OUTPUT_BYTES_MAX, READ_TRIES_MAX, WAIT_MS_MAX,
 };
+use super::resource::Part;
+use super::route::{Answer, Route};
 use super::stream_output::stream_output;
 use super::timeline::{Folded, Keep, Timeline};
 use super::times::Iso;
-use super::{Api, body, public_ids};
+use super::{Api, body, logs, public_ids};
 use crate::api_error::ApiError;
+use crate::auth::Scope;
 use crate::driver::now_ms;
 use crate::platform::Platform;
 use crate::restart_from::{RestartFrom, restart_command};
 
-pub(super) type AccountWorkflowInstance = Path<(String, String, String)>;
+pub fn routes() -> Vec<Route> {
+    vec![
+        Route::get("/workflows/{workflow}/instances/{instance}", Scope::Payloads, show)
+            .says("Shows an instance with its steps; with wait_ms, once it has ended or that time has passed")
+            .asks::<ShowParams>()
+            .gives::<Detail>(),
+        Route::get("/workflows/{workflow}/instances/{instance}/step", Scope::Payloads, step)
+            .says("Shows a step with its whole output")
+            .asks::<StepParams>()
+            .gives_answer(Answer::ResultOrBytes(SchemaGenerator::subschema_for::<Value>)),
+        Route::get("/workflows/{workflow}/instances/{instance}/logs", Scope::Payloads, logs::show)
+            .says("Lists what an instance's code wrote to its console")
+            .asks::<logs::LogParams>()
+            .gives::<logs::LogPage>(),
+        Route::patch("/workflows/{workflow}/instances/{instance}/status", Scope::Manage, change_status)
+            .says("Pauses, resumes, restarts or terminates an instance")
+            .takes::<StatusBody>()
+            .gives::<StatusView>(),
+        Route::post("/workflows/{workflow}/instances/{instance}/events/{event}", Scope::Trigger, send_event)
+            .says("Sends an event to an instance; the body is its payload")
+            .takes::<Value>()
+            .gives::<Value>(),
+    ]
+}
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub struct ShowParams {
     order: Option<String>,
     simple: Option<bool>,
     wait_ms: Option<u64>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub struct StepParams {
     name: String,
     #[serde(rename = "type")]
@@ -42,7 +69,8 @@ pub struct StepParams {
     attempt: Option<usize>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "StatusChange")]
 struct StatusBody {
     status: String,
     from: Option<RestartFrom>,
@@ -50,11 +78,15 @@ struct StatusBody {
     rollback: bool,
 }
 
-pub async fn show(
-    State(api): State<Api>,
-    Path((_, name, id)): AccountWorkflowInstance,
-    Query(params): Query<ShowParams>,
-) -> Reply {
+/// What became of an instance.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "InstanceStatus")]
+struct StatusView {
+    status: &'static str,
+    timestamp: Iso,
+}
+
+pub async fn show(State(api): State<Api>, Part(name, id): Part, Query(params): Query<ShowParams>) -> Reply {
     let newest_first = match params.order.as_deref() {
         None | Some("asc") => false,
         Some("desc") => true,
@@ -63,7 +95,7 @@ pub async fn show(
     let workflow = api.platform.workflow(&name).await?;
     wait(&api.platform, &workflow, &id, params.wait_ms).await?;
     let (row, folded) = read(&api.platform, &workflow, &id, &Keep::Bytes(OUTPUT_BYTES_MAX)).await?;
-    let mut detail = detail(workflow.name, row, folded);
+    let mut detail = detail(workflow.name.name, row, folded);
     match &mut detail.steps {
         steps if params.simple == Some(true) => *steps = None,
         Some(steps) if newest_first => steps.reverse(),
@@ -144,11 +176,7 @@ fn detail(workflow: String, row: InstanceRow, folded: Folded) -> Detail {
     }
 }
 
-pub async fn step(
-    State(api): State<Api>,
-    Path((_, name, id)): AccountWorkflowInstance,
-    Query(params): Query<StepParams>,
-) -> Reply {
+pub async fn step(State(api): State<Api>, Part(name, id): Part, Query(params): Query<StepParams>) -> Reply {
     let wants_wait = match params.kind.as_deref() {
         None | Some("step") => false,
         Some("waitForEvent") => true,
@@ -214,16 +242,12 @@ fn ended_word(success: Option<bool>) -> &'static str {
     }
 }
 
-pub async fn change_status(
-    State(api): State<Api>,
-    Path((_, name, id)): AccountWorkflowInstance,
-    request: Body,
-) -> Reply {
+pub async fn change_status(State(api): State<Api>, Part(name, id): Part, request: Body) -> Reply {
     let bytes = body::read(request, BODY_BYTES_MAX).await?;
     let command = command(body::parse(&bytes)?)?;
     let workflow = api.platform.workflow(&name).await?;
     let answer = api.platform.command(&workflow, &id, command).await?;
-    Ok(success(json!({ "status": answer.status.as_str(), "timestamp": Iso(now_ms()) })))
+    Ok(success(StatusView { status: answer.status.as_str(), timestamp: Iso(now_ms()) }))
 }
 
 fn command(body: StatusBody) -> Result<Command, ApiError> {
@@ -242,7 +266,8 @@ fn command(body: StatusBody) -> Result<Command, ApiError> {
 
 pub async fn send_event(
     State(api): State<Api>,
-    Path((_, name, id, event_type)): Path<(String, String, String, String)>,
+    Part(name, id): Part,
+    Path((.., event_type)): Path<(String, String, String, String)>,
     request: Body,
 ) -> Reply {
     let workflow = api.platform.workflow(&name).await?;
