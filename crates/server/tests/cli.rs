@@ -11,6 +11,8 @@ mod fake;
 mod instances;
 #[path = "cli/json.rs"]
 mod json;
+#[path = "cli/operators.rs"]
+mod operators;
 #[path = "cli/profiles.rs"]
 mod profiles;
 #[path = "cli/terminal.rs"]

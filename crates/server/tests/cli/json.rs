@@ -9,7 +9,7 @@ use crate::{finish, run, stepwell, write_project};
 const SERVERS: [&str; 2] = ["stepwell dev", "stepwell serve"];
 
 /// A line for each command that prints an answer. `PROJECT` stands for the directory of a project.
-const LINES: [&str; 36] = [
+const LINES: [&str; 42] = [
     "stepwell deploy PROJECT",
     "stepwell versions upload PROJECT",
     "stepwell versions list --name shop",
@@ -24,6 +24,12 @@ const LINES: [&str; 36] = [
     "stepwell secret list --name shop",
     "stepwell secret delete KEY --name shop",
     "stepwell secret bulk SECRETS --name shop",
+    "stepwell token create ci --scope deploy,metadata",
+    "stepwell token list",
+    "stepwell token revoke t-2",
+    "stepwell account create team",
+    "stepwell account list",
+    "stepwell account delete a-2",
     "stepwell workflows list",
     "stepwell workflows describe orders",
     "stepwell workflows trigger orders",
