@@ -123,7 +123,7 @@ fn known(asked: &Asked, earlier: usize) -> (u16, String) {
             &json!([{"id": "v-2", "created_on": "2026-11-20T12:00:00.000Z"}, {"id": "v-1", "created_on": "2026-11-01T12:00:00.000Z"}]),
         ),
         ("DELETE", ["workflows", "orders"]) => ok(&json!({"status": "ok", "success": true})),
-        ("GET", ["workflows", "strange"]) => (200, "<html>welcome</html>".to_owned()),
+        ("GET", ["workflows", "strange", ..]) => (200, "<html>welcome</html>".to_owned()),
         ("GET", ["workflows", "idle", "instances"]) => page(&json!([]), &Value::Null),
         ("GET", ["workflows", "orders", "instances"]) => page(&instances::rows(), &json!("next")),
         ("POST", ["workflows", "orders", "instances"]) => {
