@@ -440,7 +440,7 @@ async fn deploy_uploads_modules_and_metadata_as_wrangler_does() {
     let asked = fake.asked();
     let lines: Vec<&str> = asked.iter().map(|asked| asked.line.as_str()).collect();
     assert_eq!(lines, ["PUT /workers/scripts/shop", "PUT /workflows/orders"]);
-    assert_eq!(asked[1].body, r#"{"script_name":"shop","class_name":"Orders","limits":{"steps":50}}"#);
+    assert_eq!(asked[1].body, r#"{"class_name":"Orders","limits":{"steps":50},"script_name":"shop"}"#);
     assert_snapshot!(format!("{}\n-- parts\n{}", ran.stdout, heads(&asked[0])));
 }
 

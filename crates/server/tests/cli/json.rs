@@ -123,7 +123,11 @@ async fn a_newer_server_that_tells_more_is_understood() {
     let place = Place::new();
     for line in LINES {
         let (now, newer) = (Fake::start().await, Fake::answering(with_more).await);
-        let (expected, ran) = (place.run(line, &now, &[]).await, place.run(line, &newer, &[]).await);
+        let expected = place.run(line, &now, &[]).await;
+        if now.lines().is_empty() {
+            continue;
+        }
+        let ran = place.run(line, &newer, &[]).await;
         assert_eq!((ran.code, ran.stdout), (expected.code, expected.stdout), "{line}: {}", ran.stderr);
     }
 }
