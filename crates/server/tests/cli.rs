@@ -340,6 +340,7 @@ async fn errors_say_what_to_do_and_have_their_exit_codes() {
         &["delete", "shop"],
         &["rollback", "--name", ""],
         &["workflows", "list", "--profile", "nobody"],
+        &["workflows", "list", "--api", "ftp://h"],
         &["workflows", "describe", "nobody", "--json"],
         &["workflows", "list", "--token", "wrong", "--json"],
         &["workflows", "describe", "--json"],

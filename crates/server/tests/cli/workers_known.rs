@@ -28,6 +28,7 @@ pub fn answer(method: &str, segments: &[&str], body: &str) -> Option<Known> {
                            them first";
             return Some(Err((409, 20_409, message)));
         }
+        ("DELETE", ["workers", "scripts", "idle", "versions", "v-3"]) => json!({"id": "v-3"}),
         ("GET", ["workers", "scripts", "shop", "deployments"]) => json!({"deployments": [
             release("r-1", "2026-11-01T12:00:00.000Z", "v-7", ""),
             release("r-2", "2026-11-21T11:58:00.000Z", "v-9", "faster"),
