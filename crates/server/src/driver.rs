@@ -176,6 +176,8 @@ impl<P: WorkerPool> Driver<P> {
         for input in known {
             driver.input(input);
         }
+        // The first inputs want things, too: what is due may not wait for the next one.
+        driver.flush();
         tokio::pin!(stop);
         while driver.failed.is_none() {
             let tick = driver.until_tick();
