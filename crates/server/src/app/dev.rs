@@ -57,7 +57,9 @@ pub async fn dev(options: DevOptions) -> anyhow::Result<ExitCode> {
         environment: options.env,
         watch: Watch::new().context("cannot watch files")?,
     };
+    // Before anything goes on that was under way: it is to meet the code that is on disk now.
     let scripts = projects.deploy_all().await?;
+    let core = core.start().await?;
     let default_script = (scripts.len() == 1).then(|| scripts[0].clone());
     let settings = FaceSettings { auth: Auth::Open, d1, default_script, is_dev: true, host_socket };
     listeners.serve(&core, settings)?;
