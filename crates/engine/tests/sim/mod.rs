@@ -5,6 +5,9 @@
 mod checker;
 mod checker_rollback;
 mod client;
+mod code;
+mod course;
+mod host;
 mod keeping;
 pub mod mutant;
 mod nature;
