@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use stepwell_engine::instance::{BeginKind, Report};
-use stepwell_engine::{CallId, Entry, ErrorRecord, Millis, Outcome, Payload, Recorded, StepConfig};
+use stepwell_engine::{
+    CallId, Entry, ErrorRecord, Millis, Outcome, Payload, Recorded, StepConfig, StreamId, StreamRef,
+};
 
 use super::mutant::Mutant;
 use super::program::{Body, Step};
@@ -53,6 +55,7 @@ pub struct Code {
     pub mutant: Option<Mutant>,
     pub out: Vec<Report>,
     pub seen: Vec<Seen>,
+    pub streams: Vec<(CallId, u32)>,
     pub poison: Option<Poison>,
     pub nonce: u64,
 }
@@ -123,7 +126,7 @@ impl Code {
         let name = name.to_owned();
         let optimistic = step.filter(|step| !self.stopped && !self.careful && !step.config.is_at_most_once());
         match optimistic {
-            Some(step) if matches!(step.body, Body::Instant) && step.fails == 0 => {
+            Some(step) if matches!(step.body, Body::Instant) && step.fails == 0 && !step.streams => {
                 let value = self.start(call, 1, step);
                 self.out.push(Report::Did {
                     call,
@@ -175,9 +178,10 @@ impl Code {
         }
     }
 
-    pub fn attempt_ended(&mut self, call: CallId, attempt: u32, step: &Step) {
+    /// `stream`: what the attempt has written, where its result is a stream.
+    pub fn attempt_ended(&mut self, call: CallId, attempt: u32, step: &Step, stream: Option<StreamId>) {
         let Some(open) = self.open.get_mut(&call).filter(|open| open.attempt == attempt) else { return };
-        if attempt <= step.fails {
+        if attempt <= step.fails || step.streams != stream.is_some() {
             let error = ErrorRecord::new("Error", format!("attempt {attempt} of {}", step.name));
             open.result = Some("error Error".to_owned());
             self.out.push(Report::Failed { call, attempt, error, severity: step.severity.clone(), delay_ms: None });
@@ -186,7 +190,14 @@ impl Code {
         self.nonce += 1;
         let value = format!("\"{}-{}\"", step.name, self.nonce);
         open.result = Some(value.clone());
-        self.out.push(Report::Succeeded { call, attempt, value: Payload::from_json(value) });
+        let value = Payload::from_json(value);
+        self.out.push(match stream {
+            Some(id) => {
+                let stream = StreamRef { id, chunks: 1, bytes: 9 };
+                Report::Streamed { call, attempt, stream, preview: value }
+            }
+            None => Report::Succeeded { call, attempt, value },
+        });
     }
 
     /// Settles the next call in recorded order, if it has been made.

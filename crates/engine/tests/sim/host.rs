@@ -161,6 +161,7 @@ impl World {
         }
         let row = row.clone();
         self.check_deployment(&start, &row);
+        self.check_readable(start.key, &row.entries[..end]);
         let program = self.client.program(row.workflow, &row.id);
         let beginning = Beginning {
             run: start.run,
@@ -224,6 +225,8 @@ impl World {
                 self.checker.fail(format!("the store refuses batch {}: {fence}", commit.id));
             }
         }
+        self.store.streams.reopen();
+        self.streams_under_way = 0;
         self.life += 1;
         self.engine = None;
         self.sessions.clear();

@@ -15,6 +15,7 @@ mod program;
 mod rng;
 mod run;
 mod store;
+mod streams;
 mod turn;
 mod undo;
 mod worker;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use stepwell_engine::instance::{Report, Settlement, Tell};
-use stepwell_engine::{CallId, ErrorRecord, InstanceKey, Millis, Payload, Recorded, RunId};
+use stepwell_engine::{CallId, ErrorRecord, InstanceKey, Millis, Payload, Recorded, RunId, StreamId};
 
 use super::code::{Code, Open};
 use super::course::{Task, advance};
@@ -37,6 +37,7 @@ struct Attempt {
     step: Rc<Step>,
     started_at: i64,
     ends_at: Option<i64>,
+    stream: Option<StreamId>,
     nested: Task,
 }
 
@@ -76,6 +77,7 @@ impl Run {
             mutant,
             out: Vec::new(),
             seen: Vec::new(),
+            streams: Vec::new(),
             poison: None,
             nonce: run.0.wrapping_mul(1_000_003).wrapping_add(key.0 << 40),
         };
@@ -88,14 +90,16 @@ impl Run {
         self.program.root.is_sequential()
     }
 
-    /// It executes a callback whose attempt cannot have timed out: one that started late may have, as its row knows.
+    /// It executes a callback whose attempt cannot have timed out: one that started late may have, as its row knows. A
+    /// rollback gives up the callbacks of steps that still run, as a termination does: they cannot be stopped.
     pub fn is_executing(&self, now: i64, row: &Row) -> bool {
         let lasts = |attempt: &Attempt| {
             attempt.started_at.saturating_add_unsigned(attempt.step.config.timeout_ms) > now
                 && !row.is_settled(attempt.call)
                 && !row.has_failed(attempt.call, attempt.number)
         };
-        self.attempts.iter().any(lasts) || self.code.handlers.is_executing(now)
+        let is_forward = self.code.handlers.phase == Phase::Forward;
+        (is_forward && self.attempts.iter().any(lasts)) || self.code.handlers.is_executing(now)
     }
 
     /// Takes a message; `true` where the run is gone, which has been said.
@@ -146,6 +150,16 @@ impl Run {
             }
         }
         false
+    }
+
+    /// An attempt gets the stream that it asked for, and writes it; or none, with which it fails.
+    pub fn hear_of_stream(&mut self, now: i64, call: CallId, number: u32, stream: Option<StreamId>) {
+        let asked = |attempt: &&mut Attempt| (attempt.call, attempt.number) == (call, number);
+        if let Some(attempt) = self.attempts.iter_mut().find(asked) {
+            let takes_ms = if let Body::Takes(ms) = attempt.step.body { ms } else { 0 };
+            attempt.stream = stream;
+            attempt.ends_at = Some(now + takes_ms);
+        }
     }
 
     /// Lets the code go on as far as it can.
@@ -219,7 +233,8 @@ impl Run {
     }
 
     fn finish_turn(&mut self, done: bool) -> Turn {
-        let ends = self.attempts.iter().filter_map(|attempt| attempt.ends_at);
+        // One that ends during a replay is heard of when that is over.
+        let ends = self.attempts.iter().filter_map(|attempt| attempt.ends_at.filter(|at| *at > self.code.now));
         let handlers = self.code.handlers.wake_at();
         let wake_at = ends.chain(self.code.timers.first().copied()).chain(handlers).min();
         let poison = self.code.poison.take();
@@ -228,7 +243,14 @@ impl Run {
             // What a turn says leaves only when it ends.
             reports.clear();
         }
-        Turn { reports, seen: std::mem::take(&mut self.code.seen), poison, ended: done && poison.is_none(), wake_at }
+        Turn {
+            reports,
+            seen: std::mem::take(&mut self.code.seen),
+            streams: std::mem::take(&mut self.code.streams),
+            poison,
+            ended: done && poison.is_none(),
+            wake_at,
+        }
     }
 
     fn start_attempts(&mut self) -> bool {
@@ -238,6 +260,10 @@ impl Run {
             let Some(Open { step: Some(step), .. }) = self.code.open.get(&call) else { continue };
             let step = Rc::clone(step);
             let ends_at = match &step.body {
+                _ if step.streams => {
+                    self.code.streams.push((call, number));
+                    None
+                }
                 Body::Instant => Some(self.code.now),
                 Body::Takes(ms) => Some(self.code.now + ms),
                 Body::Nested(_) | Body::Never => None,
@@ -247,7 +273,8 @@ impl Run {
                     None
                 }
             };
-            self.attempts.push(Attempt { call, number, step, started_at: self.code.now, ends_at, nested: Task::Idle });
+            let started_at = self.code.now;
+            self.attempts.push(Attempt { call, number, step, started_at, ends_at, stream: None, nested: Task::Idle });
         }
         any
     }
@@ -265,7 +292,7 @@ impl Run {
         }
         for index in ended.iter().rev() {
             let attempt = self.attempts.remove(*index);
-            self.code.attempt_ended(attempt.call, attempt.number, &attempt.step);
+            self.code.attempt_ended(attempt.call, attempt.number, &attempt.step, attempt.stream);
         }
         !ended.is_empty()
     }

@@ -1,13 +1,15 @@
 //! The simulated machine: a clock that may jump, what happens next, and whether all has ended as promised.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use stepwell_engine::engine::{Chaos, Due, Fault};
 use stepwell_engine::instance::Report;
 use stepwell_engine::scheduler::Pool;
-use stepwell_engine::{CommitId, Engine, Input, Instance, InstanceKey, Millis, Recorded, RunId, SessionId, WorkflowId};
+use stepwell_engine::{
+    CommitId, Engine, Input, Instance, InstanceKey, Millis, Recorded, RunId, SessionId, StreamId, WorkflowId,
+};
 
 use super::checker::Checker;
 use super::client::{Ask, Client};
@@ -17,6 +19,7 @@ use super::mutant::Mutant;
 use super::program::Program;
 use super::rng::Rng;
 use super::store::Store;
+use super::streams::Writer;
 use super::turn::Seen;
 use super::worker::Session;
 
@@ -53,6 +56,9 @@ pub enum Event {
     /// A user sends an event at an awkward moment.
     Poke(InstanceKey),
     Stale(SessionId, RunId, Box<Report>),
+    StreamAsked(Writer),
+    StreamBegun(Writer, InstanceKey),
+    StreamOpened(Writer, StreamId),
     Restart,
     EndSchedules,
     Tick,
@@ -87,6 +93,10 @@ pub struct World {
     pub wanted: Vec<Pool>,
     pub run_keys: BTreeMap<RunId, InstanceKey>,
     pub positions: BTreeMap<RunId, usize>,
+    /// Streams of which the engine is still to hear.
+    pub streams_under_way: usize,
+    /// Instances of which a worker that looks for a culprit was killed from outside.
+    pub killed_outside: BTreeSet<InstanceKey>,
     session_next: u32,
     pub mutant: Option<Mutant>,
     pub jumped: bool,
@@ -120,6 +130,8 @@ impl World {
             wanted: Vec::new(),
             run_keys: BTreeMap::new(),
             positions: BTreeMap::new(),
+            streams_under_way: 0,
+            killed_outside: BTreeSet::new(),
             session_next: 1,
             keeping: Keeping::default(),
             mutant,
@@ -209,6 +221,9 @@ impl World {
             Event::RunTurn(session, run) => self.run_turn(session, run),
             Event::SessionLost(session) => self.session_lost(session),
             Event::Stale(session, run, report) => self.input(Input::Report(session, run, *report)),
+            Event::StreamAsked(writer) => self.stream_asked(writer),
+            Event::StreamBegun(writer, key) => self.stream_begun(writer, key),
+            Event::StreamOpened(writer, id) => self.stream_opened(writer, id),
             Event::Poke(key) => self.poke(key),
             Event::Client => self.client_acts(),
             Event::Nature => self.nature(),
@@ -292,6 +307,7 @@ impl World {
         self.now > SCHEDULES_END_MS
             && self.store.rows.values().all(|row| row.summary.status.is_final() && row.summary.wake_at.is_none())
             && engine.commits_under_way() == 0
+            && self.streams_under_way == 0
             && engine.loaded_count() == 0
             && engine.run_count() == 0
             && self.client.is_done(self.now)
@@ -326,6 +342,7 @@ impl World {
             self.checker
                 .require(told == row_status, || format!("{key} is {told} by its history, {row_status} by its row"));
         }
+        self.check_streams();
         self.client.check_end(&self.store, &self.keeping.expired, &mut self.checker);
     }
 
