@@ -238,7 +238,7 @@ impl<'a> Author<'a> {
             _ => Severity::Ordinary,
         };
         let fails = if self.rng.chance(60) { 0 } else { self.rng.below(4) as u32 };
-        let streams = matches!(body, Body::Instant | Body::Takes(_)) && self.rng.chance(15);
+        let streams = matches!(body, Body::Instant | Body::Takes(_)) && self.rng.chance(20);
         let undo = (self.nesting == 0 && self.rng.chance(40)).then(|| self.undo(&body));
         Rc::new(Step { name: self.name(), config, fails, severity, body, streams, undo })
     }

@@ -61,9 +61,9 @@ impl Streams {
         for again in &batch.restarts {
             let carried: BTreeSet<StreamId> =
                 rows.get(&again.new).map_or_else(BTreeSet::new, |row| named(&row.entries));
-            let own =
-                self.all.iter_mut().filter(|(id, (key, kept))| *key == again.old && *kept && carried.contains(id));
-            own.for_each(|(_, (key, _))| *key = again.new);
+            // One may be named only now, by an entry that is written with the restart.
+            let own = self.all.iter_mut().filter(|(id, (key, _))| *key == again.old && carried.contains(id));
+            own.for_each(|(_, place)| *place = (again.new, true));
             self.forget(again.old);
         }
         batch.deletions.iter().chain(&batch.expirations).for_each(|key| self.forget(*key));

@@ -308,6 +308,7 @@ impl World {
             && self.store.rows.values().all(|row| row.summary.status.is_final() && row.summary.wake_at.is_none())
             && engine.commits_under_way() == 0
             && self.streams_under_way == 0
+            && !self.flushing
             && engine.loaded_count() == 0
             && engine.run_count() == 0
             && self.client.is_done(self.now)
