@@ -5,7 +5,7 @@ use stepwell_engine::instance::{BeginKind, Rejection, Report, Tell};
 use stepwell_engine::scheduler::{Pool, Quarantine};
 use stepwell_engine::{
     Backoff, CallId, DeploymentId, Engine, Input, Instance, InstanceKey, Output, Payload, Recorded, ReplyId, Retention,
-    RetryLimit, RunId, SessionId, Status, StepConfig, WorkflowId,
+    RetryLimit, RunId, SessionId, Status, StepConfig, Summary, WorkflowId,
 };
 
 pub const WORKFLOW: WorkflowId = WorkflowId(1);
@@ -23,11 +23,14 @@ pub struct Host {
     pub out: Vec<Output>,
     /// Of the first instance.
     pub history: Vec<Recorded>,
+    /// Its row, as last written.
+    pub summary: Option<Summary>,
 }
 
 impl Host {
     pub fn new(concurrency: Option<usize>) -> Self {
-        let mut host = Self { engine: Engine::new(KEY, 100), now: 1_000_000, out: Vec::new(), history: Vec::new() };
+        let mut host =
+            Self { engine: Engine::new(KEY, 100), now: 1_000_000, out: Vec::new(), history: Vec::new(), summary: None };
         let settings =
             WorkflowSettings { deployment: POOL.deployment, follows_newest: false, concurrency, retention: RETENTION };
         host.input(Input::Workflow(WORKFLOW, settings));
@@ -48,8 +51,10 @@ impl Host {
         while let Some((commit, batch)) = self.engine.flush(self.now, &mut self.out) {
             let created = batch.creations.into_iter().filter(|one| one.key == KEY).map(|one| one.created);
             self.history.extend(created);
-            self.history
-                .extend(batch.writes.into_iter().filter(|write| write.key == KEY).flat_map(|write| write.entries));
+            for write in batch.writes.into_iter().filter(|write| write.key == KEY) {
+                self.history.extend(write.entries);
+                self.summary = write.summary.or(self.summary);
+            }
             self.engine.handle(Input::Committed(commit, Vec::new()), self.now, &mut self.out);
         }
     }

@@ -3,12 +3,12 @@
 mod host;
 mod laws;
 
-use stepwell_engine::engine::{Chaos, Command, Fault, WorkflowSettings};
+use stepwell_engine::engine::{Chaos, Command, Due, Fault, WorkflowSettings};
 use stepwell_engine::instance::{BeginKind, Rejection, Report, Settlement, Severity, Tell};
 use stepwell_engine::scheduler::{Pool, Quarantine};
 use stepwell_engine::{
-    CallId, DeploymentId, Engine, ErrorRecord, Input, Instance, InstanceKey, Output, Payload, ReplyId, RetryLimit,
-    RunId, SessionId, Status, StepConfig,
+    CallId, DeploymentId, Engine, Entry, ErrorRecord, Input, Instance, InstanceKey, Output, Payload, Recorded, ReplyId,
+    Retention, RetryLimit, RunId, SessionId, Status, StepConfig,
 };
 
 use host::{HOUR_MS, Host, KEY, POOL, RETENTION, SESSION, WORKFLOW, config};
@@ -297,6 +297,31 @@ fn with_chaos_a_run_is_replaced_after_a_step_unless_an_attempt_is_in_flight() {
         panic!("no run follows: {:?}", host.out)
     };
     assert_eq!((start.run, &*start.grants), (RunId(2), &[(CallId(2), 1)][..]));
+}
+
+#[test]
+fn an_instance_that_ended_before_there_was_retention_is_kept_as_long_as_its_workflow_says() {
+    let ended_at = 900_000;
+    let entries = [
+        Entry::Created { params: Payload::UNDEFINED, trigger: "api".to_owned(), retention: Retention::default() },
+        Entry::Completed { output: Payload::UNDEFINED },
+    ];
+    let history: Vec<Recorded> = (0..).zip(entries).map(|(seq, entry)| Recorded { seq, at: ended_at, entry }).collect();
+    for (success_ms, expected) in [(Some(HOUR_MS), Some(ended_at + 3_600_000)), (None, None)] {
+        let mut host = Host::new(None);
+        let retention = Retention { success_ms, error_ms: None };
+        let (deployment, follows_newest, concurrency) = (POOL.deployment, false, None);
+        host.input(Input::Workflow(WORKFLOW, WorkflowSettings { deployment, follows_newest, concurrency, retention }));
+        host.pass(20_000);
+        let due = vec![Due { at: ended_at, key: KEY, ended_at: Some(ended_at) }];
+        host.input(Input::DueRead { until: host.now, due, complete: true });
+        assert!(host.out.contains(&Output::Load(KEY)), "{:?}", host.out);
+        let mut instance = Instance::replay(KEY, WORKFLOW, POOL.deployment, &history).expect("a history");
+        instance.expire_at(Some(ended_at));
+        host.input(Input::Loaded(KEY, Some(Box::new(instance))));
+        assert_eq!(host.summary.map(|summary| (summary.status, summary.wake_at)), Some((Status::Complete, expected)));
+        assert_eq!(host.engine.loaded_count(), 0);
+    }
 }
 
 #[test]

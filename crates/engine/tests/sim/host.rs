@@ -145,7 +145,7 @@ impl World {
             due.pop();
         }
         if self.mutant == Some(Mutant::LiveExpiry) && self.rng.chance(30) {
-            due.iter_mut().for_each(|due| due.has_ended = true);
+            due.iter_mut().for_each(|due| due.ended_at = Some(0));
         }
         let ms = if self.rng.chance(20) { self.rng.between(0, 6_000) } else { self.rng.between(0, 10) };
         self.after(ms, Event::DueRead { until, due, complete });

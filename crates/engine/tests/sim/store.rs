@@ -211,8 +211,7 @@ impl Store {
 
     pub fn due(&self, after: (Millis, InstanceKey), until: Millis, limit: usize) -> (Vec<Due>, bool) {
         let due = self.rows.iter().filter_map(|(key, row)| {
-            let has_ended = row.summary.status.is_final();
-            row.summary.wake_at.map(|at| Due { at, key: *key, has_ended })
+            row.summary.wake_at.map(|at| Due { at, key: *key, ended_at: row.summary.ended_at })
         });
         let mut due: Vec<_> = due.filter(|due| (due.at, due.key) > after && due.at <= until).collect();
         due.sort_unstable_by_key(|due| (due.at, due.key));

@@ -58,7 +58,6 @@ async fn instances_that_slept_in_format_1_finish_after_the_upgrade() {
     assert_eq!(server.output("sleeper", "waits").await, output(json!({ "by": "test" }), created_at("waits").await));
 
     assert_eq!(server.output("sleeper", "done").await, output(json!(2), created_at("done").await));
-    assert_eq!(server.instance("sleeper", "done").await["expires_at"], Json::Null);
     assert_eq!(server.status("sleeper", "paused").await, "paused");
     server.changed("sleeper", "paused", "resume").await;
     let far = server.until_status("sleeper", "sleeps-long", "waiting").await;
@@ -82,6 +81,24 @@ fn whole_output(code: &str, waited: Json) -> Json {
         output["waited"] = waited;
     }
     output
+}
+
+#[tokio::test]
+async fn what_had_ended_in_format_1_gets_the_time_at_which_it_is_to_go() {
+    let state = directory_of("format-1");
+    let server = open(state.path(), AFTER_FORMAT_1).await;
+    let kept = server.until("sleeper", "done", |detail| !detail["expires_at"].is_null()).await;
+    let ended: jiff::Timestamp = kept["end"].as_str().expect("a time").parse().expect("a time");
+    let expires: jiff::Timestamp = kept["expires_at"].as_str().expect("a time").parse().expect("a time");
+    assert_eq!(expires.duration_since(ended), jiff::SignedDuration::from_hours(7 * 24));
+    server.stop();
+
+    // The time of its end counts, and not that of the upgrade.
+    let server = open(state.path(), "2026-11-28T10:20:00Z").await;
+    let is_gone =
+        async || (server.api(Method::GET, "workflows/sleeper/instances/done", "").await.status == 404).then_some(());
+    eventually(|| "what had ended a week before is gone".to_owned(), is_gone).await;
+    assert_eq!(server.status("sleeper", "paused").await, "paused");
 }
 
 #[tokio::test]
