@@ -10,10 +10,12 @@
 
 #![deny(missing_docs)]
 
+mod account;
 pub mod backend;
 mod catalog;
 mod counters;
 mod data_dir;
+mod database;
 mod error;
 pub mod limits;
 pub mod memory;
@@ -27,11 +29,13 @@ mod store_catalog;
 mod stream;
 mod writer;
 
+pub use account::{AccountId, AccountRow, NewAccount, ScopedName};
 pub use backend::HistoryPage;
 pub use catalog::{
     Deployment, DeploymentRow, LogLine, LogRow, Module, NewDeployment, NewRelease, NewWorkflow, ReleaseRow,
     ScheduleRow, ScriptRow, Secret, Token, WorkflowRow,
 };
+pub use database::{DatabaseKey, DatabaseOrigin, DatabasePage, DatabaseQuery, DatabaseRow, NewDatabase};
 pub use error::{ChangeError, CommitError, OpenError, ReadError};
 pub use rows::{Committed, Due, InstanceRow, ListQuery, Order, StatusCounts};
 pub use sqlite::{Durability, Options};

@@ -104,7 +104,7 @@ impl CatalogWriter for Sqlite {
 
 impl Sqlite {
     /// Whether it changed a row.
-    fn execute(&self, sql: &str, params: &[&dyn ToSql]) -> Result<bool, Fault> {
+    pub(super) fn execute(&self, sql: &str, params: &[&dyn ToSql]) -> Result<bool, Fault> {
         let changed = self.connection.prepare_cached(sql).and_then(|mut sql| sql.execute(params));
         Ok(changed.map_err(fault::control)? > 0)
     }

@@ -8,7 +8,7 @@ pub(super) const APPLICATION_ID: i32 = 0x5354_5057;
 /// Format of a database that has had all migrations.
 pub const FORMAT: u32 = MIGRATIONS.len() as u32;
 
-const MIGRATIONS: [&str; 4] = [FIRST, RELEASES, STREAMS, SCHEDULES];
+const MIGRATIONS: [&str; 5] = [FIRST, RELEASES, STREAMS, SCHEDULES, DATABASES];
 
 /// Times are epoch milliseconds, statuses are `Status::number`, `settings` and `meta` are JSON. What is large comes last
 /// in a row, so that what is small is read without it.
@@ -108,6 +108,16 @@ const SCHEDULES: &str = "
     CREATE TABLE schedules (
         workflow INTEGER NOT NULL, cron TEXT NOT NULL, considered_at INTEGER NOT NULL, PRIMARY KEY (workflow, cron)
     ) STRICT, WITHOUT ROWID;
+";
+
+/// D1 databases; `origin` is `DatabaseOrigin`. A deleted one keeps its id and frees its name.
+const DATABASES: &str = "
+    CREATE TABLE databases (
+        account INTEGER NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, origin INTEGER NOT NULL,
+        created_at INTEGER NOT NULL, deleted_at INTEGER, settings TEXT NOT NULL, PRIMARY KEY (account, id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE UNIQUE INDEX databases_by_name ON databases (account, name) WHERE deleted_at IS NULL;
+    CREATE INDEX databases_by_creation ON databases (account, created_at DESC, id) WHERE deleted_at IS NULL;
 ";
 
 /// What a database is before it is migrated.

@@ -1,6 +1,7 @@
 //! What the store promises, tried through its handle.
 
 mod conformance;
+mod databases;
 mod differential;
 mod faults;
 mod golden;
