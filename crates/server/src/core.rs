@@ -65,6 +65,7 @@ impl Core {
         let workers = Workers::new(config.workers, store.clone(), secrets.clone(), ports.sessions.clone());
         let registry = Registry::new(store.clone(), driver.clone(), config.policy);
         let deployer = Deployer::new(store.clone(), workers.clone(), registry.clone(), secrets);
+        deployer.list_bound_databases().await?;
         let known = registry.all().await?;
         let next_key = InstanceKey(store.max_key().await?.0 + 1);
         let engine = Engine::new(next_key, RUNS_MAX).with_chaos(config.chaos);

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use stepwell_engine::{Millis, StepConfig};
 use stepwell_runtime::{Binding, Module, ModuleBody, Outbound, SecretText, WorkerSpec, WorkflowExport};
-use stepwell_store::{Deployment, NewDeployment};
+use stepwell_store::{AccountId, DatabaseKey, Deployment, NewDeployment};
 
+use crate::d1::database_text;
 use crate::rest::{RetentionOptions, Schedule};
 
 /// From this compatibility date on, errors that must not be retried keep their name and message.
@@ -73,6 +74,9 @@ pub enum ScriptBinding {
         name: String,
         /// Which.
         id: String,
+        /// How it is to be called where nobody has heard of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        database_name: Option<String>,
     },
     /// Another script.
     Service {
@@ -265,18 +269,49 @@ impl ScriptWorkflow {
 }
 
 impl ScriptBinding {
+    /// Its name in `env`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::PlainText { name, .. }
+            | Self::Json { name, .. }
+            | Self::Workflow { name, .. }
+            | Self::D1 { name, .. }
+            | Self::Service { name, .. } => name,
+        }
+    }
+
+    /// The database that it is, and how that is to be called where nobody has heard of it.
+    #[must_use]
+    pub fn database(&self) -> Option<(DatabaseKey, Option<&str>)> {
+        match self {
+            Self::D1 { id, database_name, .. } => Some((default_database(id.clone()), database_name.as_deref())),
+            _ => None,
+        }
+    }
+
     fn to_runtime(&self) -> Binding {
         match self.clone() {
             Self::PlainText { name, text } => Binding::Text { name, text },
             Self::Json { name, json } => Binding::Json { name, json: json.to_string() },
             Self::Workflow { name, workflow_name } => Binding::Workflow { name, workflow: workflow_name },
-            Self::D1 { name, id } => Binding::D1 { name, database_id: id },
+            Self::D1 { name, id, .. } => Binding::D1 { name, database_id: database_text::write(&default_database(id)) },
             Self::Service { name, service } => Binding::Service { name, script: service },
         }
     }
 }
 
+/// The database that a binding names.
+fn default_database(id: String) -> DatabaseKey {
+    DatabaseKey { account: AccountId::DEFAULT, id }
+}
+
 impl ScriptSettings {
+    /// The databases that its bindings name, and how each is to be called where nobody has heard of it.
+    pub fn databases(&self) -> impl Iterator<Item = (DatabaseKey, Option<&str>)> {
+        self.bindings.iter().filter_map(ScriptBinding::database)
+    }
+
     /// The `settings` member of a start message.
     #[must_use]
     pub fn start_settings(&self, steps_max: Option<u32>, defaults: &StepConfig) -> String {

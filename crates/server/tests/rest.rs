@@ -1,6 +1,8 @@
 //! The REST face and the host face over a real store and a real driver that has no workers: instances are created,
 //! changed and ended, but no code runs. Histories of finished instances are put into the store directly.
 
+#[path = "rest/d1.rs"]
+mod d1;
 #[path = "rest/scripts.rs"]
 mod scripts;
 #[path = "rest/server.rs"]

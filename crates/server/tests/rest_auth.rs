@@ -9,6 +9,7 @@ use serde_json::Value;
 use stepwell::api_error::ApiError;
 use stepwell::auth::{Auth, OPERATOR_TOKEN_FILE};
 use stepwell::creation_rate::CreationRate;
+use stepwell::d1::D1;
 use stepwell::driver::DriverPorts;
 use stepwell::platform::Platform;
 use stepwell::registry::{Policy, Registry};
@@ -40,8 +41,9 @@ impl Deploy for NoUploads {
 async fn ask(auth: &Auth, headers: &[(&str, &str)]) -> (u16, u64) {
     let (store, driver) = (Store::in_memory(), DriverPorts::new().handle);
     let registry = Registry::new(store.clone(), driver.clone(), Policy::default());
+    let d1 = D1::open(std::env::temp_dir().join("never-made"), store.clone());
     let platform = Platform { store, driver, rate: CreationRate::default() };
-    let router = rest::router(Api::new(platform, auth.clone(), Arc::new(NoUploads), registry, 8787));
+    let router = rest::router(Api::new(platform, auth.clone(), Arc::new(NoUploads), registry, d1, 8787));
     let mut request = Request::builder().uri("/client/v4/user");
     for (name, value) in headers {
         request = request.header(*name, *value);

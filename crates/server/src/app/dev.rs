@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use stepwell_engine::StepConfig;
 use stepwell_engine::engine::Chaos;
 use stepwell_runtime::Outbound;
+use stepwell_store::{AccountId, DatabaseKey};
 
 use super::faces::{FaceSettings, Listeners};
 use super::ground::{self, Ground};
@@ -47,7 +48,7 @@ pub async fn dev(options: DevOptions) -> anyhow::Result<ExitCode> {
     let workers = |workers| WorkersConfig { defaults, ..workers };
     let config = |base| CoreConfig { data_dir, workers: workers(base), policy, creation_rates, chaos };
     let Ground { core, esbuild, host_socket, sockets: _sockets } = ground::open(Outbound::Any, 1, config).await?;
-    let d1 = D1::open(state.join("d1"));
+    let d1 = D1::open(state.join("d1"), core.platform.store.clone());
     let mut projects = Projects {
         esbuild,
         deployer: core.deployer.clone(),
@@ -171,7 +172,9 @@ impl Projects {
             let script = tokio::fs::read_to_string(&seed.file)
                 .await
                 .with_context(|| format!("cannot read {}", seed.file.display()))?;
-            let ran = self.d1.seed(&seed.database_id, script).await;
+            let key = DatabaseKey { account: AccountId::DEFAULT, id: seed.database_id.clone() };
+            let key = self.d1.catalogue.resolve(&key).await?;
+            let ran = self.d1.seed(&key, script).await;
             ran.with_context(|| format!("{} cannot be executed", seed.file.display()))?;
         }
         Ok(())

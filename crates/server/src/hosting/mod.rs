@@ -17,7 +17,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::api_error::ApiError;
-use crate::d1::{D1, DATABASE_HEADER};
+use crate::d1::{D1, DATABASE_HEADER, database_text};
 use crate::ingress::{Peer, Proxy};
 use crate::platform::Platform;
 use crate::subscription::Subscriptions;
@@ -50,7 +50,7 @@ pub fn router(hosting: Hosting) -> Router {
 /// The target header decides before the path does: requests with one are user code's own, whatever their path.
 async fn route(State(hosting): State<Hosting>, request: Request) -> Response {
     if let Some(database) = target(&request, DATABASE_HEADER) {
-        return hosting.d1.handle(&database, request).await;
+        return hosting.d1.handle(&database_text::read(&database), request).await;
     }
     if let Some(script) = target(&request, SERVICE_HEADER) {
         return hosting.proxy.forward(&script, request, Peer::Worker).await;

@@ -1,9 +1,10 @@
 //! The REST face: Cloudflare's paths, bodies and answers for workflows, instances and scripts.
 //!
 //! Every answer is an [`envelope`], also for what the router or the HTTP library refuses. Rules about instances are the
-//! platform's; here are only shapes. D1, secrets, versions of scripts and the rest of Cloudflare's API are absent.
+//! platform's; here are only shapes.
 
 mod body;
+mod d1;
 mod detail;
 mod envelope;
 mod instance;
@@ -35,6 +36,7 @@ use axum::routing::{get, patch, post, put};
 
 use crate::api_error::ApiError;
 use crate::auth::{Auth, check_account};
+use crate::d1::D1;
 use crate::platform::Platform;
 use crate::registry::Registry;
 pub(crate) use body::read as read_body;
@@ -58,6 +60,8 @@ pub struct Api {
     pub deploy: Arc<dyn Deploy>,
     /// Knows the workflows.
     pub registry: Registry,
+    /// Databases.
+    pub d1: D1,
     /// Port of the ingress, at which scripts are reached.
     pub ingress_port: u16,
     sweeps: Arc<Sweeps>,
@@ -65,8 +69,15 @@ pub struct Api {
 
 impl Api {
     /// A face over a platform.
-    pub fn new(platform: Platform, auth: Auth, deploy: Arc<dyn Deploy>, registry: Registry, ingress_port: u16) -> Self {
-        Self { platform, auth, deploy, registry, ingress_port, sweeps: Arc::default() }
+    pub fn new(
+        platform: Platform,
+        auth: Auth,
+        deploy: Arc<dyn Deploy>,
+        registry: Registry,
+        d1: D1,
+        ingress_port: u16,
+    ) -> Self {
+        Self { platform, auth, deploy, registry, d1, ingress_port, sweeps: Arc::default() }
     }
 
     /// Where a script is reached.
@@ -78,12 +89,13 @@ impl Api {
 /// All routes, complete with authentication and log.
 pub fn router(api: Api) -> Router {
     let account = account_routes().layer(middleware::from_fn(check_account_of));
-    let face = user::routes().nest("/accounts/{account}", account);
+    let face = user::routes().route("/graphql", post(d1::usage::graphql)).nest("/accounts/{account}", account);
     Router::new()
         .nest("/client/v4", face)
         .fallback(no_route)
         .method_not_allowed_fallback(no_route)
         .layer(middleware::from_fn_with_state(api.clone(), admit))
+        .merge(d1::transfer_routes())
         .layer(middleware::from_fn(observe::observe))
         .with_state(api)
 }
@@ -107,6 +119,7 @@ fn account_routes() -> Router<Api> {
         .route("/workers/scripts", get(scripts::list))
         .route("/workers/scripts/{script}", put(scripts::upload).delete(scripts::delete))
         .merge(scripts::routes())
+        .merge(d1::routes())
         .layer(DefaultBodyLimit::max(limits::UPLOAD_BYTES_MAX))
 }
 

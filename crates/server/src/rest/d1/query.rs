@@ -1,0 +1,81 @@
+//! Queries: SQL in a body, one result for each of its statements.
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Api, Reply, account, found, malformed, read};
+use crate::api_error::ApiError;
+use crate::d1::{Answers, Place, ResultsFormat, Statement, Statements, limits, read_params};
+use crate::rest::envelope::success;
+
+/// `{sql, params}`, or a batch of them.
+#[derive(Deserialize)]
+struct QueryBody {
+    sql: Option<String>,
+    params: Option<Vec<Value>>,
+    batch: Option<Vec<Query>>,
+}
+
+#[derive(Deserialize)]
+struct Query {
+    sql: String,
+    params: Option<Vec<Value>>,
+}
+
+pub async fn query(State(api): State<Api>, Path((of, database)): Path<(String, String)>, request: Body) -> Reply {
+    run(&api, &of, &database, request, ResultsFormat::ArrayOfObjects).await
+}
+
+pub async fn raw(State(api): State<Api>, Path((of, database)): Path<(String, String)>, request: Body) -> Reply {
+    run(&api, &of, &database, request, ResultsFormat::RowsAndColumns).await
+}
+
+async fn run(
+    api: &Api,
+    of: &str,
+    database: &str,
+    request: Body,
+    format: ResultsFormat,
+) -> Result<Response, super::Failure> {
+    let statements = read::<QueryBody>(request).await?.statements()?;
+    let row = found(api, account(of), database).await?;
+    let outcomes = api.d1.query(&row.key, statements).await?;
+    Ok(success(Answers { outcomes: &outcomes, format }))
+}
+
+impl QueryBody {
+    fn statements(self) -> Result<Vec<Statement>, ApiError> {
+        let queries = match (self.sql, self.batch) {
+            (Some(sql), None) => vec![Query { sql, params: self.params }],
+            (None, Some(batch)) => batch,
+            _ => return Err(malformed("it has `sql` with or without `params`, or `batch`, an array of these")),
+        };
+        let mut statements = Vec::with_capacity(queries.len());
+        for query in queries {
+            statements.extend(query.statements()?);
+        }
+        Ok(statements)
+    }
+}
+
+impl Query {
+    /// One for each in its SQL; the parameters are the last one's, and a fault is told with its place where there are several.
+    fn statements(self) -> Result<Vec<Statement>, ApiError> {
+        let mut texts = Statements::new(self.sql.as_bytes(), limits::BODY_BYTES_MAX);
+        let mut statements = Vec::new();
+        while let Some(text) = texts.next()? {
+            let place = Some(Place { number: text.number, line: text.line });
+            statements.push(Statement { sql: text.sql, params: Vec::new(), place });
+        }
+        if let [only] = statements.as_mut_slice() {
+            only.place = None;
+        }
+        if let Some(last) = statements.last_mut() {
+            last.params = read_params(self.params.unwrap_or_default())?;
+        }
+        Ok(statements)
+    }
+}

@@ -1,0 +1,53 @@
+//! Where scripts are uploaded and exports are fetched. The secret in the address is the permission; it ends after an hour.
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, put};
+use futures_util::stream;
+use tokio::fs::File;
+use tokio::io::AsyncReadExt as _;
+
+use super::{Api, Failure, Reply, TRANSFERS};
+use crate::api_error::ApiError;
+
+/// Bytes that are read at once of a file on its way out.
+const READ_BYTES: usize = 64 << 10;
+
+pub fn routes() -> Router<Api> {
+    Router::new()
+        .route(&format!("{TRANSFERS}/uploads/{{token}}"), put(upload))
+        .route(&format!("{TRANSFERS}/exports/{{token}}/{{filename}}"), get(download))
+}
+
+/// Answers the MD5 of what came as its ETag, as an object store does.
+async fn upload(State(api): State<Api>, Path(token): Path<String>, body: Body) -> Reply {
+    let etag = api.d1.imports.receive(&token, body.into_data_stream()).await?;
+    Ok(([(header::ETAG, format!("\"{etag}\""))], ()).into_response())
+}
+
+async fn download(
+    State(api): State<Api>,
+    Path((token, filename)): Path<(String, String)>,
+) -> Result<Response, Failure> {
+    let path = api.d1.exports.file(&token)?;
+    let file = File::open(&*path).await.map_err(ApiError::internal)?;
+    let size_bytes = file.metadata().await.map_err(ApiError::internal)?.len();
+    let headers = [
+        (header::CONTENT_TYPE, "application/sql".to_owned()),
+        (header::CONTENT_LENGTH, size_bytes.to_string()),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{}\"", filename.replace(['"', '\\'], "_"))),
+    ];
+    Ok((headers, Body::from_stream(chunks(file))).into_response())
+}
+
+/// A file in pieces, each read when it is wanted.
+fn chunks(file: File) -> impl stream::Stream<Item = std::io::Result<Bytes>> {
+    stream::try_unfold(file, |mut file| async move {
+        let mut chunk = Vec::with_capacity(READ_BYTES);
+        let count = (&mut file).take(READ_BYTES as u64).read_to_end(&mut chunk).await?;
+        Ok((count > 0).then(|| (Bytes::from(chunk), file)))
+    })
+}

@@ -1,0 +1,79 @@
+//! How much a database is used, asked for as wrangler's `d1 info` asks: the one GraphQL query that is answered.
+//!
+//! GraphQL has an envelope of its own, `{data, errors}`.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use stepwell_store::DatabaseKey;
+
+use super::{Api, Failure, account, read};
+use crate::d1::Hour;
+use crate::rest::times::{self, Iso};
+
+/// The data set that is there.
+const DATA_SET: &str = "d1AnalyticsAdaptiveGroups";
+
+#[derive(Deserialize)]
+struct GraphQl {
+    query: String,
+    #[serde(default)]
+    variables: Variables,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Variables {
+    account_tag: Option<String>,
+    filter: Option<Filter>,
+}
+
+/// Conditions of which each must hold.
+#[derive(Deserialize)]
+struct Filter {
+    #[serde(rename = "AND", default)]
+    all: Vec<Condition>,
+}
+
+#[derive(Deserialize)]
+struct Condition {
+    #[serde(rename = "databaseId")]
+    database_id: Option<String>,
+    #[serde(rename = "datetimeHour_geq")]
+    from: Option<String>,
+    #[serde(rename = "datetimeHour_leq")]
+    until: Option<String>,
+}
+
+pub async fn graphql(State(api): State<Api>, request: Body) -> Result<Response, Failure> {
+    let GraphQl { query, variables } = read(request).await?;
+    let wanted = variables.filter.and_then(|filter| filter.all.into_iter().find(|one| one.database_id.is_some()));
+    let Some(Condition { database_id: Some(id), from, until }) = wanted.filter(|_| query.contains(DATA_SET)) else {
+        let message = format!("only {DATA_SET} of one database can be queried here, as `wrangler d1 info` does");
+        return Ok(answer(json!({ "data": null, "errors": [{ "message": message }] })));
+    };
+    let from = from.map_or(Ok(i64::MIN), |text| times::parse("datetimeHour_geq", &text))?;
+    let until = until.map_or(Ok(i64::MAX), |text| times::parse("datetimeHour_leq", &text))?;
+    let key = DatabaseKey { account: account(variables.account_tag.as_deref().unwrap_or_default()), id };
+    let groups: Vec<_> = api.d1.usage.hours(&key, from, until).into_iter().map(group).collect();
+    Ok(answer(json!({ "data": { "viewer": { "accounts": [{ DATA_SET: groups }] } }, "errors": null })))
+}
+
+fn group(hour: Hour) -> Value {
+    json!({
+        "sum": {
+            "readQueries": hour.read_queries,
+            "writeQueries": hour.write_queries,
+            "rowsRead": hour.rows_read,
+            "rowsWritten": hour.rows_written,
+        },
+        "dimensions": { "datetimeHour": Iso(hour.begins_at) },
+    })
+}
+
+fn answer(body: Value) -> Response {
+    (StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+}
