@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use futures_util::future::BoxFuture;
-use stepwell_store::{DeploymentRow, NewRelease, NewWorkflow, Store};
+use stepwell_store::{DeploymentRow, NewRelease, NewWorkflow, ScopedName, Store};
 
 use crate::api_error::ApiError;
 use crate::clock::now_ms;
@@ -88,9 +88,10 @@ impl Deployer {
     /// # Errors
     /// Where one is gone for good.
     async fn resolved<'a>(&self, upload: &'a Script) -> Result<Cow<'a, Script>, ApiError> {
+        let account = upload.settings.script.account;
         let mut resolved = Cow::Borrowed(upload);
         for (place, binding) in upload.settings.bindings.iter().enumerate() {
-            let Some((key, _)) = binding.database() else { continue };
+            let Some((key, _)) = binding.database(account) else { continue };
             let found = self.databases.resolve(&key).await.map_err(|error| cannot_bind(binding.name(), error))?;
             if found != key
                 && let ScriptBinding::D1 { id, .. } = &mut resolved.to_mut().settings.bindings[place]
@@ -103,8 +104,9 @@ impl Deployer {
 
     /// Has the databases that a script names.
     async fn bind_databases(&self, settings: &ScriptSettings) -> Result<(), ApiError> {
+        let account = settings.script.account;
         for binding in &settings.bindings {
-            if let Some((key, name)) = binding.database() {
+            if let Some((key, name)) = binding.database(account) {
                 self.databases.bind(&key, name).await.map_err(|error| cannot_bind(binding.name(), error))?;
             }
         }
@@ -144,11 +146,12 @@ impl Deployer {
     async fn planned(&self, script: &ScriptSettings) -> Result<Vec<NewWorkflow>, ApiError> {
         let mut planned = Vec::with_capacity(script.workflows.len());
         for workflow in &script.workflows {
-            let before = self.store.workflow(&workflow.name).await?;
+            let name = script.script.sibling(&*workflow.name);
+            let before = self.store.workflow(&name).await?;
             let settings = merged(before.as_ref().map(|row| row.settings.as_str()), workflow);
             WorkflowOptions::from_settings(&settings).check()?;
-            let (name, class_name) = (workflow.name.clone(), workflow.class_name.clone());
-            planned.push(NewWorkflow { name, script: script.script.clone(), class_name, settings, at: now_ms() });
+            let (script, class_name) = (script.script.clone(), workflow.class_name.clone());
+            planned.push(NewWorkflow { name, script, class_name, settings, at: now_ms() });
         }
         Ok(planned)
     }
@@ -177,7 +180,7 @@ impl Deploy for Deployer {
 
     fn change_secrets(
         &self,
-        script: String,
+        script: ScopedName,
         changes: Vec<(String, Option<String>)>,
     ) -> BoxFuture<'_, Result<(), ApiError>> {
         Box::pin(async move {

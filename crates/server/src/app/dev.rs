@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use stepwell_engine::StepConfig;
 use stepwell_engine::engine::Chaos;
 use stepwell_runtime::Outbound;
-use stepwell_store::{AccountId, DatabaseKey};
+use stepwell_store::{AccountId, DatabaseKey, ScopedName};
 
 use super::faces::{FaceSettings, Listeners};
 use super::ground::{self, Ground};
@@ -59,7 +59,7 @@ pub async fn dev(options: DevOptions) -> anyhow::Result<ExitCode> {
         watch: Watch::new().context("cannot watch files")?,
     };
     let scripts = projects.deploy_all().await?;
-    let default_script = (scripts.len() == 1).then(|| scripts[0].clone());
+    let default_script = (scripts.len() == 1).then(|| ScopedName::in_default(&*scripts[0]));
     let settings = FaceSettings { auth: Auth::Open, d1, default_script, is_dev: true, host_socket };
     listeners.serve(&core, settings)?;
     for script in &scripts {
@@ -88,7 +88,7 @@ struct Owners(HashMap<String, PathBuf>);
 impl Owners {
     fn claim(&mut self, built: &Built) -> anyhow::Result<()> {
         let settings = &built.script.settings;
-        self.claim_name(format!("Worker {:?}", settings.script), &built.config.path)?;
+        self.claim_name(format!("Worker {:?}", settings.script.name), &built.config.path)?;
         for workflow in &settings.workflows {
             self.claim_name(format!("workflow {:?}", workflow.name), &built.config.path)?;
         }
@@ -159,7 +159,7 @@ impl Projects {
     }
 
     async fn put(&self, built: &Built, stubs: &[(PathBuf, String)]) -> anyhow::Result<()> {
-        self.workers.set_extra(&built.config.name, extra(&built.config, stubs));
+        self.workers.set_extra(&built.script.settings.script, extra(&built.config, stubs));
         self.deployer
             .deploy(&built.script)
             .await

@@ -1,8 +1,5 @@
-//! Which database, as one text: the header in which a worker process names it.
-//!
-//! It is the id itself in the default account, so that configurations read well, and `<account>.<id>` elsewhere. An id
-//! may be any text: bytes that a header cannot hold are percent-encoded, and an id that looks like another account's is
-//! written with its account.
+//! Which database, as one text, `<account>/<id>`: the header in which a worker process names it. An id may be any text:
+//! bytes that a header cannot hold are percent-encoded.
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use stepwell_store::{AccountId, DatabaseKey};
@@ -12,23 +9,15 @@ const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 /// The text of a database.
 #[must_use]
 pub fn write(key: &DatabaseKey) -> String {
-    let id = utf8_percent_encode(&key.id, ENCODED);
-    if key.account == AccountId::DEFAULT && split(&key.id).is_none() {
-        return id.to_string();
-    }
-    format!("{}.{id}", key.account)
+    format!("{}/{}", key.account, utf8_percent_encode(&key.id, ENCODED))
 }
 
 /// Reads what [`write()`] wrote.
 #[must_use]
-pub fn read(text: &str) -> DatabaseKey {
-    let (account, id) = split(text).unwrap_or((AccountId::DEFAULT, text));
-    DatabaseKey { account, id: percent_decode_str(id).decode_utf8_lossy().into_owned() }
-}
-
-fn split(text: &str) -> Option<(AccountId, &str)> {
-    let (account, id) = text.split_once('.')?;
-    Some((AccountId(account.parse().ok()?), id))
+pub fn read(text: &str) -> Option<DatabaseKey> {
+    let (account, id) = text.split_once('/')?;
+    let id = percent_decode_str(id).decode_utf8().ok()?.into_owned();
+    Some(DatabaseKey { account: AccountId(account.parse().ok()?), id })
 }
 
 #[cfg(test)]
@@ -36,18 +25,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_database_has_a_text_of_its_own_that_is_a_header() {
-        let texts: Vec<_> =
-            [(0, "shop"), (7, "shop"), (0, "7.shop"), (0, "0.7.shop"), (7, "8.x"), (0, "a b%ü"), (0, "")]
-                .map(|(account, id)| DatabaseKey { account: AccountId(account), id: id.to_owned() })
-                .iter()
-                .map(|key| {
-                    let text = write(key);
-                    assert_eq!(read(&text), *key, "{text}");
-                    assert!(text.bytes().all(|byte| byte.is_ascii_graphic()), "{text}");
-                    text
-                })
-                .collect();
-        assert_eq!(texts, ["shop", "7.shop", "0.7.shop", "0.0.7.shop", "7.8.x", "a%20b%25%C3%BC", ""]);
+    fn a_database_comes_back_from_its_text_which_is_a_header_whatever_its_id() {
+        for (account, id, text) in [
+            (0, "shop", "0/shop"),
+            (7, "shop", "7/shop"),
+            (0, "7/shop", "0/7/shop"),
+            (0, "a b%ü", "0/a%20b%25%C3%BC"),
+            (0, "", "0/"),
+        ] {
+            let key = DatabaseKey { account: AccountId(account), id: id.to_owned() };
+            assert_eq!(write(&key), text);
+            assert_eq!(read(text), Some(key));
+            assert!(text.bytes().all(|byte| byte.is_ascii_graphic()), "{text}");
+        }
+        assert_eq!(read("shop"), None);
     }
 }

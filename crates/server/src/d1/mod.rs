@@ -199,11 +199,11 @@ impl D1 {
 }
 
 async fn route(State(d1): State<D1>, request: Request) -> Response {
-    let Some(database_id) = request.headers().get(DATABASE_HEADER).and_then(|id| id.to_str().ok()) else {
+    let text = request.headers().get(DATABASE_HEADER).and_then(|text| text.to_str().ok());
+    let Some(key) = text.and_then(database_text::read) else {
         let error = D1Error::Request(format!("the header {DATABASE_HEADER} must name a database"));
         return answer(StatusCode::BAD_REQUEST, protocol::write_error(&error));
     };
-    let key = database_text::read(database_id);
     d1.handle(&key, request).await
 }
 

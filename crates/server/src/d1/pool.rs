@@ -96,7 +96,7 @@ impl Pool {
     pub fn path(&self, key: &DatabaseKey) -> PathBuf {
         let directory = match key.account {
             AccountId::DEFAULT => self.directory.clone(),
-            AccountId(account) => self.directory.join(format!("@{account}")),
+            AccountId(account) => self.directory.join(format!("account-{account}")),
         };
         directory.join(file_name(&key.id))
     }

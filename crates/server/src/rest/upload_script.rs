@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use stepwell_engine::names;
+use stepwell_runtime::WORKERD_DATE;
 
 use crate::api_error::ApiError;
 use crate::rest::WorkflowOptions;
@@ -44,7 +46,7 @@ impl ScriptUpload {
                 UploadBinding::Json { name, json } => bindings.push(ScriptBinding::Json { name, json }),
                 UploadBinding::Secret { name, text } => secrets.push((name, text)),
                 UploadBinding::Workflow { name, workflow_name, class_name, script_name } => {
-                    let is_own = script_name.is_none_or(|script| script == self.name);
+                    let is_own = script_name.is_none_or(|script| script == self.name.name);
                     if let Some(class_name) = class_name.filter(|_| is_own) {
                         add_workflow(&mut workflows, &workflow_name, class_name);
                     }
@@ -62,16 +64,11 @@ impl ScriptUpload {
             }
         }
         add_exports(&mut workflows, &self.metadata["exports"])?;
-        let date = if self.compatibility_date.is_empty() {
-            COMPATIBILITY_DATE_DEFAULT.to_owned()
-        } else {
-            self.compatibility_date
-        };
         let cpu_ms = self.metadata["limits"]["cpu_ms"].as_u64().and_then(|ms| u32::try_from(ms).ok());
         let settings = ScriptSettings {
             script: self.name,
             main_module: self.main_module,
-            compatibility_date: date,
+            compatibility_date: known_date(self.compatibility_date, &today()),
             compatibility_flags: self.compatibility_flags,
             bindings,
             workflows,
@@ -81,6 +78,20 @@ impl ScriptUpload {
         let modules = self.modules.into_iter().map(module).collect();
         Ok(DeployableScript { script: script::Script { settings, modules }, secrets })
     }
+}
+
+/// The date that workerd is told. Code for a date that it does not know yet runs as on the newest that it does; what is in the
+/// future is left to be refused.
+fn known_date(date: String, today: &str) -> String {
+    match date.as_str() {
+        "" => COMPATIBILITY_DATE_DEFAULT.to_owned(),
+        later if later > WORKERD_DATE && later <= today => WORKERD_DATE.to_owned(),
+        _ => date,
+    }
+}
+
+fn today() -> String {
+    Timestamp::now().strftime("%Y-%m-%d").to_string()
 }
 
 /// Texts that the uploader attached.
@@ -192,7 +203,7 @@ mod tests {
 
     fn upload(bindings: Vec<UploadBinding>) -> ScriptUpload {
         ScriptUpload {
-            name: "shop".to_owned(),
+            name: stepwell_store::ScopedName::in_default("shop"),
             main_module: "index.js".to_owned(),
             modules: vec![UploadedModule { name: "index.js".to_owned(), kind: ModuleKind::Esm, bytes: Bytes::new() }],
             compatibility_date: String::new(),
@@ -255,6 +266,18 @@ mod tests {
             json!({ "type": "durable-object" }),
         ] {
             assert_eq!(declared(wrong.clone()).map_err(|error| error.status), Err(400), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_date_is_never_later_than_workerd_knows() {
+        for (date, known) in [
+            ("", COMPATIBILITY_DATE_DEFAULT),
+            ("2024-01-01", "2024-01-01"),
+            ("2031-05-05", WORKERD_DATE),
+            ("2031-05-07", "2031-05-07"),
+        ] {
+            assert_eq!(known_date(date.to_owned(), "2031-05-06"), known);
         }
     }
 

@@ -293,7 +293,7 @@ async fn usage_of_the_last_day_is_told_as_wrangler_asks() {
         let filter = json!({ "AND": [{
             "datetimeHour_geq": "2020-01-01T00:00:00.000Z", "datetimeHour_leq": "2100-01-01T00:00:00.000Z", "databaseId": id,
         }] });
-        let variables = json!({ "accountTag": stepwell::auth::ACCOUNT_ID, "filter": filter });
+        let variables = json!({ "accountTag": stepwell::accounts::ACCOUNT_ID, "filter": filter });
         let body = json!({ "query": query, "operationName": "q", "variables": variables }).to_string();
         let (status, _, body) = server.bytes("POST", "/client/v4/graphql", &body).await;
         assert_eq!(status, 200);

@@ -18,6 +18,11 @@ impl Databases {
     fn live(&self, account: AccountId) -> impl Iterator<Item = &DatabaseRow> {
         self.rows.values().filter(move |row| row.key.account == account && row.deleted_at.is_none())
     }
+
+    /// The name of a database of an account, where it has one.
+    pub fn any_of(&self, account: AccountId) -> Option<&str> {
+        self.live(account).next().map(|row| row.name.as_str())
+    }
 }
 
 impl DatabaseWriter for Memory {

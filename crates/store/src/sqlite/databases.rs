@@ -1,6 +1,6 @@
 //! The catalogue of databases.
 
-use rusqlite::{Connection, Result, Row, params};
+use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use stepwell_engine::Millis;
 
 use super::{Sqlite, SqliteReader, fault};
@@ -74,6 +74,12 @@ fn put_database(db: &Connection, new: &NewDatabase) -> Result<DatabaseRow> {
     .execute(params![key.account.0, key.id, name, *origin as u8, at, settings])?;
     db.prepare_cached(&format!("{DATABASE} WHERE account = ? AND id = ?"))?
         .query_row(params![key.account.0, key.id], read)
+}
+
+/// The name of a database of an account, where it has one.
+pub(super) fn any_database_of(db: &Connection, account: AccountId) -> Result<Option<String>> {
+    let sql = "SELECT name FROM databases WHERE account = ? AND deleted_at IS NULL ORDER BY id LIMIT 1";
+    db.prepare_cached(sql)?.query_row([account.0], |row| row.get(0)).optional()
 }
 
 /// Rows and their number are of one moment.

@@ -9,6 +9,7 @@ mod databases;
 mod fault;
 mod read;
 mod schema;
+mod scoped_name;
 mod streams;
 mod tails;
 mod write;

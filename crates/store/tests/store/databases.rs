@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 use stepwell_store::{
-    AccountId, ChangeError, DatabaseKey, DatabaseOrigin, DatabaseQuery, DatabaseRow, NewDatabase, Options, Store,
+    AccountId, ChangeError, DatabaseKey, DatabaseOrigin, DatabaseQuery, DatabaseRow, NewAccount, NewDatabase, Options,
+    Store,
 };
 
 use crate::conformance::every_backend;
@@ -70,6 +71,16 @@ every_backend! {
         let again = put(store, new("1", "again", 12)).unwrap();
         assert_eq!((again.created_at, again.deleted_at), (12, None));
         assert_eq!(wait(store.deleted_databases()), Ok(vec![]));
+    }
+
+    fn an_account_that_has_a_database_stays(store: &Store) {
+        let theirs = NewAccount { public_id: "f".repeat(32), name: "team".to_owned(), at: 1 };
+        let account = wait(store.put_account(theirs)).unwrap().id;
+        let row = put(store, NewDatabase { key: key(account, "1"), ..new("1", "shop", 6) }).unwrap();
+        let needed = ChangeError::AccountNotEmpty { needed_by: "database shop".to_owned() };
+        assert_eq!(wait(store.delete_account(account)), Err(needed));
+        assert_eq!(wait(store.delete_database(&row.key, 7)), Ok(true));
+        assert_eq!(wait(store.delete_account(account)), Ok(true));
     }
 
     fn databases_are_listed_newest_first_in_pages_and_by_a_part_of_their_name(store: &Store) {

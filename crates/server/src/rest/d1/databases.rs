@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use stepwell_store::{DatabaseQuery, DatabaseRow};
 
-use super::{Api, Reply, account, found, malformed, read};
+use super::{Account, Api, Named, Reply, found, malformed, read};
 use crate::api_error::ApiError;
 use crate::d1::Creation;
 use crate::rest::envelope::{ResultInfo, page, success};
@@ -19,8 +19,6 @@ use crate::rest::times::Iso;
 const VERSION: &str = "production";
 const NAME_CHARS_MAX: usize = 64;
 const ID_CHARS_MAX: usize = 128;
-
-type AccountAndDatabase = Path<(String, String)>;
 
 #[derive(Deserialize)]
 struct CreateBody {
@@ -72,7 +70,7 @@ struct View {
 
 pub async fn list(
     State(api): State<Api>,
-    Path(of): Path<String>,
+    Account(account): Account,
     Query(query): Query<HashMap<String, String>>,
 ) -> Reply {
     let number = positive(&query, "page")?.unwrap_or(1);
@@ -82,30 +80,30 @@ pub async fn list(
     }
     let name_part = query.get("name").cloned().unwrap_or_default();
     let offset = (number - 1).saturating_mul(per_page);
-    let query = DatabaseQuery { account: account(&of), name_part, offset, limit: per_page };
+    let query = DatabaseQuery { account, name_part, offset, limit: per_page };
     let found = api.d1.catalogue.list(query).await?;
     let rows: Vec<_> = found.rows.into_iter().map(ListedView::new).collect();
     let (count, total_count) = (rows.len(), Some(found.total_count));
     Ok(page(rows, ResultInfo { page: number, per_page, count, total_count, cursor: None }))
 }
 
-pub async fn create(State(api): State<Api>, Path(of): Path<String>, request: Body) -> Reply {
+pub async fn create(State(api): State<Api>, Account(account): Account, request: Body) -> Reply {
     let CreateBody { name, id, settings } = read(request).await?;
     check_name(&name)?;
     if let Some(id) = &id {
         check_id(id)?;
     }
     let settings = serde_json::to_string(&settings).map_err(ApiError::internal)?;
-    let row = api.d1.catalogue.create(Creation { account: account(&of), name, id, settings }).await?;
+    let row = api.d1.catalogue.create(Creation { account, name, id, settings }).await?;
     Ok(success(view(&api, row).await?))
 }
 
 pub async fn show(
     State(api): State<Api>,
-    Path((of, database)): AccountAndDatabase,
+    Named(database): Named,
     Query(query): Query<HashMap<String, String>>,
 ) -> Reply {
-    let row = found(&api, account(&of), &database).await?;
+    let row = found(&api, &database).await?;
     let mut shown = match serde_json::to_value(view(&api, row).await?) {
         Ok(Value::Object(members)) => members,
         other => return Err(ApiError::internal(format!("a database is shown as {other:?}")).into()),
@@ -117,9 +115,9 @@ pub async fn show(
 }
 
 /// There is one copy of each database, so that read replication can only be off.
-pub async fn change(State(api): State<Api>, Path((of, database)): AccountAndDatabase, request: Body) -> Reply {
+pub async fn change(State(api): State<Api>, Named(database): Named, request: Body) -> Reply {
     let ChangeBody { read_replication } = read(request).await?;
-    let row = found(&api, account(&of), &database).await?;
+    let row = found(&api, &database).await?;
     if let Some(ReadReplication { mode }) = read_replication.filter(|replication| replication.mode != "disabled") {
         let message =
             format!("read_replication.mode: {mode:?}: this server has one copy of each database; use \"disabled\"");
@@ -130,8 +128,8 @@ pub async fn change(State(api): State<Api>, Path((of, database)): AccountAndData
 
 /// Deletes a database, also one that a deployed Worker binds, as Cloudflare does: the Worker's queries fail from then on,
 /// and say why.
-pub async fn delete(State(api): State<Api>, Path((of, database)): AccountAndDatabase) -> Reply {
-    let row = found(&api, account(&of), &database).await?;
+pub async fn delete(State(api): State<Api>, Named(database): Named) -> Reply {
+    let row = found(&api, &database).await?;
     api.d1.delete(&row.key).await?;
     Ok(success(json!(null)))
 }

@@ -1,13 +1,13 @@
 //! Exports, as clients drive them: the first request begins one, later ones ask how far it is.
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use stepwell_store::DatabaseRow;
 
-use super::{Api, Reply, account, address, found, malformed, read};
+use super::{Api, Named, Reply, address, found, malformed, read};
 use crate::d1::{DumpOptions, Export, ExportStage};
 use crate::rest::envelope::success;
 
@@ -29,17 +29,12 @@ struct Options {
     tables: Vec<String>,
 }
 
-pub async fn act(
-    State(api): State<Api>,
-    Path((of, database)): Path<(String, String)>,
-    headers: HeaderMap,
-    request: Body,
-) -> Reply {
+pub async fn act(State(api): State<Api>, Named(database): Named, headers: HeaderMap, request: Body) -> Reply {
     let ExportBody { output_format, dump_options, current_bookmark } = read(request).await?;
     if output_format != "polling" {
         return Err(malformed(format!("output_format: {output_format:?} is not \"polling\"")).into());
     }
-    let row = found(&api, account(&of), &database).await?;
+    let row = found(&api, &database).await?;
     let exports = &api.d1.exports;
     let export = match current_bookmark {
         Some(bookmark) => exports.poll(&row.key, &bookmark).await?,

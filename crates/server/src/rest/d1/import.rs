@@ -2,12 +2,12 @@
 //! far it is.
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Api, Reply, account, address, found, malformed, read};
+use super::{Api, Named, Reply, address, found, malformed, read};
 use crate::d1::{D1, Import, ImportStage, MetaJson};
 use crate::rest::envelope::success;
 
@@ -21,14 +21,9 @@ enum ImportBody {
     Poll { current_bookmark: String },
 }
 
-pub async fn act(
-    State(api): State<Api>,
-    Path((of, database)): Path<(String, String)>,
-    headers: HeaderMap,
-    request: Body,
-) -> Reply {
+pub async fn act(State(api): State<Api>, Named(database): Named, headers: HeaderMap, request: Body) -> Reply {
     let action = read(request).await?;
-    let key = found(&api, account(&of), &database).await?.key;
+    let key = found(&api, &database).await?.key;
     let imports = &api.d1.imports;
     let result = match action {
         ImportBody::Init { etag } => {

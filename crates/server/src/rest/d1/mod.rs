@@ -8,45 +8,56 @@ mod export;
 mod import;
 mod query;
 mod transfers;
-pub mod usage;
+mod usage;
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::HeaderMap;
-use axum::routing::{get, post};
 use serde::de::DeserializeOwned;
-use stepwell_store::{AccountId, DatabaseRow};
+use stepwell_store::{DatabaseRow, ScopedName};
 
 use super::Api;
 use super::body;
 use super::envelope::{Failure, Reply};
+use super::resource::{Account, Named};
+use super::route::Route;
 use crate::api_error::ApiError;
+use crate::auth::Scope;
 use crate::d1::{CreateError, TransferError};
 use crate::rest::limits::D1_BODY_BYTES_MAX;
-pub use transfers::routes as transfer_routes;
 
 /// The request makes no sense (Cloudflare's code for D1).
 const MALFORMED: u32 = 7_400;
 const NOT_FOUND: u32 = 7_404;
 const TOO_MANY_DATABASES: u32 = 7_406;
 const EXISTS: u32 = 7_502;
-/// Where transfers are, below the server's address.
-const TRANSFERS: &str = "/client/v4/d1";
+/// Where transfers are, below `/client/v4`.
+const TRANSFERS: &str = "/d1";
 
-pub fn routes() -> Router<Api> {
-    Router::new()
-        .route("/d1/database", get(databases::list).post(databases::create))
-        .route(
-            "/d1/database/{database}",
-            get(databases::show).put(databases::change).patch(databases::change).delete(databases::delete),
-        )
-        .route("/d1/database/{database}/query", post(query::query))
-        .route("/d1/database/{database}/raw", post(query::raw))
-        .route("/d1/database/{database}/import", post(import::act))
-        .route("/d1/database/{database}/export", post(export::act))
-        .route("/d1/database/{database}/time_travel/bookmark", get(no_time_travel))
-        .route("/d1/database/{database}/time_travel/restore", post(no_time_travel))
-        .route("/d1/database/{database}/backup", get(no_time_travel).post(no_time_travel))
+/// Below an account. What reads and writes at once wants the scope of deploying, and looks for that of payloads itself.
+pub fn routes() -> Vec<Route> {
+    vec![
+        Route::get("/d1/database", Scope::Metadata, databases::list),
+        Route::post("/d1/database", Scope::Deploy, databases::create),
+        Route::get("/d1/database/{database}", Scope::Metadata, databases::show),
+        Route::put("/d1/database/{database}", Scope::Deploy, databases::change),
+        Route::patch("/d1/database/{database}", Scope::Deploy, databases::change),
+        Route::delete("/d1/database/{database}", Scope::Deploy, databases::delete),
+        Route::post("/d1/database/{database}/query", Scope::Deploy, query::query),
+        Route::post("/d1/database/{database}/raw", Scope::Deploy, query::raw),
+        Route::post("/d1/database/{database}/import", Scope::Deploy, import::act),
+        Route::post("/d1/database/{database}/export", Scope::Payloads, export::act),
+        Route::get("/d1/database/{database}/time_travel/bookmark", Scope::Metadata, no_time_travel),
+        Route::post("/d1/database/{database}/time_travel/restore", Scope::Deploy, no_time_travel),
+        Route::get("/d1/database/{database}/backup", Scope::Metadata, no_time_travel),
+        Route::post("/d1/database/{database}/backup", Scope::Deploy, no_time_travel),
+    ]
+}
+
+/// Below no account.
+pub fn routes_of_all() -> Vec<Route> {
+    let mut routes = transfers::routes();
+    routes.push(Route::post("/graphql", Scope::Metadata, usage::graphql));
+    routes
 }
 
 async fn no_time_travel() -> Failure {
@@ -56,17 +67,13 @@ async fn no_time_travel() -> Failure {
     Failure(ApiError::new(501, 20_501, message))
 }
 
-/// Whose databases a path is about.
-fn account(_: &str) -> AccountId {
-    AccountId::DEFAULT
-}
-
 /// The database of that id or name.
-async fn found(api: &Api, account: AccountId, id_or_name: &str) -> Result<DatabaseRow, ApiError> {
-    if let Some(row) = api.d1.catalogue.find(account, id_or_name).await? {
+async fn found(api: &Api, database: &ScopedName) -> Result<DatabaseRow, ApiError> {
+    let ScopedName { account, name: id_or_name } = database;
+    if let Some(row) = api.d1.catalogue.find(*account, id_or_name).await? {
         return Ok(row);
     }
-    if let Some(gone) = api.d1.catalogue.gone(account, id_or_name).await? {
+    if let Some(gone) = api.d1.catalogue.gone(*account, id_or_name).await? {
         return Err(gone.into());
     }
     let message = format!(
@@ -92,7 +99,7 @@ fn address(headers: &HeaderMap) -> Result<String, ApiError> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let host = text("host").ok_or_else(|| malformed("it has no Host header"))?;
     let scheme = if text("x-forwarded-proto") == Some("https") { "https" } else { "http" };
-    Ok(format!("{scheme}://{host}{TRANSFERS}"))
+    Ok(format!("{scheme}://{host}/client/v4{TRANSFERS}"))
 }
 
 impl From<CreateError> for ApiError {

@@ -1,13 +1,16 @@
 //! Queries: SQL in a body, one result for each of its statements.
 
+use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Path, State};
-use axum::response::Response;
+use axum::extract::State;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Api, Reply, account, found, malformed, read};
+use stepwell_store::ScopedName;
+
+use super::{Api, Named, Reply, found, malformed, read};
 use crate::api_error::ApiError;
+use crate::auth::{Holder, Scope};
 use crate::d1::{Answers, Place, ResultsFormat, Statement, Statements, limits, read_params};
 use crate::rest::envelope::success;
 
@@ -25,23 +28,29 @@ struct Query {
     params: Option<Vec<Value>>,
 }
 
-pub async fn query(State(api): State<Api>, Path((of, database)): Path<(String, String)>, request: Body) -> Reply {
-    run(&api, &of, &database, request, ResultsFormat::ArrayOfObjects).await
-}
-
-pub async fn raw(State(api): State<Api>, Path((of, database)): Path<(String, String)>, request: Body) -> Reply {
-    run(&api, &of, &database, request, ResultsFormat::RowsAndColumns).await
-}
-
-async fn run(
-    api: &Api,
-    of: &str,
-    database: &str,
+pub async fn query(
+    State(api): State<Api>,
+    Extension(holder): Extension<Holder>,
+    Named(database): Named,
     request: Body,
-    format: ResultsFormat,
-) -> Result<Response, super::Failure> {
+) -> Reply {
+    run(&api, &holder, &database, request, ResultsFormat::ArrayOfObjects).await
+}
+
+pub async fn raw(
+    State(api): State<Api>,
+    Extension(holder): Extension<Holder>,
+    Named(database): Named,
+    request: Body,
+) -> Reply {
+    run(&api, &holder, &database, request, ResultsFormat::RowsAndColumns).await
+}
+
+async fn run(api: &Api, holder: &Holder, database: &ScopedName, request: Body, format: ResultsFormat) -> Reply {
     let statements = read::<QueryBody>(request).await?.statements()?;
-    let row = found(api, account(of), database).await?;
+    let row = found(api, database).await?;
+    // The route has looked for the scope of changing; any statement may read as well.
+    holder.check(Scope::Payloads)?;
     let outcomes = api.d1.query(&row.key, statements).await?;
     Ok(success(Answers { outcomes: &outcomes, format }))
 }

@@ -1,25 +1,25 @@
 //! Where scripts are uploaded and exports are fetched. The secret in the address is the permission; it ends after an hour.
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, put};
 use futures_util::stream;
 use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
 
-use super::{Api, Failure, Reply, TRANSFERS};
+use super::{Api, Failure, Reply, Route, TRANSFERS};
 use crate::api_error::ApiError;
+use crate::auth::Needs;
 
 /// Bytes that are read at once of a file on its way out.
 const READ_BYTES: usize = 64 << 10;
 
-pub fn routes() -> Router<Api> {
-    Router::new()
-        .route(&format!("{TRANSFERS}/uploads/{{token}}"), put(upload))
-        .route(&format!("{TRANSFERS}/exports/{{token}}/{{filename}}"), get(download))
+pub fn routes() -> Vec<Route> {
+    vec![
+        Route::put("/uploads/{token}", Needs::Nothing, upload).below(TRANSFERS),
+        Route::get("/exports/{token}/{filename}", Needs::Nothing, download).below(TRANSFERS),
+    ]
 }
 
 /// Answers the MD5 of what came as its ETag, as an object store does.

@@ -2,6 +2,7 @@
 //!
 //! GraphQL has an envelope of its own, `{data, errors}`.
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -10,7 +11,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use stepwell_store::DatabaseKey;
 
-use super::{Api, Failure, account, read};
+use super::{Api, Failure, malformed, read};
+use crate::auth::Holder;
 use crate::d1::Hour;
 use crate::rest::times::{self, Iso};
 
@@ -48,7 +50,11 @@ struct Condition {
     until: Option<String>,
 }
 
-pub async fn graphql(State(api): State<Api>, request: Body) -> Result<Response, Failure> {
+pub async fn graphql(
+    State(api): State<Api>,
+    Extension(holder): Extension<Holder>,
+    request: Body,
+) -> Result<Response, Failure> {
     let GraphQl { query, variables } = read(request).await?;
     let wanted = variables.filter.and_then(|filter| filter.all.into_iter().find(|one| one.database_id.is_some()));
     let Some(Condition { database_id: Some(id), from, until }) = wanted.filter(|_| query.contains(DATA_SET)) else {
@@ -57,7 +63,11 @@ pub async fn graphql(State(api): State<Api>, request: Body) -> Result<Response, 
     };
     let from = from.map_or(Ok(i64::MIN), |text| times::parse("datetimeHour_geq", &text))?;
     let until = until.map_or(Ok(i64::MAX), |text| times::parse("datetimeHour_leq", &text))?;
-    let key = DatabaseKey { account: account(variables.account_tag.as_deref().unwrap_or_default()), id };
+    let tag = variables.account_tag.unwrap_or_default();
+    let account = api.accounts.find(&tag).filter(|row| holder.covers(row.id));
+    let account =
+        account.ok_or_else(|| malformed(format!("accountTag: {tag:?} is no account that this request may use")))?;
+    let key = DatabaseKey { account: account.id, id };
     let groups: Vec<_> = api.d1.usage.hours(&key, from, until).into_iter().map(group).collect();
     Ok(answer(json!({ "data": { "viewer": { "accounts": [{ DATA_SET: groups }] } }, "errors": null })))
 }
