@@ -12,7 +12,7 @@ use crate::support::{Journal, Project, Server, until};
 const WORKER: &str = "export class W extends WorkflowEntrypoint { async run() {} }";
 const DATABASE: &str = "shop";
 /// Rows of a script: some seconds of work in a build for tests.
-const ROWS: usize = 100_000;
+const ROWS: usize = 200_000;
 
 /// Replaces the one row of the table by many.
 fn script() -> String {
