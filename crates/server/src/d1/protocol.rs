@@ -1,6 +1,7 @@
 //! The JSON that workerd's D1 client and the server exchange. Shapes are those of Miniflare 5, because the
 //! client that reads them is the same.
 
+use schemars::JsonSchema;
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -101,7 +102,8 @@ struct Answer<'a> {
 }
 
 /// What statements cost and changed, as clients read it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "D1Meta")]
 pub struct MetaJson {
     served_by: &'static str,
     served_by_primary: bool,
@@ -116,7 +118,8 @@ pub struct MetaJson {
     rows_written: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "D1Timings")]
 struct Timings {
     sql_duration_ms: f64,
 }

@@ -12,6 +12,7 @@ mod instances;
 pub mod limits;
 mod logs;
 mod observe;
+mod openapi;
 mod page_query;
 mod public_ids;
 mod resource;
@@ -116,12 +117,8 @@ pub fn routes() -> Vec<Route> {
         d1::routes(),
     ];
     let of_account = of_account.into_iter().flatten().map(|route| route.below("/accounts/{account}"));
-    user::routes()
-        .into_iter()
-        .chain(d1::routes_of_all())
-        .chain(of_account)
-        .map(|route| route.below("/client/v4"))
-        .collect()
+    let of_client = user::routes().into_iter().chain(d1::routes_of_all()).chain(of_account);
+    openapi::routes().into_iter().chain(of_client.map(|route| route.below("/client/v4"))).collect()
 }
 
 /// Whether there is a route is nothing for strangers.

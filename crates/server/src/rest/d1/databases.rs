@@ -1,36 +1,83 @@
 //! Databases: list, create, show, change, delete.
 
-use std::collections::HashMap;
-
 use axum::body::Body;
 use axum::extract::{Query, State};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use stepwell_store::{DatabaseQuery, DatabaseRow};
 
-use super::{Account, Api, Named, Reply, found, malformed, read};
+use super::{Account, Api, Named, Reply, Route, Scope, found, malformed, read};
 use crate::api_error::ApiError;
 use crate::d1::Creation;
 use crate::rest::envelope::{ResultInfo, page, success};
 use crate::rest::limits::{D1_PER_PAGE_MAX, PER_PAGE_DEFAULT};
+use crate::rest::route::Answer;
 use crate::rest::times::Iso;
+
+pub fn routes() -> Vec<Route> {
+    vec![
+        Route::get("/d1/database", Scope::Metadata, list)
+            .says("Lists databases, the newest first")
+            .asks::<ListQuery>()
+            .pages::<ListedView>(),
+        Route::post("/d1/database", Scope::Deploy, create)
+            .says("Creates a database")
+            .takes::<CreateBody>()
+            .gives::<View>(),
+        Route::get("/d1/database/{database}", Scope::Metadata, show)
+            .says("Shows a database, by its id or its name")
+            .asks::<ShowQuery>()
+            .gives_answer(Answer::Result(some_of_view)),
+        Route::put("/d1/database/{database}", Scope::Deploy, change)
+            .says("Changes the settings of a database")
+            .takes::<ChangeBody>()
+            .gives::<View>(),
+        Route::patch("/d1/database/{database}", Scope::Deploy, change)
+            .says("Changes some settings of a database")
+            .takes::<ChangeBody>()
+            .gives::<View>(),
+        Route::delete("/d1/database/{database}", Scope::Deploy, delete)
+            .says("Deletes a database with all that is in it")
+            .gives::<()>(),
+    ]
+}
 
 /// What Cloudflare calls a database that is not of the alpha, which had another format.
 const VERSION: &str = "production";
 const NAME_CHARS_MAX: usize = 64;
 const ID_CHARS_MAX: usize = 128;
 
-#[derive(Deserialize)]
+/// Which page of the list, and of which databases.
+#[derive(Deserialize, JsonSchema)]
+struct ListQuery {
+    /// From 1.
+    page: Option<String>,
+    /// Rows of a page.
+    per_page: Option<String>,
+    /// Only databases whose name has this in it.
+    name: Option<String>,
+}
+
+/// What is shown.
+#[derive(Deserialize, JsonSchema)]
+struct ShowQuery {
+    /// Only these members, with commas between them.
+    fields: Option<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "NewD1Database")]
 struct CreateBody {
     name: String,
-    /// Ours: the id that a configuration has already.
+    /// The id that a configuration has already; else a new one is made up.
     id: Option<String>,
     #[serde(flatten)]
     settings: Settings,
 }
 
 /// What is kept of a creation for whoever looks at the database.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize, JsonSchema)]
 struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     primary_location_hint: Option<String>,
@@ -38,18 +85,21 @@ struct Settings {
     jurisdiction: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "D1DatabaseSettings")]
 struct ChangeBody {
     read_replication: Option<ReadReplication>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "D1ReadReplication")]
 struct ReadReplication {
     mode: String,
 }
 
 /// A database in a list.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "D1Database")]
 struct ListedView {
     uuid: String,
     name: String,
@@ -59,7 +109,8 @@ struct ListedView {
 }
 
 /// A database by itself.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "D1DatabaseDetail")]
 struct View {
     #[serde(flatten)]
     listed: ListedView,
@@ -68,17 +119,13 @@ struct View {
     read_replication: ReadReplication,
 }
 
-pub async fn list(
-    State(api): State<Api>,
-    Account(account): Account,
-    Query(query): Query<HashMap<String, String>>,
-) -> Reply {
-    let number = positive(&query, "page")?.unwrap_or(1);
-    let per_page = positive(&query, "per_page")?.unwrap_or(PER_PAGE_DEFAULT);
+async fn list(State(api): State<Api>, Account(account): Account, Query(query): Query<ListQuery>) -> Reply {
+    let number = positive("page", query.page.as_deref())?.unwrap_or(1);
+    let per_page = positive("per_page", query.per_page.as_deref())?.unwrap_or(PER_PAGE_DEFAULT);
     if per_page > D1_PER_PAGE_MAX {
         return Err(malformed(format!("per_page: {per_page} is more than {D1_PER_PAGE_MAX}")).into());
     }
-    let name_part = query.get("name").cloned().unwrap_or_default();
+    let name_part = query.name.unwrap_or_default();
     let offset = (number - 1).saturating_mul(per_page);
     let query = DatabaseQuery { account, name_part, offset, limit: per_page };
     let found = api.d1.catalogue.list(query).await?;
@@ -87,7 +134,7 @@ pub async fn list(
     Ok(page(rows, ResultInfo { page: number, per_page, count, total_count, cursor: None }))
 }
 
-pub async fn create(State(api): State<Api>, Account(account): Account, request: Body) -> Reply {
+async fn create(State(api): State<Api>, Account(account): Account, request: Body) -> Reply {
     let CreateBody { name, id, settings } = read(request).await?;
     check_name(&name)?;
     if let Some(id) = &id {
@@ -98,24 +145,20 @@ pub async fn create(State(api): State<Api>, Account(account): Account, request: 
     Ok(success(view(&api, row).await?))
 }
 
-pub async fn show(
-    State(api): State<Api>,
-    Named(database): Named,
-    Query(query): Query<HashMap<String, String>>,
-) -> Reply {
+async fn show(State(api): State<Api>, Named(database): Named, Query(query): Query<ShowQuery>) -> Reply {
     let row = found(&api, &database).await?;
     let mut shown = match serde_json::to_value(view(&api, row).await?) {
         Ok(Value::Object(members)) => members,
         other => return Err(ApiError::internal(format!("a database is shown as {other:?}")).into()),
     };
-    if let Some(fields) = query.get("fields") {
+    if let Some(fields) = query.fields {
         shown.retain(|name, _| fields.split(',').any(|field| field.trim() == name));
     }
     Ok(success(shown))
 }
 
 /// There is one copy of each database, so that read replication can only be off.
-pub async fn change(State(api): State<Api>, Named(database): Named, request: Body) -> Reply {
+async fn change(State(api): State<Api>, Named(database): Named, request: Body) -> Reply {
     let ChangeBody { read_replication } = read(request).await?;
     let row = found(&api, &database).await?;
     if let Some(ReadReplication { mode }) = read_replication.filter(|replication| replication.mode != "disabled") {
@@ -128,10 +171,10 @@ pub async fn change(State(api): State<Api>, Named(database): Named, request: Bod
 
 /// Deletes a database, also one that a deployed Worker binds, as Cloudflare does: the Worker's queries fail from then on,
 /// and say why.
-pub async fn delete(State(api): State<Api>, Named(database): Named) -> Reply {
+async fn delete(State(api): State<Api>, Named(database): Named) -> Reply {
     let row = found(&api, &database).await?;
     api.d1.delete(&row.key).await?;
-    Ok(success(json!(null)))
+    Ok(success(()))
 }
 
 async fn view(api: &Api, row: DatabaseRow) -> Result<View, ApiError> {
@@ -153,8 +196,15 @@ impl ListedView {
     }
 }
 
-fn positive(query: &HashMap<String, String>, name: &str) -> Result<Option<usize>, ApiError> {
-    let Some(text) = query.get(name) else { return Ok(None) };
+/// The schema of a database of which some members may be left out.
+fn some_of_view(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = View::json_schema(generator);
+    schema.remove("required");
+    schema
+}
+
+fn positive(name: &str, text: Option<&str>) -> Result<Option<usize>, ApiError> {
+    let Some(text) = text else { return Ok(None) };
     let number = text.parse().ok().filter(|number| *number > 0);
     number.map(Some).ok_or_else(|| malformed(format!("{name}: {text:?} is not a number from 1")))
 }

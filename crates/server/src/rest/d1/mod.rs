@@ -35,36 +35,32 @@ const TRANSFERS: &str = "/d1";
 
 /// Below an account. What reads and writes at once wants the scope of deploying, and looks for that of payloads itself.
 pub fn routes() -> Vec<Route> {
+    [databases::routes(), query::routes(), import::routes(), export::routes(), absent()].into_iter().flatten().collect()
+}
+
+/// Below no account.
+pub fn routes_of_all() -> Vec<Route> {
+    [transfers::routes(), usage::routes()].into_iter().flatten().collect()
+}
+
+/// What Cloudflare has and is not here.
+fn absent() -> Vec<Route> {
     vec![
-        Route::get("/d1/database", Scope::Metadata, databases::list),
-        Route::post("/d1/database", Scope::Deploy, databases::create),
-        Route::get("/d1/database/{database}", Scope::Metadata, databases::show),
-        Route::put("/d1/database/{database}", Scope::Deploy, databases::change),
-        Route::patch("/d1/database/{database}", Scope::Deploy, databases::change),
-        Route::delete("/d1/database/{database}", Scope::Deploy, databases::delete),
-        Route::post("/d1/database/{database}/query", Scope::Deploy, query::query),
-        Route::post("/d1/database/{database}/raw", Scope::Deploy, query::raw),
-        Route::post("/d1/database/{database}/import", Scope::Deploy, import::act),
-        Route::post("/d1/database/{database}/export", Scope::Payloads, export::act),
         Route::get("/d1/database/{database}/time_travel/bookmark", Scope::Metadata, no_time_travel),
         Route::post("/d1/database/{database}/time_travel/restore", Scope::Deploy, no_time_travel),
         Route::get("/d1/database/{database}/backup", Scope::Metadata, no_time_travel),
         Route::post("/d1/database/{database}/backup", Scope::Deploy, no_time_travel),
     ]
-}
-
-/// Below no account.
-pub fn routes_of_all() -> Vec<Route> {
-    let mut routes = transfers::routes();
-    routes.push(Route::post("/graphql", Scope::Metadata, usage::graphql));
-    routes
+    .into_iter()
+    .map(|route| route.says("Refused: there is no time travel").gives::<()>())
+    .collect()
 }
 
 async fn no_time_travel() -> Failure {
     let message = "this server keeps no earlier states of a D1 database: there is no time travel and there are no \
         backups to restore. Export it now and then (`stepwell d1 export`, `wrangler d1 export`), or copy the data \
         directory";
-    Failure(ApiError::new(501, 20_501, message))
+    Failure(ApiError::new(400, 20_501, message))
 }
 
 /// The database of that id or name.

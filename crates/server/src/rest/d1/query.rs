@@ -3,32 +3,63 @@
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::Value;
 
 use stepwell_store::ScopedName;
 
-use super::{Api, Named, Reply, found, malformed, read};
+use super::{Api, Named, Reply, Route, found, malformed, read};
 use crate::api_error::ApiError;
 use crate::auth::{Holder, Scope};
-use crate::d1::{Answers, Place, ResultsFormat, Statement, Statements, limits, read_params};
+use crate::d1::{Answers, MetaJson, Place, ResultsFormat, Statement, Statements, limits, read_params};
 use crate::rest::envelope::success;
+use crate::rest::route::Answer;
+
+pub fn routes() -> Vec<Route> {
+    vec![
+        Route::post("/d1/database/{database}/query", Scope::Deploy, query)
+            .says("Runs SQL in one transaction; rows are objects (wants the scope payloads as well)")
+            .takes::<QueryBody>()
+            .gives_answer(Answer::Result(|generator| {
+                answers_schema(generator, json_schema!({ "type": "array", "items": { "type": "object" } }))
+            })),
+        Route::post("/d1/database/{database}/raw", Scope::Deploy, raw)
+            .says("Runs SQL in one transaction; rows are arrays (wants the scope payloads as well)")
+            .takes::<QueryBody>()
+            .gives_answer(Answer::Result(|generator| {
+                answers_schema(
+                    generator,
+                    json_schema!({
+                        "type": "object",
+                        "required": ["columns", "rows"],
+                        "properties": {
+                            "columns": { "type": "array", "items": { "type": "string" } },
+                            "rows": { "type": "array", "items": { "type": "array" } },
+                        },
+                    }),
+                )
+            })),
+    ]
+}
 
 /// `{sql, params}`, or a batch of them.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "D1Query")]
 struct QueryBody {
     sql: Option<String>,
     params: Option<Vec<Value>>,
     batch: Option<Vec<Query>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "D1QueryOfBatch")]
 struct Query {
     sql: String,
     params: Option<Vec<Value>>,
 }
 
-pub async fn query(
+async fn query(
     State(api): State<Api>,
     Extension(holder): Extension<Holder>,
     Named(database): Named,
@@ -37,7 +68,7 @@ pub async fn query(
     run(&api, &holder, &database, request, ResultsFormat::ArrayOfObjects).await
 }
 
-pub async fn raw(
+async fn raw(
     State(api): State<Api>,
     Extension(holder): Extension<Holder>,
     Named(database): Named,
@@ -53,6 +84,22 @@ async fn run(api: &Api, holder: &Holder, database: &ScopedName, request: Body, f
     holder.check(Scope::Payloads)?;
     let outcomes = api.d1.query(&row.key, statements).await?;
     Ok(success(Answers { outcomes: &outcomes, format }))
+}
+
+/// The schema of [`Answers`] with such results.
+fn answers_schema(generator: &mut SchemaGenerator, results: Schema) -> Schema {
+    json_schema!({
+        "type": "array",
+        "items": {
+            "type": "object",
+            "required": ["success", "results", "meta"],
+            "properties": {
+                "success": { "const": true },
+                "results": results,
+                "meta": generator.subschema_for::<MetaJson>(),
+            },
+        },
+    })
 }
 
 impl QueryBody {

@@ -11,21 +11,31 @@ use tokio::io::AsyncReadExt as _;
 use super::{Api, Failure, Reply, Route, TRANSFERS};
 use crate::api_error::ApiError;
 use crate::auth::Needs;
+use crate::rest::envelope::success;
+use crate::rest::route::{Answer, Content};
 
 /// Bytes that are read at once of a file on its way out.
 const READ_BYTES: usize = 64 << 10;
+const SQL: &str = "application/sql";
 
 pub fn routes() -> Vec<Route> {
     vec![
-        Route::put("/uploads/{token}", Needs::Nothing, upload).below(TRANSFERS),
-        Route::get("/exports/{token}/{filename}", Needs::Nothing, download).below(TRANSFERS),
+        Route::put("/uploads/{token}", Needs::Nothing, upload)
+            .says("Takes the file of an announced import; its address is its permission")
+            .takes_content(Content::Bytes)
+            .gives::<()>()
+            .below(TRANSFERS),
+        Route::get("/exports/{token}/{filename}", Needs::Nothing, download)
+            .says("Gives an export; its address is its permission")
+            .gives_answer(Answer::Plain(SQL))
+            .below(TRANSFERS),
     ]
 }
 
 /// Answers the MD5 of what came as its ETag, as an object store does.
 async fn upload(State(api): State<Api>, Path(token): Path<String>, body: Body) -> Reply {
     let etag = api.d1.imports.receive(&token, body.into_data_stream()).await?;
-    Ok(([(header::ETAG, format!("\"{etag}\""))], ()).into_response())
+    Ok(([(header::ETAG, format!("\"{etag}\""))], success(())).into_response())
 }
 
 async fn download(
@@ -36,7 +46,7 @@ async fn download(
     let file = File::open(&*path).await.map_err(ApiError::internal)?;
     let size_bytes = file.metadata().await.map_err(ApiError::internal)?.len();
     let headers = [
-        (header::CONTENT_TYPE, "application/sql".to_owned()),
+        (header::CONTENT_TYPE, SQL.to_owned()),
         (header::CONTENT_LENGTH, size_bytes.to_string()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{}\"", filename.replace(['"', '\\'], "_"))),
     ];

@@ -7,40 +7,54 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use stepwell_store::DatabaseKey;
 
-use super::{Api, Failure, malformed, read};
+use super::{Api, Failure, Route, Scope, malformed, read};
 use crate::auth::Holder;
 use crate::d1::Hour;
+use crate::rest::route::Answer;
 use crate::rest::times::{self, Iso};
 
 /// The data set that is there.
 const DATA_SET: &str = "d1AnalyticsAdaptiveGroups";
 
-#[derive(Deserialize)]
+pub fn routes() -> Vec<Route> {
+    vec![
+        Route::post("/graphql", Scope::Metadata, graphql)
+            .says("Tells how much a D1 database is used (d1AnalyticsAdaptiveGroups)")
+            .takes::<GraphQl>()
+            .gives_answer(Answer::Plain("application/json")),
+    ]
+}
+
+#[derive(Deserialize, JsonSchema)]
 struct GraphQl {
     query: String,
     #[serde(default)]
     variables: Variables,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "GraphQlVariables")]
 struct Variables {
     account_tag: Option<String>,
     filter: Option<Filter>,
 }
 
 /// Conditions of which each must hold.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "GraphQlFilter")]
 struct Filter {
     #[serde(rename = "AND", default)]
     all: Vec<Condition>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "GraphQlCondition")]
 struct Condition {
     #[serde(rename = "databaseId")]
     database_id: Option<String>,
@@ -50,7 +64,7 @@ struct Condition {
     until: Option<String>,
 }
 
-pub async fn graphql(
+async fn graphql(
     State(api): State<Api>,
     Extension(holder): Extension<Holder>,
     request: Body,
