@@ -4,6 +4,7 @@ mod bad_input;
 mod binding;
 mod bindings;
 mod chaos;
+mod command_line;
 mod databases;
 mod deployments;
 mod deploys;

@@ -11,4 +11,5 @@ mod sleepers;
 mod storm;
 mod streams;
 mod support;
+mod unconfirmed;
 mod values;
