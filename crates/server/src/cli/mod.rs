@@ -9,6 +9,7 @@ mod capabilities;
 mod client;
 mod completions;
 mod connection;
+mod d1;
 mod delete;
 mod deploy;
 mod deployments;
@@ -90,6 +91,7 @@ enum Command {
     Delete(delete::DeleteArgs),
     Secret(secret::SecretArgs),
     Workflows(workflows::WorkflowsArgs),
+    D1(d1::D1Args),
     Login(login::LoginArgs),
     Logout(login::LogoutArgs),
     Profiles(profiles_command::ProfilesArgs),
@@ -155,6 +157,7 @@ fn run(command: Command, screen: &Screen) -> Result<std::process::ExitCode, CliE
         Command::Delete(args) => asking(args.run(screen))?,
         Command::Secret(args) => asking(args.run(screen))?,
         Command::Workflows(args) => asking(args.run(screen))?,
+        Command::D1(args) => asking(args.run(screen))?,
         Command::Login(args) => asking(args.run(screen))?,
         Command::Whoami(args) => asking(args.run(screen))?,
         Command::Doctor(args) => asking(args.run(screen))?,

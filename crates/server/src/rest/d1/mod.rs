@@ -73,8 +73,8 @@ async fn found(api: &Api, database: &ScopedName) -> Result<DatabaseRow, ApiError
         return Err(gone.into());
     }
     let message = format!(
-        "The database {id_or_name} could not be found: `stepwell d1 list` shows those that are there. One of this id is \
-         made by a deploy of a Worker that binds it, or by `stepwell d1 create NAME --id {id_or_name}`"
+        "The database {id_or_name} could not be found: `stepwell d1 list` shows those that are there. `stepwell d1 create` \
+         makes one, with the id that a configuration has already if need be, and so does the deploy of a Worker that binds it"
     );
     Err(ApiError::new(404, NOT_FOUND, message))
 }
