@@ -108,6 +108,9 @@ impl From<ChangeError> for ApiError {
 /// What SQL does not allow is the user's; files and the catalogue are ours.
 impl From<D1Error> for ApiError {
     fn from(error: D1Error) -> Self {
+        if error.is_disk_full() {
+            return Self::disk_full();
+        }
         match &error {
             D1Error::Catalogue(_) | D1Error::Open { .. } | D1Error::Export(_) => Self::internal(error),
             D1Error::Deleted { .. } => Self::new(404, 7_404, error.to_string()),

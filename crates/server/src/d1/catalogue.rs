@@ -24,7 +24,7 @@ pub struct Catalogue {
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
     /// The name or the id is taken.
-    #[error("A database named {0:?} already exists; choose another name")]
+    #[error("A database of that name or id already exists: {0:?}; choose another one")]
     Exists(String),
     /// The account has as many as it may.
     #[error("System limit reached: databases per account ({DATABASES_MAX}); delete one that is not needed")]

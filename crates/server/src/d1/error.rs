@@ -98,6 +98,16 @@ pub enum D1Error {
 }
 
 impl D1Error {
+    /// Whether there was no room on the disk.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            Self::Sql(text) => text.ends_with("SQLITE_FULL"),
+            Self::Statement { error, .. } => error.is_disk_full(),
+            _ => false,
+        }
+    }
+
     /// This error as one of the statement of that number, which begins on that line.
     #[must_use]
     pub fn at(self, number: u64, line: u64) -> Self {

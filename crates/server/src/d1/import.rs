@@ -72,3 +72,25 @@ impl Database {
         Ok(rows_read)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_import_for_which_there_is_no_room_says_so_and_leaves_the_database_as_it_was() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut database = Database::open(&directory.path().join("db.sqlite")).expect("open");
+        database.import(&b"CREATE TABLE t (a);"[..]).expect("an import");
+        database.guard.as_server(|| {
+            database.connection.pragma_update_and_check(None, "max_page_count", 4, |_| Ok(())).expect("a bound");
+        });
+        let script = "INSERT INTO t VALUES (zeroblob(1000));\n".repeat(100);
+        let error = database.import(script.as_bytes()).expect_err("no room");
+        assert!(error.is_disk_full(), "{error}");
+        assert!(error.to_string().starts_with("statement "), "{error}");
+        let left =
+            database.import(&b"INSERT INTO t SELECT 1 WHERE (SELECT count(*) FROM t) > 0;"[..]).expect("an import");
+        assert_eq!(left.meta.changes, 0, "nothing was kept");
+    }
+}

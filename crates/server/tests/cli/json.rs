@@ -9,7 +9,7 @@ use crate::{finish, run, stepwell, write_project};
 const SERVERS: [&str; 2] = ["stepwell dev", "stepwell serve"];
 
 /// A line for each command that prints an answer. `PROJECT` stands for the directory of a project.
-const LINES: [&str; 36] = [
+const LINES: [&str; 45] = [
     "stepwell deploy PROJECT",
     "stepwell versions upload PROJECT",
     "stepwell versions list --name shop",
@@ -38,6 +38,15 @@ const LINES: [&str; 36] = [
     "stepwell workflows instances terminate-all orders",
     "stepwell workflows instances send-event orders busy --type t",
     "stepwell workflows instances delete orders a",
+    "stepwell d1 create shop",
+    "stepwell d1 list",
+    "stepwell d1 info shop",
+    "stepwell d1 execute shop --command SELECT",
+    "stepwell d1 export shop --output SCRIPT",
+    "stepwell d1 delete shop",
+    "stepwell d1 migrations create shop first --config PROJECT",
+    "stepwell d1 migrations list shop --config PROJECT",
+    "stepwell d1 migrations apply shop --config PROJECT",
     "stepwell whoami --token good",
     "stepwell env",
     "stepwell capabilities",
@@ -82,11 +91,13 @@ async fn what_commands_print_with_json_is_json() {
     std::fs::write(directory.path().join("secrets.json"), r#"{"A": "1"}"#).expect("written");
     let place = |name: &str| directory.path().join(name).to_str().expect("text").to_owned();
     let (project, secrets, home) = (place(""), place("secrets.json"), place("home"));
+    let script = place("script.sql");
     for line in LINES {
         let fake = Fake::start().await;
         let words = line.split(' ').skip(1).map(|word| match word {
             "PROJECT" => project.as_str(),
             "SECRETS" => secrets.as_str(),
+            "SCRIPT" => script.as_str(),
             other => other,
         });
         let mut command = stepwell();

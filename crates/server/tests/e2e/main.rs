@@ -6,6 +6,7 @@ mod bindings;
 mod chaos;
 mod command_line;
 mod databases;
+mod databases_cli;
 mod deployments;
 mod deploys;
 mod diverged;

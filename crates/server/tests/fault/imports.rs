@@ -50,7 +50,7 @@ fn log_bytes(state: &Path) -> u64 {
 }
 
 #[tokio::test]
-async fn a_killed_import_leaves_the_database_as_it_was_and_a_finished_one_is_whole() {
+async fn an_import_whose_server_ends_leaves_the_database_as_it_was_and_a_finished_one_is_whole() {
     let journal = Journal::start().await;
     let project = Project::new(WORKER, &journal);
     let script = script();
@@ -59,7 +59,7 @@ async fn a_killed_import_leaves_the_database_as_it_was_and_a_finished_one_is_who
     server.try_api(Method::POST, "d1/database", Some(new)).await.expect("an answer");
     act(&server, "query", json!({ "sql": "CREATE TABLE t (a, b); INSERT INTO t VALUES (0, '')" })).await;
     drop(server);
-    for mebibytes in [1, 2, 4] {
+    for (mebibytes, is_killed) in [(1, true), (4, true), (2, false)] {
         let server = Server::start(&project).await;
         let ingest = uploaded(&server, &script).await;
         let before = log_bytes(&project.state());
@@ -68,11 +68,16 @@ async fn a_killed_import_leaves_the_database_as_it_was_and_a_finished_one_is_who
             (log_bytes(&project.state()) >= before + (mebibytes << 20)).then_some(())
         });
         tokio::select! {
-            ended = running => panic!("the import ended before it was killed: {ended:?}"),
-            () = spilled => server.kill(),
+            ended = running => panic!("the import ended before the server: {ended:?}"),
+            () = spilled => {}
+        }
+        if is_killed {
+            server.kill();
+        } else {
+            assert!(server.stop().await.success(), "it does not wait for the end of the import");
         }
         let server = Server::start(&project).await;
-        assert_eq!(count(&server).await, 1, "killed after {mebibytes} MiB");
+        assert_eq!(count(&server).await, 1, "ended after {mebibytes} MiB");
         let left = std::fs::read_dir(project.state().join("d1/@transfers")).map_or(0, Iterator::count);
         assert_eq!(left, 0, "the uploaded file is gone");
     }

@@ -10,7 +10,7 @@ use md5::{Digest as _, Md5};
 use stepwell_store::DatabaseKey;
 use tempfile::TempPath;
 use tokio::io::AsyncWriteExt as _;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use super::table::{Table, Transfer};
 use super::{TransferError, new_file};
@@ -70,6 +70,8 @@ struct Entry {
     /// MD5 of the file, as announced.
     etag: String,
     filename: String,
+    /// Held by the upload that is under way: there is one at a time.
+    uploading: Arc<Mutex<()>>,
     state: State,
 }
 
@@ -97,8 +99,13 @@ impl Imports {
     /// [`TransferError::TooMany`].
     pub fn announce(&self, key: &DatabaseKey, etag: &str) -> Result<Upload, TransferError> {
         let filename = format!("{}.{etag}.sql", uuid::Uuid::new_v4());
-        let (key, etag) = (key.clone(), etag.to_owned());
-        let entry = Entry { key, etag, filename: filename.clone(), state: State::Announced };
+        let entry = Entry {
+            key: key.clone(),
+            etag: etag.to_owned(),
+            filename: filename.clone(),
+            uploading: Arc::default(),
+            state: State::Announced,
+        };
         Ok(Upload { token: self.table.add(entry)?, filename })
     }
 
@@ -113,6 +120,7 @@ impl Imports {
     ) -> Result<String, TransferError> {
         let unknown = || TransferError::Unknown(UNKNOWN_UPLOAD);
         let entry = self.table.get(token).filter(Entry::takes_file).ok_or_else(unknown)?;
+        let _turn = Arc::clone(&entry.uploading).try_lock_owned().map_err(|_| TransferError::Uploading)?;
         let (file, path) = new_file(&self.directory)?.into_parts();
         let mut file = tokio::fs::File::from_std(file);
         let (mut digest, mut size_bytes) = (Md5::new(), 0);

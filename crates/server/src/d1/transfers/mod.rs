@@ -27,6 +27,9 @@ pub enum TransferError {
     /// It was never there, or its time is over.
     #[error("{0}")]
     Unknown(&'static str),
+    /// The file is just being uploaded.
+    #[error("this file is being uploaded already; wait for that, or begin the import again")]
+    Uploading,
     /// The file is too large.
     #[error("the file is larger than {IMPORT_BYTES_MAX} bytes; split it into several")]
     TooLarge,

@@ -136,6 +136,9 @@ async fn list(State(api): State<Api>, Account(account): Account, Query(query): Q
 
 async fn create(State(api): State<Api>, Account(account): Account, request: Body) -> Reply {
     let CreateBody { name, id, settings } = read(request).await?;
+    if api.platform.store.is_full() {
+        return Err(ApiError::disk_full().into());
+    }
     check_name(&name)?;
     if let Some(id) = &id {
         check_id(id)?;

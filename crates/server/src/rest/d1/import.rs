@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Api, Named, Reply, Route, Scope, address, found, malformed, read};
+use crate::api_error::ApiError;
 use crate::d1::{D1, Import, ImportStage, MetaJson};
 use crate::rest::envelope::success;
 
@@ -77,6 +78,7 @@ async fn act(State(api): State<Api>, Named(database): Named, headers: HeaderMap,
     let key = found(&api, &database).await?.key;
     let imports = &api.d1.imports;
     let view = match action {
+        ImportBody::Init { .. } if api.platform.store.is_full() => return Err(ApiError::disk_full().into()),
         ImportBody::Init { etag } => {
             if etag.len() != MD5_DIGITS || !etag.bytes().all(|byte| byte.is_ascii_hexdigit()) {
                 return Err(malformed(format!("etag: {etag:?} is not the MD5 of a file in hexadecimal")).into());

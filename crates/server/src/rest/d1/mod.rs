@@ -114,6 +114,7 @@ impl From<TransferError> for ApiError {
         match &error {
             TransferError::TooMany => Self::new(429, 20_429, error.to_string()),
             TransferError::Unknown(_) => Self::new(404, NOT_FOUND, error.to_string()),
+            TransferError::Uploading => Self::new(409, 20_409, error.to_string()),
             TransferError::TooLarge => Self::new(413, 10_413, error.to_string()),
             TransferError::OtherFile { .. } | TransferError::BrokenOff(_) => {
                 Self::new(400, MALFORMED, error.to_string())
