@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use hyper::Method;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -18,11 +18,12 @@ use super::results::{self, Meta, StatementResult};
 use super::target::TargetArgs;
 
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("source").required(true).args(["command", "file"]))]
 pub struct ExecuteArgs {
     /// Name, binding or id of the database
     database: String,
     /// SQL, one statement or several
-    #[arg(long, value_name = "SQL", required_unless_present = "file", conflicts_with = "file")]
+    #[arg(long, value_name = "SQL")]
     command: Option<String>,
     /// A file of SQL
     #[arg(long, value_name = "FILE")]
