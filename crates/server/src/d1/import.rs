@@ -37,7 +37,7 @@ impl Database {
         let (begun, before) = (Instant::now(), self.counters()?);
         let mut statements = Statements::new(script, limits::IMPORT_STATEMENT_BYTES_MAX);
         let (mut count, mut rows_read) = (0, 0);
-        while let Some(statement) = statements.next()? {
+        while let Some(statement) = statements.read_next()? {
             // Each statement may take as long as a call; the script as a whole is bounded by its size.
             self.set_deadline(Some(Instant::now() + limits::CALL_MAX));
             let ran = self.run_unread(&statement.sql);

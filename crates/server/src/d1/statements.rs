@@ -102,7 +102,7 @@ impl<R: BufRead> Statements<R> {
     ///
     /// # Errors
     /// The script cannot be read, a statement is too long, or it is not UTF-8.
-    pub fn next(&mut self) -> Result<Option<ScriptStatement>, D1Error> {
+    pub fn read_next(&mut self) -> Result<Option<ScriptStatement>, D1Error> {
         let mut draft = Draft { line: self.line, ..Draft::default() };
         loop {
             let chunk = self.source.fill_buf().map_err(|error| D1Error::Script(error.to_string()))?;
@@ -253,7 +253,7 @@ mod tests {
 
     fn read(script: &str, buffer_bytes: usize) -> Result<Vec<ScriptStatement>, D1Error> {
         let mut statements = Statements::new(BufReader::with_capacity(buffer_bytes, script.as_bytes()), 1_000);
-        std::iter::from_fn(|| statements.next().transpose()).collect()
+        std::iter::from_fn(|| statements.read_next().transpose()).collect()
     }
 
     /// `expected` is a line for each statement: its own line and its text.
@@ -319,8 +319,8 @@ mod tests {
     #[test]
     fn text_that_is_not_utf_8_is_refused_with_its_place() {
         let mut statements = Statements::new(&b"SELECT 1;\nSELECT '\xff';"[..], 1_000);
-        assert!(statements.next().is_ok());
-        let error = statements.next().expect_err("not UTF-8");
+        assert!(statements.read_next().is_ok());
+        let error = statements.read_next().expect_err("not UTF-8");
         assert!(error.to_string().starts_with("statement 2 (line 2): "), "{error}");
     }
 }

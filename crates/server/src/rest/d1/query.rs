@@ -122,7 +122,7 @@ impl Query {
     fn statements(self) -> Result<Vec<Statement>, ApiError> {
         let mut texts = Statements::new(self.sql.as_bytes(), limits::BODY_BYTES_MAX);
         let mut statements = Vec::new();
-        while let Some(text) = texts.next()? {
+        while let Some(text) = texts.read_next()? {
             let place = Some(Place { number: text.number, line: text.line });
             statements.push(Statement { sql: text.sql, params: Vec::new(), place });
         }
