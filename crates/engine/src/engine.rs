@@ -372,8 +372,8 @@ impl Engine {
         let Some(live) = self.runs.get_mut(&run) else { return false };
         live.told_at = now;
         let key = live.key;
-        let owns = |slot: &Box<Slot>| slot.instance.run().is_some_and(|own| own.id == run);
-        let wanted = !starts || self.slots.get(&key).is_some_and(owns);
+        let owns = |slot: &Slot| slot.instance.run().is_some_and(|own| own.id == run);
+        let wanted = !starts || self.slots.get(&key).is_some_and(|slot| owns(slot));
         if !wanted {
             self.end_run(run);
             self.lay_ghost(key, run, now);
