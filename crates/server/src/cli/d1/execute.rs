@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::super::client::{Ask, Body};
 use super::super::desk::Desk;
-use super::super::text::printable;
-use super::super::trigger::counted;
+use super::super::text::{counted, printable};
+
 use super::super::{CliError, ExitCode};
 use super::files;
 use super::results::{self, Meta, StatementResult};

@@ -14,8 +14,8 @@ use super::super::client::{Ask, Body};
 use super::super::desk::Desk;
 use super::super::screen::{Screen, Tone};
 use super::super::table::{Cell, Table};
-use super::super::text::one_line;
-use super::super::trigger::counted;
+use super::super::text::{counted, one_line};
+
 use super::super::{CliError, ExitCode, prompt};
 use super::target::{Target, TargetArgs};
 

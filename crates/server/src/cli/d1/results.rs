@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::super::screen::{Screen, Tone};
 use super::super::table::{Cell, Table};
-use super::super::trigger::counted;
+use super::super::text::counted;
 
 /// What one statement gave, with its rows as arrays: columns keep their order, and may repeat.
 #[derive(Deserialize)]
