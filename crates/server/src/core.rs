@@ -61,7 +61,7 @@ pub struct OpenCore {
     pub workers: Workers,
     /// Deploying.
     pub deployer: Deployer,
-    /// Committed state.
+    /// What is deployed, and all that is kept.
     pub store: Store,
     registry: Registry,
     ports: DriverPorts,

@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use super::super::client::{Ask, Body};
 use super::super::desk::Desk;
 use super::super::text::{counted, printable};
-
 use super::super::{CliError, ExitCode};
 use super::files;
 use super::results::{self, Meta, StatementResult};

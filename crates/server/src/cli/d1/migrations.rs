@@ -15,7 +15,6 @@ use super::super::desk::Desk;
 use super::super::screen::{Screen, Tone};
 use super::super::table::{Cell, Table};
 use super::super::text::{counted, one_line};
-
 use super::super::{CliError, ExitCode, prompt};
 use super::target::{Target, TargetArgs};
 
