@@ -11,6 +11,7 @@ pub mod creation_rate;
 pub mod d1;
 pub mod deploy;
 pub mod driver;
+mod file_stream;
 pub mod hosting;
 pub mod ingress;
 mod locks;
