@@ -22,6 +22,8 @@ export class Course {
     this.diverged = false;
     /** The code made a new call before a recorded one. */
     this.ahead = false;
+    /** @type {Call[]} new calls, while recorded ones that come first have not been made */
+    this.deferred = [];
     this.blockedTurns = 0;
     /** @type {any} */
     this.blockedTimer = undefined;
@@ -50,6 +52,30 @@ export class Course {
       history.shift();
     }
     return undefined;
+  }
+
+  /**
+   * A new call is told to nobody, and nothing of it runs, before the recorded calls have been made that come first: so code that
+   * has changed is found out before it has done anything.
+   * @param {Call} call
+   */
+  defers(call) {
+    const { history, number, session } = this.run;
+    if (this.deferred.length === 0 && !history.isOvertaken()) return false;
+    if (!this.ahead) {
+      this.ahead = true;
+      session.send(`{"ahead":{"run":${number}}}`);
+    }
+    this.deferred[this.deferred.length] = call;
+    return true;
+  }
+
+  /** What comes first has been made, or is given up. */
+  release() {
+    const { deferred, run } = this;
+    if (deferred.length === 0 || run.closed || run.history.isOvertaken()) return;
+    this.deferred = [];
+    for (let i = 0; i < deferred.length; i += 1) run.tellNew(deferred[i]);
   }
 
   /** @returns {Settlement | undefined} one that held up nobody and whose call was made after all */
@@ -103,25 +129,26 @@ export class Course {
     }
     const { newest } = this;
     const came = newest === null ? 'made no new call' : `made ${newest.kind} "${newest.name}" (use ${newest.count})`;
-    this.tellDiverged(expected, `it ${came} and waits: deploy code that makes it again, or restart the instance`);
+    this.tellDiverged(expected, `it ${came} and waits: deploy code that makes it again, or restart the instance`, true);
   }
 
   /** The code ends without having made a recorded call: what was recorded of it was of no use. */
   checkUnmade() {
     const unmade = this.diverged || this.run.timers.size > 0 ? undefined : this.run.history.firstUnmade();
-    if (unmade !== undefined) this.tellDiverged(unmade, 'it ended without it');
+    if (unmade !== undefined) this.tellDiverged(unmade, 'it ended without it', false);
   }
 
   /**
    * @param {number} expected call that the code no longer makes
    * @param {string} instead
+   * @param {boolean} stuck the code does not go on
    */
-  tellDiverged(expected, instead) {
+  tellDiverged(expected, instead, stuck) {
     this.diverged = true;
     const past = this.run.history.byNumber.get(expected);
     const recorded = past === undefined ? `call ${expected}` : `${past.kind} "${past.name}" (use ${past.count})`;
     const message = `the code no longer makes the recorded ${recorded}; ${instead}`;
-    this.run.session.send(`{"diverged":{"run":${this.run.number},"message":${JSONStringify(message)}}}`);
+    this.run.session.send(`{"diverged":{"run":${this.run.number},"message":${JSONStringify(message)},"stuck":${stuck}}}`);
   }
 
   /** @returns {boolean} whether something that the server has settled has not reached user code yet */

@@ -184,18 +184,18 @@ export class Run {
 
   /** @param {Call} call */
   makeNew(call) {
-    const { course } = this;
-    if (!course.ahead && this.history.isOvertaken()) {
-      course.ahead = true;
-      this.session.send(`{"ahead":{"run":${this.number}}}`);
-    }
     this.nextCall += 1;
-    course.newest = call;
+    this.course.newest = call;
     this.open.set(call.id, call);
     if (this.isReplayed) {
       this.session.nextTurn(this);
       return;
     }
+    if (!this.course.defers(call)) this.tellNew(call);
+  }
+
+  /** @param {Call} call */
+  tellNew(call) {
     const { body } = call;
     call.optimistic = body !== null && !this.stopped && !this.start.careful && body.config.limit !== 0;
     this.session.sendCall(call);
@@ -338,6 +338,7 @@ export class Run {
       return;
     }
     const next = this.course.next() ?? this.rollback?.nextUnsettled();
+    this.course.release();
     if (next === undefined) return;
     const call = /** @type {Call} */ (this.open.get(next.call));
     this.open.delete(next.call);

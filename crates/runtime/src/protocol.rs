@@ -276,6 +276,8 @@ pub enum FromShim<'a> {
         run: u64,
         /// What was expected and what came.
         message: String,
+        /// The code waits for what never comes.
+        stuck: bool,
     },
     /// A line of console output.
     Log {
