@@ -1,14 +1,15 @@
 //! `stepwell dev`: deploys projects from disk, again whenever they change, and lets anybody on this machine in.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use serde_json::json;
 use stepwell_engine::StepConfig;
 use stepwell_engine::engine::Chaos;
 use stepwell_runtime::Outbound;
-use stepwell_store::{AccountId, ScopedName};
+use stepwell_store::{AccountId, DatabaseKey, ScopedName};
 
 use super::faces::{FaceSettings, Listeners};
 use super::ground::{self, Ground};
@@ -20,7 +21,7 @@ use crate::cli::{DevOptions, ExitCode, Kept};
 use crate::clock::TestClock;
 use crate::core::CoreConfig;
 use crate::creation_rate::CreationRates;
-use crate::d1::{D1, DatabaseName};
+use crate::d1::D1;
 use crate::deploy::Deployer;
 use crate::project::{OutboundTarget, ProjectConfig};
 use crate::registry::Policy;
@@ -48,7 +49,7 @@ pub async fn dev(options: DevOptions) -> anyhow::Result<ExitCode> {
     let workers = |workers| WorkersConfig { defaults, ..workers };
     let config = |base| CoreConfig { data_dir, workers: workers(base), policy, creation_rates, chaos };
     let Ground { core, esbuild, host_socket, sockets: _sockets } = ground::open(Outbound::Any, 1, config).await?;
-    let d1 = D1::open(state.join("d1"));
+    let d1 = D1::open(state.join("d1"), core.store.clone());
     let mut projects = Projects {
         esbuild,
         deployer: core.deployer.clone(),
@@ -57,6 +58,7 @@ pub async fn dev(options: DevOptions) -> anyhow::Result<ExitCode> {
         directories: if options.projects.is_empty() { vec![first] } else { options.projects },
         environment: options.env,
         watch: Watch::new().context("cannot watch files")?,
+        is_json: options.json,
     };
     // Before anything goes on that was under way: it is to meet the code that is on disk now.
     let scripts = projects.deploy_all().await?;
@@ -64,12 +66,18 @@ pub async fn dev(options: DevOptions) -> anyhow::Result<ExitCode> {
     let default_script = (scripts.len() == 1).then(|| ScopedName::in_default(&*scripts[0]));
     let settings = FaceSettings { auth: Auth::Open, d1, default_script, is_dev: true, host_socket };
     listeners.serve(&core, settings)?;
-    for script in &scripts {
-        println!("{script:<16} http://{script}.localhost:{}", ingress.port());
+    let urls = scripts.iter().map(|script| (script, format!("http://{script}.localhost:{}", ingress.port())));
+    let api = format!("http://{api}/client/v4");
+    if options.json {
+        let (ingress, state, workers) =
+            (format!("http://{ingress}"), state.display(), urls.collect::<BTreeMap<_, _>>());
+        println!("{}", json!({ "ingress": ingress, "api": api, "state": state.to_string(), "workers": workers }));
+    } else {
+        urls.for_each(|(script, url)| println!("{script:<16} {url}"));
+        println!("{:<16} {api}", "API");
+        println!("{:<16} {}", "State", state.display());
+        println!("ready");
     }
-    println!("{:<16} http://{api}/client/v4", "API");
-    println!("{:<16} {}", "State", state.display());
-    println!("ready");
     tokio::spawn(projects.redeploy_on_change());
     Ok(run_until_stopped(core).await)
 }
@@ -114,6 +122,8 @@ struct Projects {
     directories: Vec<PathBuf>,
     environment: Option<String>,
     watch: Watch,
+    /// Whether a program reads what is told.
+    is_json: bool,
 }
 
 impl Projects {
@@ -174,8 +184,9 @@ impl Projects {
             let script = tokio::fs::read_to_string(&seed.file)
                 .await
                 .with_context(|| format!("cannot read {}", seed.file.display()))?;
-            let database = DatabaseName::new(AccountId::DEFAULT, &*seed.database_id);
-            let ran = self.d1.seed(&database, script).await;
+            let key = DatabaseKey { account: AccountId::DEFAULT, id: seed.database_id.clone() };
+            let key = self.d1.catalogue.resolve(&key).await?;
+            let ran = self.d1.seed(&key, script).await;
             ran.with_context(|| format!("{} cannot be executed", seed.file.display()))?;
         }
         Ok(())
@@ -186,6 +197,7 @@ impl Projects {
         loop {
             self.watch.changed().await;
             match self.deploy_all().await {
+                Ok(names) if self.is_json => println!("{}", json!({ "deployed": names })),
                 Ok(names) => println!("deployed {}", names.join(", ")),
                 Err(error) => eprintln!("error: {error:#}\nthe code deployed before goes on running"),
             }

@@ -11,12 +11,14 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::instances;
+use crate::{d1_known, instances, workers_known};
 
 const BODY_BYTES_MAX: usize = 64 << 20;
-const BASE: &str = "/client/v4/accounts/00000000000000000000000057e9e11a";
+/// The account of every server.
+pub const ACCOUNT: &str = "00000000000000000000000057e9e11a";
+const API: &str = "/client/v4";
 
-/// What was asked: below the account, and as text.
+/// What was asked: below the first account, and as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
     pub line: String,
@@ -34,10 +36,15 @@ pub struct Fake {
 
 impl Fake {
     pub async fn start() -> Self {
+        Self::answering(|text| text).await
+    }
+
+    /// One whose answers are changed on their way.
+    pub async fn answering(change: fn(String) -> String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let asked = Arc::<Mutex<Vec<Asked>>>::default();
-        let router = Router::new().fallback(answer).with_state(asked.clone());
+        let router = Router::new().fallback(answer).with_state((asked.clone(), change));
         let task = tokio::spawn(async move { axum::serve(listener, router).await.expect("a server") });
         Self { url, asked, task }
     }
@@ -58,13 +65,15 @@ impl Drop for Fake {
     }
 }
 
-async fn answer(State(log): State<Arc<Mutex<Vec<Asked>>>>, request: Request) -> Response {
+type Known = (Arc<Mutex<Vec<Asked>>>, fn(String) -> String);
+
+async fn answer(State((log, change)): State<Known>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, BODY_BYTES_MAX).await.expect("a body");
     let header = |name| parts.headers.get(name).map(|value| value.to_str().expect("text").to_owned());
     let path = parts.uri.to_string();
     let asked = Asked {
-        line: format!("{} {}", parts.method, path.strip_prefix(BASE).unwrap_or(&path)),
+        line: format!("{} {}", parts.method, below_account(&path)),
         token: header(header::AUTHORIZATION),
         content_type: header(header::CONTENT_TYPE).unwrap_or_default(),
         body: String::from_utf8_lossy(&body).into_owned(),
@@ -76,9 +85,21 @@ async fn answer(State(log): State<Arc<Mutex<Vec<Asked>>>>, request: Request) -> 
         earlier
     };
     let (status, text) = known(&asked, earlier);
-    let mut response = Response::new(Body::from(text));
+    let mut response = Response::new(Body::from(change(text)));
     *response.status_mut() = StatusCode::from_u16(status).expect("a status");
     response
+}
+
+fn below_account(path: &str) -> &str {
+    let below = path.strip_prefix(API).unwrap_or(path);
+    below.strip_prefix("/accounts/").and_then(|rest| rest.strip_prefix(ACCOUNT)).unwrap_or(below)
+}
+
+fn told(known: workers_known::Known) -> (u16, String) {
+    match known {
+        Ok(result) => ok(&result),
+        Err((status, code, message)) => error(status, code, message),
+    }
 }
 
 /// `earlier`: how often the same was asked before.
@@ -89,6 +110,15 @@ fn known(asked: &Asked, earlier: usize) -> (u16, String) {
     let line = asked.line.split('?').next().expect("a line");
     let (method, path) = line.split_once(' ').expect("a method and a path");
     let segments: Vec<&str> = path.split('/').skip(1).collect();
+    if matches!(segments.first(), Some(&("user" | "accounts"))) {
+        return told(workers_known::answer_of_server(method, path, asked.token.as_deref()));
+    }
+    if let Some(known) = workers_known::answer(method, &segments, &asked.body) {
+        return told(known);
+    }
+    if let Some(known) = d1_known::answer(method, &segments) {
+        return known;
+    }
     match (method, segments.as_slice()) {
         ("GET", ["workflows"]) => ok(&workflows()),
         ("GET", ["workflows", "orders"]) => ok(&workflows()[0]),
@@ -96,13 +126,15 @@ fn known(asked: &Asked, earlier: usize) -> (u16, String) {
             &json!([{"id": "v-2", "created_on": "2026-11-20T12:00:00.000Z"}, {"id": "v-1", "created_on": "2026-11-01T12:00:00.000Z"}]),
         ),
         ("DELETE", ["workflows", "orders"]) => ok(&json!({"status": "ok", "success": true})),
-        ("GET", ["workflows", "strange"]) => (200, "<html>welcome</html>".to_owned()),
+        ("GET", ["workflows", "strange", ..]) => (200, "<html>welcome</html>".to_owned()),
         ("GET", ["workflows", "idle", "instances"]) => page(&json!([]), &Value::Null),
         ("GET", ["workflows", "orders", "instances"]) => page(&instances::rows(), &json!("next")),
         ("POST", ["workflows", "orders", "instances"]) => {
             ok(&json!({"id": "order-9", "status": "queued", "version_id": "v-2"}))
         }
         ("POST", ["workflows", "orders", "instances", "batch", "delete"]) => ok(&deletions(&asked.body)),
+        ("POST", ["workflows", "orders", "instances", "batch"]) => ok(&created(&asked.body)),
+        ("PUT", ["workflows", "orders", "instances", "terminate"]) => ok(&json!({"status": "ok"})),
         ("GET", ["workflows", "orders", "instances", id]) => match instances::detail(id, earlier) {
             Some(text) => (200, format!(r#"{{"success":true,"errors":[],"messages":[],"result":{text}}}"#)),
             None => error(404, 10_400, "instance.not_found"),
@@ -115,14 +147,6 @@ fn known(asked: &Asked, earlier: usize) -> (u16, String) {
             ok(&json!({"status": status_after(&asked.body)}))
         }
         ("POST", ["workflows", "orders", "instances", _, "events", _]) => ok(&json!({})),
-        ("GET", ["workers", "scripts"]) => ok(&json!([{"id": "idle"}, {"id": "shop"}])),
-        ("GET", ["workers", "scripts", script, "versions"]) => ok(&versions(script)),
-        ("DELETE", ["workers", "scripts", "shop", "versions", "v-7"]) => error(
-            409,
-            20_409,
-            "deployment 7 is needed by 1 unfinished instance(s): orders/order-1; let them end or terminate them first",
-        ),
-        ("PUT", ["workers", "scripts", name]) => ok(&json!({"id": name, "etag": "e"})),
         ("PUT", ["workflows", name]) => ok(&json!({"id": "w", "name": name})),
         _ => error(404, 10_200, &format!("workflow {:?} does not exist", segments.get(1).unwrap_or(&""))),
     }
@@ -161,17 +185,12 @@ fn deletions(body: &str) -> Value {
     json!({"deleted": deleted, "errors": errors.into_iter().map(error).collect::<Vec<_>>()})
 }
 
-fn versions(script: &str) -> Value {
-    let row = |number: u32, created_on: &str, is_current: bool, live_instances: u32| {
-        json!({"id": format!("v-{number}"), "number": number, "metadata": {"created_on": created_on}, "is_current": is_current,
-            "live_instances": live_instances})
-    };
-    match script {
-        "shop" => {
-            json!({"items": [row(9, "2026-11-21T11:58:00.000Z", true, 12), row(7, "2026-11-01T12:00:00.000Z", false, 1)]})
-        }
-        _ => json!({"items": [row(3, "2026-11-20T12:00:00.000Z", true, 0)]}),
-    }
+/// Everything can be created but `taken`.
+fn created(body: &str) -> Value {
+    let body: Value = serde_json::from_str(body).expect("JSON");
+    let wanted = body.as_array().expect("instances");
+    let row = |one: &Value| json!({"id": one["instance_id"], "status": "queued", "version_id": "v-2"});
+    wanted.iter().filter(|one| one["instance_id"] != "taken").map(row).collect()
 }
 
 fn workflows() -> Value {

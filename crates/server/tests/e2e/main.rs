@@ -1,9 +1,13 @@
 //! End-to-end tests of behaviour: the real binary, real workerd, real SQLite. What a crash does is tried elsewhere.
 
+mod accounts;
 mod bad_input;
 mod binding;
 mod bindings;
 mod chaos;
+mod command_line;
+mod databases;
+mod databases_cli;
 mod deployments;
 mod deploys;
 mod diverged;

@@ -2,6 +2,7 @@
 
 mod durability;
 mod full_disk;
+mod imports;
 mod processes;
 mod quarantine;
 mod replay;
@@ -10,4 +11,5 @@ mod sleepers;
 mod storm;
 mod streams;
 mod support;
+mod unconfirmed;
 mod values;
