@@ -95,7 +95,7 @@ fn read_message(message: FromShim<'_>, defaults: &StepConfig) -> Message {
         FromShim::Forgotten { run } => (run, Report::Forgotten),
         FromShim::Busy { run } => (run, Report::Busy),
         FromShim::Ahead { run } => (run, Report::Ahead),
-        FromShim::Diverged { run, message } => (run, Report::Diverged(message)),
+        FromShim::Diverged { run, message, stuck } => (run, Report::Diverged { message, stuck }),
     };
     Message::Report(RunId(run), report)
 }
