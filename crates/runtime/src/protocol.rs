@@ -284,10 +284,14 @@ pub enum FromShim<'a> {
         /// Step that wrote it.
         #[serde(default)]
         call: Option<u32>,
+        /// That step's name with its count, `<name>-<count>`.
+        #[serde(default)]
+        step: Option<String>,
         /// `log`, `info`, `warn`, `error` or `debug`.
         level: String,
-        /// The text.
-        text: String,
+        /// A JSON array with what was written, a text for what JSON cannot carry.
+        #[serde(borrow)]
+        message: &'a RawValue,
     },
     /// Answer to `ping`.
     Pong {

@@ -29,7 +29,8 @@ use stepwell_engine::{
     SessionId, Status,
 };
 use stepwell_runtime::session::SessionSender;
-use stepwell_store::{CommitError, Committed, ReadError, Store};
+use stepwell_runtime::translate::ConsoleLine;
+use stepwell_store::{CommitError, Committed, LogLine, ReadError, Store};
 pub use streams::{Claim, Writer};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -64,7 +65,7 @@ pub enum SessionEvent {
     /// A run needs a value that was left out of its history.
     Want(SessionId, RunId, CallId),
     /// A run wrote to its console.
-    Log(RunId, Option<u32>, String, String),
+    Log(RunId, ConsoleLine),
     /// A session takes no further runs.
     Draining(SessionId),
     /// A session is gone.
@@ -286,7 +287,7 @@ impl<P: WorkerPool> Driver<P> {
                 }
             }
             SessionEvent::Want(session, run, call) => self.send_value(session, run, call),
-            SessionEvent::Log(run, call, level, text) => self.log(run, call, level, text),
+            SessionEvent::Log(run, line) => self.log(run, &line),
             SessionEvent::Draining(session) => self.input(Input::SessionDraining(session)),
             SessionEvent::Down(session, fault) => {
                 self.sessions.remove(&session);
@@ -461,11 +462,11 @@ impl<P: WorkerPool> Driver<P> {
         });
     }
 
-    fn log(&self, run: RunId, call: Option<u32>, level: String, text: String) {
-        if let Some(io) = self.runs.get(&run) {
-            let line = stepwell_store::LogLine { key: io.key, at: now_ms(), call, level, text };
-            self.store.append_logs(vec![line]);
-        }
+    fn log(&self, run: RunId, line: &ConsoleLine) {
+        let Some(io) = self.runs.get(&run) else { return };
+        let ConsoleLine { call, level, .. } = line;
+        let kept = LogLine { key: io.key, at: now_ms(), call: *call, level: level.clone(), text: line.text() };
+        self.store.append_logs(vec![kept]);
     }
 }
 

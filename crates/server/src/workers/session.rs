@@ -207,9 +207,9 @@ impl Session {
                     continue;
                 }
                 Message::Want(run, call) => SessionEvent::Want(self.id, run, call),
-                Message::Log(run, call, level, text) => {
-                    tracing::info!(target: "console", script = %self.worker.script(), level, "{text}");
-                    SessionEvent::Log(run, call, level, text)
+                Message::Log(run, line) => {
+                    tracing::info!(target: "console", script = %self.worker.script(), level = line.level, "{}", line.text());
+                    SessionEvent::Log(run, line)
                 }
                 Message::Pong(_) | Message::Hello(..) => continue,
             };
