@@ -23,6 +23,7 @@ use stepwell::hosting::{self, Hosting};
 use stepwell::ingress::{self, Ingress, Proxy, WorkerGate};
 use stepwell::platform::Platform;
 use stepwell::subscription::Subscriptions;
+use stepwell::tail::Tails;
 use stepwell_store::{NewDeployment, ScopedName, Store};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -200,8 +201,12 @@ async fn connections_are_used_again_until_the_script_is_deployed_anew() {
 async fn a_service_binding_leads_to_its_script_and_a_database_to_d1() {
     let site = site(None, true).await;
     let dir = tempfile::tempdir().expect("a directory");
-    let platform =
-        Platform { store: Store::in_memory(), driver: DriverPorts::new().handle, rate: CreationRate::default() };
+    let platform = Platform {
+        store: Store::in_memory(),
+        driver: DriverPorts::new().handle,
+        rate: CreationRate::default(),
+        tails: Tails::default(),
+    };
     let proxy = Arc::new(Proxy::new(Arc::clone(&site.gate) as Arc<dyn WorkerGate>));
     let (d1, subscriptions) = (D1::open(dir.path()), Subscriptions::default());
     let router = hosting::router(Hosting { platform, proxy, d1, subscriptions });

@@ -20,6 +20,7 @@ mod route;
 mod scripts;
 mod stream_output;
 mod sweep;
+mod tails;
 pub mod timeline;
 mod times;
 mod tokens;
@@ -45,6 +46,7 @@ use crate::registry::Registry;
 pub(crate) use body::read as read_body;
 pub use detail::Config as StepConfigView;
 use envelope::Failure;
+pub(crate) use public_ids::version as version_id;
 pub use retention::RetentionOptions;
 pub use route::Route;
 use sweep::Sweeps;
@@ -103,11 +105,17 @@ pub fn router(api: Api) -> Router {
 
 /// Every route there is.
 pub fn routes() -> Vec<Route> {
-    let of_account =
-        [workflows::routes(), instances::routes(), instance::routes(), scripts::routes(), tokens::routes()];
+    let of_account = [
+        workflows::routes(),
+        instances::routes(),
+        instance::routes(),
+        scripts::routes(),
+        tails::routes(),
+        tokens::routes(),
+    ];
     let of_account = of_account.into_iter().flatten().map(|route| route.below("/accounts/{account}"));
     let of_client = user::routes().into_iter().chain(of_account).map(|route| route.below("/client/v4"));
-    openapi::routes().into_iter().chain(of_client).collect()
+    openapi::routes().into_iter().chain(of_client).chain([tails::reading()]).collect()
 }
 
 /// Whether there is a route is nothing for strangers.

@@ -26,6 +26,7 @@ mod streams;
 mod strict;
 mod subscriptions;
 mod support;
+mod tail;
 mod upgrade;
 mod values;
 mod waits;

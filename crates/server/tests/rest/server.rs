@@ -20,6 +20,7 @@ use stepwell::platform::Platform;
 use stepwell::registry::{Policy, Registry};
 use stepwell::rest::{self, Api, Deploy, ScriptUpload};
 use stepwell::subscription::Subscriptions;
+use stepwell::tail::Tails;
 use stepwell_engine::scheduler::Pool;
 use stepwell_engine::{
     Batch, Creation, Engine, Entry, InstanceKey, InstanceWrite, Payload, Recorded, Retention, SessionId, Status,
@@ -156,7 +157,8 @@ impl Server {
         };
         let workflow = store.put_workflow(new).await.expect("a workflow");
         let ports = DriverPorts::new();
-        let platform = Platform { store: store.clone(), driver: ports.handle.clone(), rate: CreationRate::new(rates) };
+        let (driver, rate, tails) = (ports.handle.clone(), CreationRate::new(rates), Tails::default());
+        let platform = Platform { store: store.clone(), driver, rate, tails };
         let (stop, stopped) = oneshot::channel::<()>();
         let registry = Registry::new(store.clone(), ports.handle.clone(), Policy::default());
         let known = registry.all().await.expect("workflows");
