@@ -1,10 +1,12 @@
-// Console lines of a run go to the server with the step that wrote them; other lines go where workerd puts them.
+// Console lines of a run go to the server with the step that wrote them, those of a request that somebody follows as well; all but those of runs
+// go where workerd puts them.
 
 import {
   ArrayIsArray, JSONStringify, NativeError, NativeString, NumberIsFinite, ObjectDefineProperty, ObjectGetPrototypeOf, ObjectPrototype, StringSlice,
   StringToWellFormed,
 } from './shim-builtins.js';
 import { currentScope } from './shim-scope.js';
+import { currentTrace } from './shim-trace.js';
 
 /** Longest line; the rest is cut. */
 const LINE_LENGTH_MAX = 16 * 1024;
@@ -22,6 +24,7 @@ export function installConsole() {
         scope.run.log(level, line(args), scope.call);
         return;
       }
+      currentTrace()?.log(level, line(args));
       native(...args);
     };
     ObjectDefineProperty(target, level, { value, writable: true, configurable: true, enumerable: true });

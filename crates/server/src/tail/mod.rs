@@ -1,5 +1,5 @@
 //! Tailing: who watches which script, live. An invocation becomes an [`Event`], which goes to every tail whose filters
-//! hold; nothing of it is kept. Runs of workflows are gathered in [`runs`].
+//! hold; nothing of it is kept. Runs of workflows are gathered in [`runs`], requests in [`requests`].
 //!
 //! Bounded everywhere, and never in the way: whoever tells of an event waits for no reader, and where nobody reads, the
 //! question whether somebody does is all that it costs.
@@ -9,6 +9,7 @@ mod feed;
 mod filter;
 pub mod limits;
 mod redact;
+pub mod requests;
 pub mod runs;
 mod wire;
 

@@ -223,10 +223,7 @@ impl Session {
 
     /// Has the frames of an error's stack lead to source files.
     async fn locate(&self, error: &mut ErrorRecord) {
-        if let Some(stack) = &mut error.stack {
-            let read = async || self.shared.source_maps(self.place.pool.deployment).await;
-            *stack = self.worker.source_maps(read).await.rewrite(stack, &error.message);
-        }
+        self.shared.locate(&self.worker, self.place.pool.deployment, error).await;
     }
 
     /// Why the session ended that nobody ended here.
