@@ -27,6 +27,7 @@ mod strict;
 mod subscriptions;
 mod support;
 mod tail;
+mod tail_cli;
 mod upgrade;
 mod values;
 mod waits;
