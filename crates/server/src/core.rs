@@ -64,8 +64,9 @@ pub struct OpenCore {
     pub workers: Workers,
     /// Deploying.
     pub deployer: Deployer,
+    /// What is deployed, and all that is kept.
+    pub store: Store,
     registry: Registry,
-    store: Store,
     ports: DriverPorts,
     creation_rates: CreationRates,
     chaos: Chaos,
@@ -94,6 +95,7 @@ impl OpenCore {
     /// Where the store cannot be read.
     pub async fn start(self) -> anyhow::Result<Core> {
         let Self { workers, deployer, registry, store, mut ports, creation_rates, chaos } = self;
+        deployer.list_bound_databases().await?;
         let tails = Tails::default();
         ports.follower = Arc::new(RunFollower::start(tails.clone(), store.clone()));
         let known = registry.all().await?;

@@ -3,6 +3,8 @@
 
 #[path = "rest/auth.rs"]
 mod auth;
+#[path = "rest/d1.rs"]
+mod d1;
 #[path = "rest/openapi.rs"]
 mod openapi;
 #[path = "rest/scripts.rs"]

@@ -215,7 +215,7 @@ async fn a_service_binding_leads_to_its_script_and_a_database_to_d1() {
         Arc::clone(&site.gate) as Arc<dyn WorkerGate>,
         Requests::new(Tails::default(), Store::in_memory()),
     ));
-    let (d1, subscriptions) = (D1::open(dir.path()), Subscriptions::default());
+    let (d1, subscriptions) = (D1::open(dir.path(), platform.store.clone()), Subscriptions::default());
     let router = hosting::router(Hosting { platform, proxy, d1, subscriptions });
     let site = Site { router, ..site };
     let request = |header: &str, target: &str, body: &'static str| {

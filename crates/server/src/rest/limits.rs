@@ -4,6 +4,10 @@
 pub const BODY_BYTES_MAX: usize = 8 << 20;
 /// Body of a batch. Cloudflare takes 1 MiB of params in one batch; this is what one reader holds in memory.
 pub const BATCH_BODY_BYTES_MAX: usize = 32 << 20;
+/// Body of a request about a D1 database: what a Worker may send its database as well.
+pub const D1_BODY_BYTES_MAX: usize = crate::d1::limits::BODY_BYTES_MAX;
+/// Databases on a page (Cloudflare).
+pub const D1_PER_PAGE_MAX: usize = 10_000;
 /// Upload of a script: Cloudflare takes 10 MiB compressed, and source maps come with it.
 pub const UPLOAD_BYTES_MAX: usize = 128 << 20;
 /// Modules of an upload.

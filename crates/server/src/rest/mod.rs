@@ -4,6 +4,7 @@
 //! platform's; here are only shapes.
 
 mod body;
+mod d1;
 mod detail;
 mod envelope;
 mod instance;
@@ -41,6 +42,7 @@ use stepwell_store::ScopedName;
 use crate::accounts::Accounts;
 use crate::api_error::ApiError;
 use crate::auth::{Auth, Needs};
+use crate::d1::D1;
 use crate::platform::Platform;
 use crate::registry::Registry;
 pub(crate) use body::read as read_body;
@@ -68,6 +70,8 @@ pub struct Api {
     pub deploy: Arc<dyn Deploy>,
     /// Knows the workflows.
     pub registry: Registry,
+    /// Databases.
+    pub d1: D1,
     /// Port of the ingress, at which scripts are reached.
     pub ingress_port: u16,
     sweeps: Arc<Sweeps>,
@@ -81,9 +85,10 @@ impl Api {
         accounts: Accounts,
         deploy: Arc<dyn Deploy>,
         registry: Registry,
+        d1: D1,
         ingress_port: u16,
     ) -> Self {
-        Self { platform, auth, accounts, deploy, registry, ingress_port, sweeps: Arc::default() }
+        Self { platform, auth, accounts, deploy, registry, d1, ingress_port, sweeps: Arc::default() }
     }
 
     /// Where a script is reached.
@@ -112,10 +117,12 @@ pub fn routes() -> Vec<Route> {
         scripts::routes(),
         tails::routes(),
         tokens::routes(),
+        d1::routes(),
     ];
     let of_account = of_account.into_iter().flatten().map(|route| route.below("/accounts/{account}"));
-    let of_client = user::routes().into_iter().chain(of_account).map(|route| route.below("/client/v4"));
-    openapi::routes().into_iter().chain(of_client).chain([tails::reading()]).collect()
+    let of_client = user::routes().into_iter().chain(d1::routes_of_all()).chain(of_account);
+    let of_client = of_client.map(|route| route.below("/client/v4"));
+    openapi::routes().into_iter().chain([tails::reading()]).chain(of_client).collect()
 }
 
 /// Whether there is a route is nothing for strangers.

@@ -52,7 +52,9 @@ impl ScriptUpload {
                     }
                     bindings.push(ScriptBinding::Workflow { name, workflow_name });
                 }
-                UploadBinding::D1 { name, id } => bindings.push(ScriptBinding::D1 { name, id }),
+                UploadBinding::D1 { name, id, database_name } => {
+                    bindings.push(ScriptBinding::D1 { name, id, database_name });
+                }
                 UploadBinding::Service { name, entrypoint: Some(entrypoint), .. } => {
                     return Err(unsupported(&name, &format!("a service with entrypoint {entrypoint:?}")));
                 }
@@ -165,22 +167,12 @@ fn inherited(
     before: Option<&ScriptSettings>,
     secrets_before: &[String],
 ) -> Result<Option<ScriptBinding>, ApiError> {
-    let found = before.and_then(|settings| settings.bindings.iter().find(|binding| name_of(binding) == name));
+    let found = before.and_then(|settings| settings.bindings.iter().find(|binding| binding.name() == name));
     if found.is_none() && !secrets_before.iter().any(|secret| secret == name) {
         let message = format!("binding {name:?} cannot be inherited: the deployment before has none of that name");
         return Err(ApiError::new(400, INHERIT_INVALID, message));
     }
     Ok(found.cloned())
-}
-
-fn name_of(binding: &ScriptBinding) -> &str {
-    match binding {
-        ScriptBinding::PlainText { name, .. }
-        | ScriptBinding::Json { name, .. }
-        | ScriptBinding::Workflow { name, .. }
-        | ScriptBinding::D1 { name, .. }
-        | ScriptBinding::Service { name, .. } => name,
-    }
 }
 
 fn unsupported(name: &str, what: &str) -> ApiError {
