@@ -361,13 +361,13 @@ export class Run {
 
   /**
    * @param {string} level
-   * @param {string} text
+   * @param {string} message JSON
    * @param {Call | null} call
    */
-  log(level, text, call) {
+  log(level, message, call) {
     if (this.dead) return;
-    const by = call === null ? '' : `,"call":${call.id}`;
-    this.session.send(`{"log":{"run":${this.number}${by},"level":"${level}","text":${JSONStringify(StringToWellFormed(text))}}}`);
+    const by = call === null ? '' : `,"call":${call.id},"step":${JSONStringify(`${call.name}-${call.count}`)}`;
+    this.session.send(`{"log":{"run":${this.number}${by},"level":"${level}","message":${message}}}`);
   }
 
   /** @param {Call} call @returns {Entry} */

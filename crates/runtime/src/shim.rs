@@ -23,6 +23,7 @@ pub const SHIM_MODULES: &[(&str, &str)] = &[
     ("shim-step.js", include_str!("../js/shim-step.js")),
     ("shim-stream.js", include_str!("../js/shim-stream.js")),
     ("shim-timers.js", include_str!("../js/shim-timers.js")),
+    ("shim-trace.js", include_str!("../js/shim-trace.js")),
     ("value.js", include_str!("../js/value.js")),
     ("vendor/devalue.js", include_str!("../js/vendor/devalue.js")),
 ];

@@ -27,6 +27,7 @@ pub mod script;
 pub mod secrets;
 pub mod stacks;
 pub mod subscription;
+pub mod tail;
 pub mod tools;
 pub mod travelling;
 pub mod workers;

@@ -1,6 +1,7 @@
 //! What the shim says to the server: what user code did.
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::{Config, Kind, Stream, Thrown, Value};
 
@@ -167,10 +168,14 @@ pub enum FromShim<'a> {
         /// Step that wrote it.
         #[serde(default)]
         call: Option<u32>,
+        /// That step's name with its count, `<name>-<count>`.
+        #[serde(default)]
+        step: Option<String>,
         /// `log`, `info`, `warn`, `error` or `debug`.
         level: String,
-        /// The text.
-        text: String,
+        /// A JSON array with what was written, a text for what JSON cannot carry.
+        #[serde(borrow)]
+        message: &'a RawValue,
     },
     /// Answer to `ping`.
     Pong {

@@ -312,8 +312,9 @@ async fn console_lines_know_their_run_and_step() {
     let (_worker, mut server) = start().await;
     server.finish("Abort", json!("abort")).await;
     let lines: Vec<_> = server.seen.iter().filter_map(|message| message.get("log")).collect();
-    assert_eq!(lines[0], &json!({"run": 1, "level": "log", "text": "from run {\"a\":1}"}));
-    assert_eq!(lines[1], &json!({"run": 1, "call": 0, "level": "warn", "text": "from step"}));
+    assert_eq!(lines[0], &json!({"run": 1, "level": "log", "message": ["from run", {"a": 1}]}));
+    let spoken = json!({"run": 1, "call": 0, "step": "speaks-1", "level": "warn", "message": ["from step"]});
+    assert_eq!(lines[1], &spoken);
 }
 
 #[tokio::test]
