@@ -42,9 +42,10 @@ impl Deployer {
         }
         let upload = &*self.resolved(upload).await?;
         let planned = self.planned(&upload.settings).await?;
-        self.workers.try_out(upload).await?;
+        let tried = self.workers.try_out(upload).await?;
         self.bind_databases(&upload.settings).await?;
         let row = self.store.put_deployment(upload.to_deployment(now_ms())).await?;
+        self.workers.adopt(row.id, tried);
         self.take_effect(&row, planned).await?;
         Ok(row)
     }

@@ -59,6 +59,9 @@ struct Place {
     replica: u32,
 }
 
+/// A process whose code has loaded, and which nobody has used. Dropping it ends it.
+pub struct TriedOut(Worker);
+
 /// The pool of worker processes. Cheap to clone.
 #[derive(Clone)]
 pub struct Workers {
@@ -104,14 +107,19 @@ impl Workers {
         lock(&self.shared.extras).insert(script.clone(), extra);
     }
 
-    /// Starts a process for code that is not deployed yet, to see that it loads, and stops it again.
+    /// Starts a process for code that is not deployed yet, to see that it loads.
     ///
     /// # Errors
     /// What is wrong with the code.
-    pub async fn try_out(&self, script: &Script) -> Result<(), ApiError> {
-        let worker = self.shared.spawn(script).await?;
-        worker.stop();
-        Ok(())
+    pub async fn try_out(&self, script: &Script) -> Result<TriedOut, ApiError> {
+        Ok(TriedOut(self.shared.spawn(script).await?))
+    }
+
+    /// Lets the process in which a deployment was tried out serve it, so that its first request need not wait for another.
+    pub fn adopt(&self, deployment: DeploymentId, tried: TriedOut) {
+        let pool = Pool { deployment, quarantine: Quarantine::Free };
+        // Where a process is there or being started for the same code, this one is not needed.
+        let _ = self.shared.cell(Place { pool, replica: 0 }).set(Arc::new(tried.0));
     }
 
     /// A connection to the `fetch` handler of a script's newest deployment.
@@ -225,14 +233,7 @@ impl Shared {
 
     /// The live worker of a place, started where there is none.
     async fn worker(self: &Arc<Self>, place: Place) -> Result<Arc<Worker>, String> {
-        let cell = {
-            let mut workers = lock(&self.workers);
-            let cell = workers.entry(place).or_default();
-            if cell.get().is_some_and(|worker| worker.is_gone()) {
-                *cell = Arc::default();
-            }
-            Arc::clone(cell)
-        };
+        let cell = self.cell(place);
         let worker = cell.get_or_try_init(|| self.start(place.pool.deployment)).await?;
         Ok(Arc::clone(worker))
     }
@@ -240,6 +241,16 @@ impl Shared {
     /// The worker of a place, if it has been started.
     fn live_worker(&self, place: Place) -> Option<Arc<Worker>> {
         lock(&self.workers).get(&place).and_then(|cell| cell.get().cloned())
+    }
+
+    /// Where the live worker of a place is, or will be.
+    fn cell(&self, place: Place) -> Arc<OnceCell<Arc<Worker>>> {
+        let mut workers = lock(&self.workers);
+        let cell = workers.entry(place).or_default();
+        if cell.get().is_some_and(|worker| worker.is_gone()) {
+            *cell = Arc::default();
+        }
+        Arc::clone(cell)
     }
 
     async fn start(&self, deployment: DeploymentId) -> Result<Arc<Worker>, String> {
