@@ -238,6 +238,11 @@ impl Shared {
         Ok(Arc::clone(worker))
     }
 
+    /// The worker of a place, if it has been started.
+    fn live_worker(&self, place: Place) -> Option<Arc<Worker>> {
+        lock(&self.workers).get(&place).and_then(|cell| cell.get().cloned())
+    }
+
     /// Where the live worker of a place is, or will be.
     fn cell(&self, place: Place) -> Arc<OnceCell<Arc<Worker>>> {
         let mut workers = lock(&self.workers);
@@ -246,11 +251,6 @@ impl Shared {
             *cell = Arc::default();
         }
         Arc::clone(cell)
-    }
-
-    /// The worker of a place, if it has been started.
-    fn live_worker(&self, place: Place) -> Option<Arc<Worker>> {
-        lock(&self.workers).get(&place).and_then(|cell| cell.get().cloned())
     }
 
     async fn start(&self, deployment: DeploymentId) -> Result<Arc<Worker>, String> {
