@@ -13,6 +13,7 @@ pub mod driver;
 pub mod hosting;
 pub mod ingress;
 mod locks;
+mod multipart;
 pub mod platform;
 pub mod platform_batch;
 pub mod project;

@@ -1,15 +1,18 @@
 //! A script as it is deployed: its settings in the store, and what they mean for a worker process.
 
+mod module;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use stepwell_engine::{Millis, StepConfig};
-use stepwell_runtime::{Binding, Module, ModuleBody, Outbound, SecretText, WorkerSpec, WorkflowExport};
+use stepwell_runtime::{Binding, Outbound, SecretText, WorkerSpec, WorkflowExport};
 use stepwell_store::{Deployment, NewDeployment};
 
 use crate::rest::{RetentionOptions, Schedule};
+pub use module::{ScriptModule, ScriptModuleKind};
 
 /// From this compatibility date on, errors that must not be retried keep their name and message.
 const PRESERVE_NON_RETRYABLE_DATE: &str = "2026-05-14";
@@ -107,58 +110,6 @@ pub struct ScriptWorkflow {
     pub default_retention: Option<RetentionOptions>,
 }
 
-/// A module of an upload.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ScriptModule {
-    /// Its path.
-    pub name: String,
-    /// What it is.
-    pub kind: ScriptModuleKind,
-    /// Its content.
-    pub bytes: Vec<u8>,
-}
-
-/// What a module is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ScriptModuleKind {
-    /// ECMAScript.
-    EsModule,
-    /// CommonJS.
-    CommonJs,
-    /// A string.
-    Text,
-    /// Bytes.
-    Data,
-    /// WebAssembly.
-    Wasm,
-    /// A JSON value.
-    Json,
-    /// A source map, which no code sees.
-    SourceMap,
-}
-
-impl ScriptModuleKind {
-    const ALL: [(Self, &'static str); 7] = [
-        (Self::EsModule, "esm"),
-        (Self::CommonJs, "cjs"),
-        (Self::Text, "text"),
-        (Self::Data, "data"),
-        (Self::Wasm, "wasm"),
-        (Self::Json, "json"),
-        (Self::SourceMap, "source_map"),
-    ];
-
-    /// Its word in the store.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        Self::ALL.iter().find(|(kind, _)| *kind == self).expect("ALL holds every kind").1
-    }
-
-    fn parse(word: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(_, other)| *other == word).map(|(kind, _)| *kind)
-    }
-}
-
 /// A script to deploy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Script {
@@ -204,7 +155,7 @@ impl Script {
             .iter()
             .map(|module| ScriptModule {
                 name: module.name.clone(),
-                kind: ScriptModuleKind::parse(&module.kind).unwrap_or(ScriptModuleKind::Data),
+                kind: ScriptModuleKind::of_word(&module.kind).unwrap_or(ScriptModuleKind::Data),
                 bytes: module.body.to_vec(),
             })
             .collect();
@@ -239,22 +190,6 @@ pub struct Extra {
     pub secrets: Vec<(String, String)>,
     /// Host names that go to a script.
     pub dev_outbound: Vec<(String, String)>,
-}
-
-impl ScriptModule {
-    fn to_runtime(&self) -> Option<Module> {
-        let text = || String::from_utf8_lossy(&self.bytes).into_owned();
-        let body = match self.kind {
-            ScriptModuleKind::EsModule => ModuleBody::EsModule(text()),
-            ScriptModuleKind::CommonJs => ModuleBody::CommonJs(text()),
-            ScriptModuleKind::Text => ModuleBody::Text(text()),
-            ScriptModuleKind::Data => ModuleBody::Data(self.bytes.clone()),
-            ScriptModuleKind::Wasm => ModuleBody::Wasm(self.bytes.clone()),
-            ScriptModuleKind::Json => ModuleBody::Json(text()),
-            ScriptModuleKind::SourceMap => return None,
-        };
-        Some(Module { name: self.name.clone(), body })
-    }
 }
 
 impl ScriptWorkflow {

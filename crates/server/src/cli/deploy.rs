@@ -9,10 +9,10 @@ use serde_json::{Map, Value, json};
 
 use super::address::ServerAddress;
 use super::client::{Ask, Body, Client};
-use super::multipart::Multipart;
 use super::screen::{Screen, Tone};
 use super::setup::ensure_tools;
 use super::{CliError, ExitCode, error};
+use crate::multipart::Multipart;
 use crate::project::bundle::{Bundle, Purpose, bundle};
 use crate::project::{ModuleKind, ProjectConfig, Var, WorkflowConfig};
 
@@ -42,9 +42,8 @@ impl DeployArgs {
         let tools = ensure_tools()?;
         let bundle = bundle(&project, &tools.esbuild, Purpose::Production).map_err(error::told)?;
         warn(&bundle.warnings);
-        let boundary = format!("stepwell-{}", uuid::Uuid::new_v4().simple());
         let ask = Ask::new(Method::PUT, &["workers", "scripts", &project.name]);
-        let script = client.ask(ask.body(upload(&project, &bundle, &boundary))).await?.result;
+        let script = client.ask(ask.body(upload(&project, &bundle))).await?.result;
         let workflows = put_workflows(&client, &project).await?;
         if self.json {
             screen.line(&results(&script, &workflows)?)?;
@@ -78,8 +77,8 @@ fn owned(project: &ProjectConfig) -> impl Iterator<Item = &WorkflowConfig> {
     project.workflows.iter().filter(is_own)
 }
 
-fn upload(project: &ProjectConfig, bundle: &Bundle, boundary: &str) -> Body {
-    let mut parts = Multipart::new(boundary);
+fn upload(project: &ProjectConfig, bundle: &Bundle) -> Body {
+    let mut parts = Multipart::new();
     parts.field("metadata", metadata(project, bundle).to_string().as_bytes());
     for module in &bundle.modules {
         parts.file(&module.name, content_type(module.kind), &module.bytes);
@@ -87,7 +86,8 @@ fn upload(project: &ProjectConfig, bundle: &Bundle, boundary: &str) -> Body {
     if let Some(map) = &bundle.source_map {
         parts.file(&format!("{}.map", bundle.main_module), SOURCE_MAP_TYPE, map);
     }
-    parts.finish()
+    let (content_type, bytes) = parts.finish();
+    Body::Multipart { content_type, bytes }
 }
 
 /// Local secrets stay at home; those that the server has stay there, because `keep_bindings` is left out.

@@ -16,7 +16,6 @@ mod exit;
 mod instances;
 mod latest;
 mod logs;
-mod multipart;
 mod policy;
 mod screen;
 mod server;

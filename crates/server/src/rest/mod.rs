@@ -43,7 +43,7 @@ use envelope::{Failure, Reply};
 pub use retention::RetentionOptions;
 use sweep::Sweeps;
 pub use timeline::REDACTED;
-pub use upload::{Deploy, ModuleKind, ScriptUpload, UploadBinding, UploadedModule};
+pub use upload::{Deploy, ScriptUpload, UploadBinding};
 pub use upload_script::DeployableScript;
 pub use workflow_options::{Schedule, WorkflowOptions};
 

@@ -4,7 +4,6 @@
 
 use axum::extract::Multipart;
 use axum::extract::multipart::{Field, MultipartError};
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::Value;
@@ -12,6 +11,7 @@ use stepwell_store::{DeploymentRow, NewRelease};
 
 use super::limits::UPLOAD_MODULES_MAX;
 use crate::api_error::ApiError;
+use crate::script::{ScriptModule, ScriptModuleKind};
 
 /// Cloudflare's code of a script that cannot be.
 const SCRIPT_INVALID: u32 = 10_021;
@@ -53,7 +53,7 @@ pub struct ScriptUpload {
     /// Name of the module with the exports; it is among the modules.
     pub main_module: String,
     /// In the order of the upload.
-    pub modules: Vec<UploadedModule>,
+    pub modules: Vec<ScriptModule>,
     /// `YYYY-MM-DD`; empty where the upload has none.
     pub compatibility_date: String,
     /// As the user wrote them.
@@ -62,53 +62,6 @@ pub struct ScriptUpload {
     pub bindings: Vec<UploadBinding>,
     /// All of it, for what is not taken apart here.
     pub metadata: Value,
-}
-
-/// A file of an upload.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UploadedModule {
-    /// Its path in the Worker.
-    pub name: String,
-    /// What it is.
-    pub kind: ModuleKind,
-    /// Its content.
-    pub bytes: Bytes,
-}
-
-/// What a module is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ModuleKind {
-    /// ECMAScript.
-    Esm,
-    /// CommonJS.
-    Cjs,
-    /// A string.
-    Text,
-    /// Bytes.
-    Data,
-    /// WebAssembly.
-    Wasm,
-    /// A JSON value.
-    Json,
-    /// A source map, which no code sees.
-    SourceMap,
-}
-
-impl ModuleKind {
-    /// The kind of a part's content type.
-    fn parse(content_type: &str) -> Option<Self> {
-        let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        Some(match essence.as_str() {
-            "application/javascript+module" => Self::Esm,
-            "application/javascript" => Self::Cjs,
-            "text/plain" => Self::Text,
-            "application/octet-stream" => Self::Data,
-            "application/wasm" => Self::Wasm,
-            "application/json" => Self::Json,
-            "application/source-map" => Self::SourceMap,
-            _ => return None,
-        })
-    }
 }
 
 /// A member of `env`, as far as this server has such members.
@@ -210,14 +163,14 @@ pub async fn read(name: String, mut parts: Multipart) -> Result<ScriptUpload, Ap
     assemble(name, &metadata, modules)
 }
 
-async fn read_module(part: Field<'_>) -> Result<UploadedModule, ApiError> {
+async fn read_module(part: Field<'_>) -> Result<ScriptModule, ApiError> {
     let name = part.file_name().or(part.name()).unwrap_or_default().to_owned();
     let content_type = part.content_type().unwrap_or_default().to_owned();
-    let Some(kind) = ModuleKind::parse(&content_type) else {
+    let Some(kind) = ScriptModuleKind::of_content_type(&content_type) else {
         let message = format!("module {name:?} is of type {content_type:?}, which does not run here");
         return Err(ApiError::new(400, SCRIPT_INVALID, message));
     };
-    Ok(UploadedModule { name, kind, bytes: part.bytes().await.map_err(multipart_error)? })
+    Ok(ScriptModule { name, kind, bytes: part.bytes().await.map_err(multipart_error)?.into() })
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
@@ -227,7 +180,7 @@ fn multipart_error(error: MultipartError) -> ApiError {
     ApiError::new(status, code, format!("the upload: {}", error.body_text()))
 }
 
-fn assemble(name: String, metadata: &[u8], modules: Vec<UploadedModule>) -> Result<ScriptUpload, ApiError> {
+fn assemble(name: String, metadata: &[u8], modules: Vec<ScriptModule>) -> Result<ScriptUpload, ApiError> {
     let whole: Value = serde_json::from_slice(metadata).map_err(metadata_error)?;
     let read: Metadata = serde_json::from_slice(metadata).map_err(metadata_error)?;
     if read.body_part.is_some() {
@@ -283,8 +236,8 @@ fn binding(value: Value) -> Result<UploadBinding, ApiError> {
 mod tests {
     use super::*;
 
-    fn module() -> UploadedModule {
-        UploadedModule { name: "index.js".to_owned(), kind: ModuleKind::Esm, bytes: Bytes::from_static(b"export {}") }
+    fn module() -> ScriptModule {
+        ScriptModule { name: "index.js".to_owned(), kind: ScriptModuleKind::EsModule, bytes: b"export {}".to_vec() }
     }
 
     fn refused(metadata: &str) -> String {
@@ -322,12 +275,5 @@ mod tests {
             let message = refused(metadata);
             assert!(message.contains(named), "{metadata}: {message}");
         }
-    }
-
-    #[test]
-    fn content_types_are_those_of_wrangler() {
-        assert_eq!(ModuleKind::parse("application/javascript+module"), Some(ModuleKind::Esm));
-        assert_eq!(ModuleKind::parse("text/plain; charset=utf-8"), Some(ModuleKind::Text));
-        assert_eq!(ModuleKind::parse("text/x-python"), None);
     }
 }

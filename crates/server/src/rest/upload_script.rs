@@ -7,8 +7,8 @@ use stepwell_engine::names;
 
 use crate::api_error::ApiError;
 use crate::rest::WorkflowOptions;
-use crate::rest::upload::{ModuleKind, ScriptUpload, UploadBinding, UploadedModule};
-use crate::script::{self, ScriptBinding, ScriptModule, ScriptModuleKind, ScriptSettings, ScriptWorkflow};
+use crate::rest::upload::{ScriptUpload, UploadBinding};
+use crate::script::{self, ScriptBinding, ScriptSettings, ScriptWorkflow};
 
 /// Cloudflare's code of a script that cannot be.
 const SCRIPT_INVALID: u32 = 10_021;
@@ -76,8 +76,7 @@ impl ScriptUpload {
             cpu_ms,
             annotations: annotations(&self.metadata),
         };
-        let modules = self.modules.into_iter().map(module).collect();
-        Ok(DeployableScript { script: script::Script { settings, modules }, secrets })
+        Ok(DeployableScript { script: script::Script { settings, modules: self.modules }, secrets })
     }
 }
 
@@ -178,31 +177,22 @@ fn unsupported(name: &str, what: &str) -> ApiError {
     ApiError::new(400, SCRIPT_INVALID, message)
 }
 
-fn module(UploadedModule { name, kind, bytes }: UploadedModule) -> ScriptModule {
-    let kind = match kind {
-        ModuleKind::Esm => ScriptModuleKind::EsModule,
-        ModuleKind::Cjs => ScriptModuleKind::CommonJs,
-        ModuleKind::Text => ScriptModuleKind::Text,
-        ModuleKind::Data => ScriptModuleKind::Data,
-        ModuleKind::Wasm => ScriptModuleKind::Wasm,
-        ModuleKind::Json => ScriptModuleKind::Json,
-        ModuleKind::SourceMap => ScriptModuleKind::SourceMap,
-    };
-    ScriptModule { name, kind, bytes: bytes.to_vec() }
-}
-
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use serde_json::json;
 
     use super::*;
+    use crate::script::{ScriptModule, ScriptModuleKind};
 
     fn upload(bindings: Vec<UploadBinding>) -> ScriptUpload {
         ScriptUpload {
             name: "shop".to_owned(),
             main_module: "index.js".to_owned(),
-            modules: vec![UploadedModule { name: "index.js".to_owned(), kind: ModuleKind::Esm, bytes: Bytes::new() }],
+            modules: vec![ScriptModule {
+                name: "index.js".to_owned(),
+                kind: ScriptModuleKind::EsModule,
+                bytes: Vec::new(),
+            }],
             compatibility_date: String::new(),
             compatibility_flags: Vec::new(),
             bindings,
