@@ -1,6 +1,7 @@
 //! Paths of scripts: upload, list, delete; versions, releases, secrets and settings each in a module of their own.
 
 mod addresses;
+mod content;
 mod deletion;
 mod releases;
 mod secrets;
@@ -30,6 +31,7 @@ pub fn routes() -> Router<Api> {
     Router::new()
         .route("/workers/scripts/{script}/versions", get(versions::list).post(versions::upload))
         .route("/workers/scripts/{script}/versions/{version}", get(versions::show).delete(deletion::delete))
+        .route("/workers/scripts/{script}/content/v2", get(content::show))
         .route("/workers/scripts/{script}/deployments", get(releases::list).post(releases::create))
         .route("/workers/scripts/{script}/secrets", get(secrets::list).put(secrets::put))
         .route("/workers/scripts/{script}/secrets/{secret}", delete_at(secrets::delete))
