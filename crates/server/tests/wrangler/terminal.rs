@@ -1,0 +1,147 @@
+//! A user's terminal in a project's directory: wrangler is run in it, and everything that is seen there is kept as a
+//! transcript, with the requests that were made.
+//!
+//! Requests that only ask are listed sorted, because some are made at the same time; those that change something in their
+//! order.
+
+use std::process::Stdio;
+
+use hyper::Method;
+use stepwell::auth::ACCOUNT_ID;
+use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
+
+use crate::proxy::{Exchange, Proxy};
+use crate::redaction::Redaction;
+use crate::release::Release;
+use crate::support::{PATIENCE, Project, Server};
+
+/// A terminal, with the environment that `stepwell env` prints.
+pub struct Terminal {
+    pub release: Release,
+    directory: std::path::PathBuf,
+    environment: Vec<(&'static str, String)>,
+    proxy: Proxy,
+    home: TempDir,
+    redaction: Redaction,
+    transcript: String,
+    /// They are there as long as the terminal.
+    _projects: Vec<Project>,
+}
+
+impl Terminal {
+    /// A terminal of somebody who holds the server's token.
+    pub async fn open(release: Release, server: &Server) -> Self {
+        let token = server.token.clone().expect("a server with tokens");
+        Self::of(release, server, vec![("CLOUDFLARE_API_TOKEN", token)]).await
+    }
+
+    /// The same with the token as a global API key, which older projects have.
+    pub async fn open_with_key(release: Release, server: &Server) -> Self {
+        let key = server.token.clone().expect("a server with tokens");
+        Self::of(release, server, vec![("CLOUDFLARE_API_KEY", key), ("CLOUDFLARE_EMAIL", "ada@example.com".to_owned())])
+            .await
+    }
+
+    async fn of(release: Release, server: &Server, mut environment: Vec<(&'static str, String)>) -> Self {
+        let proxy = Proxy::start(&server.api).await;
+        let home = tempfile::tempdir().expect("a temporary directory");
+        environment.push(("CLOUDFLARE_API_BASE_URL", format!("http://{}/client/v4", proxy.address)));
+        environment.push(("CLOUDFLARE_ACCOUNT_ID", ACCOUNT_ID.to_owned()));
+        let mut redaction = Redaction::default();
+        redaction.name(ACCOUNT_ID, "ACCOUNT");
+        redaction.name(home.path().display().to_string(), "HOME");
+        let directory = home.path().to_owned();
+        Self {
+            release,
+            directory,
+            environment,
+            proxy,
+            home,
+            redaction,
+            transcript: String::new(),
+            _projects: Vec::new(),
+        }
+    }
+
+    /// Goes to a project's directory.
+    pub fn enter(&mut self, project: &Project, name: &'static str) {
+        project.path().clone_into(&mut self.directory);
+        self._projects.push(project.clone());
+        self.redaction.name(project.path().display().to_string(), name);
+        self.note(&format!("# in {name}"));
+    }
+
+    /// Writes a line into the transcript.
+    pub fn note(&mut self, text: &str) {
+        let text = self.redaction.apply(text);
+        self.transcript += &format!("{text}\n\n");
+    }
+
+    /// Runs a command.
+    pub async fn wrangler(&mut self, arguments: &[&str]) {
+        self.wrangler_given(arguments, "").await;
+    }
+
+    /// Runs a command with something on its standard input.
+    pub async fn wrangler_given(&mut self, arguments: &[&str], input: &str) {
+        let mut command = self.release.command(self.home.path());
+        command.args(arguments).current_dir(&self.directory).envs(self.environment.iter().cloned());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().expect("Node.js can be started");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        // A command that wants no input may have ended already.
+        let _ = stdin.write_all(input.as_bytes()).await;
+        drop(stdin);
+        let ended = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
+        let output = ended.unwrap_or_else(|_| panic!("{arguments:?} does not end")).expect("a child of ours");
+        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        let exchanges = self.proxy.take();
+        self.tell(arguments, &stdout, &stderr, output.status.code(), &exchanges);
+        for exchange in &exchanges {
+            let (line, answer) = (exchange.line(), &exchange.answer);
+            assert!(
+                !exchange.is_fault(),
+                "wrangler {arguments:?} asked what the server does not know:\n{line}\n{answer:#}"
+            );
+        }
+    }
+
+    /// Asks a Worker, and writes what it answers into the transcript.
+    pub async fn fetch(&mut self, server: &Server, script: &str, path: &str) {
+        let answer = server.fetch(script, Method::GET, path, "").await;
+        self.note(&format!("GET {script}{path} -> {}\n{}", answer.status, answer.text()));
+    }
+
+    /// Compares all that was seen with the snapshot of this story and release.
+    pub fn assert(mut self, story: &str) {
+        let transcript = std::mem::take(&mut self.transcript);
+        insta::assert_snapshot!(format!("{story}_{}", self.release.name()), transcript);
+    }
+
+    fn tell(&mut self, arguments: &[&str], stdout: &str, stderr: &str, code: Option<i32>, exchanges: &[Exchange]) {
+        let code = code.map_or_else(|| "a signal".to_owned(), |code| code.to_string());
+        let code = if code == "0" { String::new() } else { format!("[exit {code}]\n") };
+        let requests: String = lines(exchanges).map(|line| format!("  {line}\n")).collect();
+        let text =
+            format!("$ wrangler {}\n{}\n{}\n{code}{requests}", arguments.join(" "), stdout.trim(), stderr.trim());
+        self.transcript += self.redaction.apply(&text).trim_end();
+        self.transcript += "\n\n";
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.transcript);
+        }
+    }
+}
+
+/// First what only asks, sorted; then what changes something.
+fn lines(exchanges: &[Exchange]) -> impl Iterator<Item = String> {
+    let (mut asks, changes): (Vec<_>, Vec<_>) = exchanges.iter().partition(|exchange| exchange.method == "GET");
+    asks.sort_by_key(|exchange| exchange.line());
+    asks.into_iter().chain(changes).map(Exchange::line)
+}
