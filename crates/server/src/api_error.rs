@@ -2,7 +2,7 @@
 
 use stepwell_engine::instance::Rejection;
 use stepwell_runtime::SpawnError;
-use stepwell_store::{ChangeError, CommitError, ReadError};
+use stepwell_store::{ChangeError, CommitError, ReadError, ScopedName};
 
 use crate::subscription::InvalidOptions;
 
@@ -30,11 +30,11 @@ impl ApiError {
     }
 
     /// No such workflow.
-    pub fn no_workflow(name: &str) -> Self {
+    pub fn no_workflow(name: &ScopedName) -> Self {
         Self::new(
             404,
             10_200,
-            format!("workflow {name:?} does not exist; `stepwell workflows list` shows those that do"),
+            format!("workflow {:?} does not exist; `stepwell workflows list` shows those that do", name.name),
         )
     }
 
@@ -44,8 +44,8 @@ impl ApiError {
     }
 
     /// No such Worker.
-    pub fn no_script(name: &str) -> Self {
-        Self::new(404, 10_007, format!("Worker {name:?} does not exist; deploy it first"))
+    pub fn no_script(name: &ScopedName) -> Self {
+        Self::new(404, 10_007, format!("Worker {:?} does not exist; deploy it first", name.name))
     }
 
     /// Something of ours failed; the log says what.

@@ -9,6 +9,7 @@ use stepwell_engine::{Engine, InstanceKey};
 use stepwell_store::{CommitError, Options, Store};
 use tokio::sync::oneshot;
 
+use crate::accounts::Accounts;
 use crate::creation_rate::{CreationRate, CreationRates};
 use crate::deploy::Deployer;
 use crate::driver::{Driver, DriverPorts};
@@ -45,6 +46,8 @@ pub struct Core {
     pub deployer: Deployer,
     /// Workflows.
     pub registry: Registry,
+    /// Whose things there are.
+    pub accounts: Accounts,
     retirement: tokio::task::JoinHandle<()>,
     stop: oneshot::Sender<()>,
     thread: JoinHandle<Result<(), CommitError>>,
@@ -66,6 +69,7 @@ impl Core {
         let registry = Registry::new(store.clone(), driver.clone(), config.policy);
         let deployer = Deployer::new(store.clone(), workers.clone(), registry.clone(), secrets);
         let known = registry.all().await?;
+        let accounts = Accounts::open(store.clone()).await?;
         let next_key = InstanceKey(store.max_key().await?.0 + 1);
         let engine = Engine::new(next_key, RUNS_MAX).with_chaos(config.chaos);
         let (stop, stopped) = oneshot::channel::<()>();
@@ -87,7 +91,7 @@ impl Core {
         let thread = thread.context("the driver's thread cannot be started")?;
         let retirement = tokio::spawn(retire(store.clone()));
         let platform = Platform { store, driver, rate: CreationRate::new(config.creation_rates) };
-        Ok(Self { platform, workers, deployer, registry, retirement, stop, thread, failed: Some(failed) })
+        Ok(Self { platform, workers, deployer, registry, accounts, retirement, stop, thread, failed: Some(failed) })
     }
 
     /// Resolves when the store has failed for good: the process must end. Pending for ever otherwise.

@@ -1,7 +1,7 @@
 //! Deploying: code is tried out, made durable, and becomes what new instances start on.
 
 use futures_util::future::BoxFuture;
-use stepwell_store::{DeploymentRow, NewRelease, NewWorkflow, Store};
+use stepwell_store::{DeploymentRow, NewRelease, NewWorkflow, ScopedName, Store};
 
 use crate::api_error::ApiError;
 use crate::clock::now_ms;
@@ -88,11 +88,12 @@ impl Deployer {
     async fn planned(&self, script: &ScriptSettings) -> Result<Vec<NewWorkflow>, ApiError> {
         let mut planned = Vec::with_capacity(script.workflows.len());
         for workflow in &script.workflows {
-            let before = self.store.workflow(&workflow.name).await?;
+            let name = script.script.sibling(&*workflow.name);
+            let before = self.store.workflow(&name).await?;
             let settings = merged(before.as_ref().map(|row| row.settings.as_str()), workflow);
             WorkflowOptions::from_settings(&settings).check()?;
-            let (name, class_name) = (workflow.name.clone(), workflow.class_name.clone());
-            planned.push(NewWorkflow { name, script: script.script.clone(), class_name, settings, at: now_ms() });
+            let (script, class_name) = (script.script.clone(), workflow.class_name.clone());
+            planned.push(NewWorkflow { name, script, class_name, settings, at: now_ms() });
         }
         Ok(planned)
     }
@@ -121,7 +122,7 @@ impl Deploy for Deployer {
 
     fn change_secrets(
         &self,
-        script: String,
+        script: ScopedName,
         changes: Vec<(String, Option<String>)>,
     ) -> BoxFuture<'_, Result<(), ApiError>> {
         Box::pin(async move {

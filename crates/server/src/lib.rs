@@ -1,5 +1,6 @@
 //! The library behind the binary `stepwell`: configuration, tools, faces and the driver.
 
+pub mod accounts;
 pub mod api_error;
 pub mod app;
 pub mod auth;
@@ -21,6 +22,7 @@ pub mod registry;
 pub mod rest;
 pub mod restart_from;
 pub mod retirement;
+mod scoped_text;
 pub mod script;
 pub mod secrets;
 pub mod stacks;

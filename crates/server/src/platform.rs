@@ -9,7 +9,7 @@ use stepwell_engine::engine::{Answer, Command};
 use stepwell_engine::instance::Rejection;
 use stepwell_engine::limits::VALUE_BYTES_MAX;
 use stepwell_engine::{Entry, ErrorRecord, InstanceKey, Payload, Retention, Status, names};
-use stepwell_store::{InstanceRow, Store, WorkflowRow};
+use stepwell_store::{InstanceRow, ScopedName, Store, WorkflowRow};
 
 use crate::api_error::ApiError;
 use crate::creation_rate::CreationRate;
@@ -63,7 +63,7 @@ pub struct StatusView {
 
 impl Platform {
     /// The workflow of that name.
-    pub async fn workflow(&self, name: &str) -> Result<WorkflowRow, ApiError> {
+    pub async fn workflow(&self, name: &ScopedName) -> Result<WorkflowRow, ApiError> {
         self.store.workflow(name).await?.ok_or_else(|| ApiError::no_workflow(name))
     }
 

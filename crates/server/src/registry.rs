@@ -8,7 +8,7 @@ use std::sync::Arc;
 use stepwell_engine::engine::WorkflowSettings;
 use stepwell_engine::limits::SCHEDULES_MAX;
 use stepwell_engine::{Cron, DeploymentId, Input, Retention, Schedule, WorkflowId};
-use stepwell_store::{DeploymentRow, NewWorkflow, ScheduleRow, Store, WorkflowRow};
+use stepwell_store::{DeploymentRow, NewWorkflow, ScheduleRow, ScopedName, Store, WorkflowRow};
 
 use crate::api_error::ApiError;
 use crate::clock::now_ms;
@@ -113,7 +113,7 @@ impl Registry {
         Ok(rows.iter().filter_map(schedule).collect())
     }
 
-    async fn check_schedules(&self, workflow: &str, options: &WorkflowOptions) -> Result<(), ApiError> {
+    async fn check_schedules(&self, workflow: &ScopedName, options: &WorkflowOptions) -> Result<(), ApiError> {
         let known = self.store.workflow(workflow).await?.map(|row| row.id);
         let others = self.store.schedules().await?.iter().filter(|row| Some(row.workflow) != known).count();
         let count = others + options.crons().len();
@@ -125,9 +125,9 @@ impl Registry {
     }
 }
 
-fn implements(deployment: &DeploymentRow, workflow: &str) -> bool {
+fn implements(deployment: &DeploymentRow, workflow: &ScopedName) -> bool {
     match serde_json::from_str::<ScriptSettings>(&deployment.settings) {
-        Ok(settings) => settings.workflows.iter().any(|own| own.name == workflow),
+        Ok(settings) => settings.workflows.iter().any(|own| own.name == workflow.name),
         Err(_) => true,
     }
 }

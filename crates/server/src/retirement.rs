@@ -41,7 +41,7 @@ async fn look(store: &Store) -> Result<(), ChangeError> {
                 continue;
             }
             match store.delete_deployment(row.id).await {
-                Ok(_) => tracing::info!(script = name, deployment = %row.id, "an old deployment is gone"),
+                Ok(_) => tracing::info!(script = %name, deployment = %row.id, "an old deployment is gone"),
                 Err(ChangeError::DeploymentNeeded { .. } | ChangeError::DeploymentCurrent(_)) => {}
                 Err(other) => return Err(other),
             }

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use stepwell_engine::{Millis, StepConfig};
 use stepwell_runtime::{Binding, Outbound, SecretText, WorkerSpec, WorkflowExport};
-use stepwell_store::{Deployment, NewDeployment};
+use stepwell_store::{AccountId, Deployment, NewDeployment, ScopedName};
 
+use crate::d1::DatabaseName;
 use crate::rest::{RetentionOptions, Schedule};
 pub use module::{ScriptModule, ScriptModuleKind};
 
@@ -23,7 +24,8 @@ const REPLACE_NON_RETRYABLE: &str = "workflows_replace_non_retryable_error_messa
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScriptSettings {
     /// Name of the script.
-    pub script: String,
+    #[serde(with = "crate::scoped_text")]
+    pub script: ScopedName,
     /// The module with the exports.
     pub main_module: String,
     /// `YYYY-MM-DD`.
@@ -166,16 +168,17 @@ impl Script {
     #[must_use]
     pub fn to_spec(&self, host_socket: &Path, outbound: Outbound, extra: Extra) -> WorkerSpec {
         let settings = &self.settings;
+        let account = settings.script.account;
         let secrets = extra.secrets.into_iter().map(|(name, text)| Binding::Secret { name, text: SecretText(text) });
         WorkerSpec {
-            script: settings.script.clone(),
+            script: settings.script.name.clone(),
             main_module: settings.main_module.clone(),
             modules: self.modules.iter().filter_map(ScriptModule::to_runtime).collect(),
             compatibility_date: settings.compatibility_date.clone(),
             compatibility_flags: settings.compatibility_flags.clone(),
-            bindings: settings.bindings.iter().map(ScriptBinding::to_runtime).chain(secrets).collect(),
+            bindings: settings.bindings.iter().map(|binding| binding.to_runtime(account)).chain(secrets).collect(),
             classes: settings.workflows.iter().map(|workflow| workflow.class_name.clone()).collect(),
-            exports: settings.workflows.iter().filter_map(ScriptWorkflow::to_export).collect(),
+            exports: settings.workflows.iter().filter_map(|workflow| workflow.to_export(account)).collect(),
             outbound,
             dev_outbound: extra.dev_outbound,
             host_socket: host_socket.to_owned(),
@@ -193,20 +196,23 @@ pub struct Extra {
 }
 
 impl ScriptWorkflow {
-    fn to_export(&self) -> Option<WorkflowExport> {
-        let export = WorkflowExport { class: self.class_name.clone(), workflow: self.name.clone() };
+    fn to_export(&self, account: AccountId) -> Option<WorkflowExport> {
+        let workflow = ScopedName::new(account, &*self.name).to_string();
+        let export = WorkflowExport { class: self.class_name.clone(), workflow };
         self.is_export.then_some(export)
     }
 }
 
 impl ScriptBinding {
-    fn to_runtime(&self) -> Binding {
+    /// What a worker process asks the server for, it asks for by the name within its script's account.
+    fn to_runtime(&self, account: AccountId) -> Binding {
+        let scoped = |name: String| ScopedName::new(account, name).to_string();
         match self.clone() {
             Self::PlainText { name, text } => Binding::Text { name, text },
             Self::Json { name, json } => Binding::Json { name, json: json.to_string() },
-            Self::Workflow { name, workflow_name } => Binding::Workflow { name, workflow: workflow_name },
-            Self::D1 { name, id } => Binding::D1 { name, database_id: id },
-            Self::Service { name, service } => Binding::Service { name, script: service },
+            Self::Workflow { name, workflow_name } => Binding::Workflow { name, workflow: scoped(workflow_name) },
+            Self::D1 { name, id } => Binding::D1 { name, database_id: DatabaseName::new(account, id).to_string() },
+            Self::Service { name, service } => Binding::Service { name, script: scoped(service) },
         }
     }
 }

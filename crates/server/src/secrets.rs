@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-use stepwell_store::{Secret, Store};
+use stepwell_store::{ScopedName, Secret, Store};
 
 use crate::api_error::ApiError;
 
@@ -44,7 +44,7 @@ impl Secrets {
     ///
     /// # Errors
     /// Where it cannot be made durable.
-    pub async fn put(&self, script: &str, name: String, text: &str) -> Result<(), ApiError> {
+    pub async fn put(&self, script: &ScopedName, name: String, text: &str) -> Result<(), ApiError> {
         let value = self.seal(script, &name, text);
         Ok(self.store.put_secret(script, Secret { name, value }).await?)
     }
@@ -53,13 +53,13 @@ impl Secrets {
     ///
     /// # Errors
     /// Where they cannot be read, or were sealed with another key.
-    pub async fn all(&self, script: &str) -> Result<Vec<(String, String)>, ApiError> {
+    pub async fn all(&self, script: &ScopedName) -> Result<Vec<(String, String)>, ApiError> {
         let mut all = Vec::new();
         for secret in self.store.secrets(script).await? {
             let text = self.unseal(script, &secret).ok_or_else(|| {
                 ApiError::internal(format!(
-                    "secret {:?} of {script:?} was sealed with another key: restore {SECRETS_KEY_FILE}, or set it again",
-                    secret.name
+                    "secret {:?} of {:?} was sealed with another key: restore {SECRETS_KEY_FILE}, or set it again",
+                    secret.name, script.name
                 ))
             })?;
             all.push((secret.name, text));
@@ -68,7 +68,7 @@ impl Secrets {
     }
 
     /// A random nonce, then the sealed text, which is bound to script and name.
-    fn seal(&self, script: &str, name: &str, text: &str) -> Vec<u8> {
+    fn seal(&self, script: &ScopedName, name: &str, text: &str) -> Vec<u8> {
         let nonce: [u8; NONCE_BYTES] = random();
         let aad = format!("{script}/{name}");
         let payload = Payload { msg: text.as_bytes(), aad: aad.as_bytes() };
@@ -76,7 +76,7 @@ impl Secrets {
         [nonce.as_slice(), &sealed].concat()
     }
 
-    fn unseal(&self, script: &str, secret: &Secret) -> Option<String> {
+    fn unseal(&self, script: &ScopedName, secret: &Secret) -> Option<String> {
         let (nonce, sealed) = secret.value.split_first_chunk::<NONCE_BYTES>()?;
         let aad = format!("{script}/{}", secret.name);
         let text = self.cipher.decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: aad.as_bytes() }).ok()?;
@@ -111,10 +111,13 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let store = Store::in_memory();
         let secrets = Secrets::open(directory.path(), store.clone()).expect("a key");
-        secrets.put("shop", "KEY".to_owned(), "hidden").await.expect("kept");
+        secrets.put(&ScopedName::in_default("shop"), "KEY".to_owned(), "hidden").await.expect("kept");
         let again = Secrets::open(directory.path(), store.clone()).expect("the same key");
-        assert_eq!(again.all("shop").await.expect("read"), [("KEY".to_owned(), "hidden".to_owned())]);
-        let kept = store.secrets("shop").await.expect("read");
+        assert_eq!(
+            again.all(&ScopedName::in_default("shop")).await.expect("read"),
+            [("KEY".to_owned(), "hidden".to_owned())]
+        );
+        let kept = store.secrets(&ScopedName::in_default("shop")).await.expect("read");
         assert!(!kept[0].value.windows(6).any(|window| window == b"hidden"));
     }
 
@@ -123,7 +126,7 @@ mod tests {
         let (one, other) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
         let store = Store::in_memory();
         let secrets = Secrets::open(one.path(), store.clone()).expect("a key");
-        secrets.put("shop", "KEY".to_owned(), "hidden").await.expect("kept");
-        assert!(Secrets::open(other.path(), store).expect("a key").all("shop").await.is_err());
+        secrets.put(&ScopedName::in_default("shop"), "KEY".to_owned(), "hidden").await.expect("kept");
+        assert!(Secrets::open(other.path(), store).expect("a key").all(&ScopedName::in_default("shop")).await.is_err());
     }
 }

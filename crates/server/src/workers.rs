@@ -14,7 +14,7 @@ use futures_util::future::BoxFuture;
 use stepwell_engine::scheduler::{Pool, Quarantine};
 use stepwell_engine::{DeploymentId, SessionId, StepConfig};
 use stepwell_runtime::{Outbound, Workerd};
-use stepwell_store::Store;
+use stepwell_store::{ScopedName, Store};
 use tokio::net::UnixStream;
 use tokio::sync::{OnceCell, mpsc};
 use worker::Worker;
@@ -73,8 +73,8 @@ struct Shared {
     workers: Mutex<HashMap<Place, Arc<OnceCell<Arc<Worker>>>>>,
     /// Places for which a session is being opened.
     opening: Mutex<HashSet<Place>>,
-    extras: Mutex<HashMap<String, Extra>>,
-    generations: Mutex<HashMap<String, u64>>,
+    extras: Mutex<HashMap<ScopedName, Extra>>,
+    generations: Mutex<HashMap<ScopedName, u64>>,
     next_session: AtomicU32,
 }
 
@@ -100,8 +100,8 @@ impl Workers {
     }
 
     /// What a script's processes get beside their deployment, from their next start on.
-    pub fn set_extra(&self, script: &str, extra: Extra) {
-        lock(&self.shared.extras).insert(script.to_owned(), extra);
+    pub fn set_extra(&self, script: &ScopedName, extra: Extra) {
+        lock(&self.shared.extras).insert(script.clone(), extra);
     }
 
     /// Starts a process for code that is not deployed yet, to see that it loads, and stops it again.
@@ -118,19 +118,19 @@ impl Workers {
     ///
     /// # Errors
     /// Where there is no such script, or it does not start.
-    async fn connect_to(&self, script: &str) -> Result<UnixStream, ApiError> {
+    async fn connect_to(&self, script: &ScopedName) -> Result<UnixStream, ApiError> {
         let row = self.shared.store.current_deployment(script).await?.ok_or_else(|| ApiError::no_script(script))?;
         let pool = Pool { deployment: row.id, quarantine: Quarantine::Free };
         let place = Place { pool, replica: 0 };
         let worker = self.shared.worker(place).await.map_err(|message| ApiError::new(503, 20_502, message))?;
         worker.touch();
         worker.connect().await.map_err(|error| {
-            ApiError::new(502, 20_502, format!("the worker process of {script:?} does not answer: {error}"))
+            ApiError::new(502, 20_502, format!("the worker process of {:?} does not answer: {error}", script.name))
         })
     }
 
     /// Resolves when the process that answers a script's requests has hung and was stopped; says so.
-    async fn until_hung(&self, script: &str) -> ApiError {
+    async fn until_hung(&self, script: &ScopedName) -> ApiError {
         loop {
             tokio::time::sleep(session::PROBE_EVERY).await;
             let Ok(Some(row)) = self.shared.store.current_deployment(script).await else { continue };
@@ -144,8 +144,8 @@ impl Workers {
     }
 
     /// New requests of a script must go to its newest deployment from now on.
-    pub fn renew(&self, script: &str) {
-        *lock(&self.shared.generations).entry(script.to_owned()).or_default() += 1;
+    pub fn renew(&self, script: &ScopedName) {
+        *lock(&self.shared.generations).entry(script.clone()).or_default() += 1;
     }
 
     /// Ends all sessions and processes in order.
@@ -159,15 +159,15 @@ impl Workers {
 }
 
 impl WorkerGate for Workers {
-    fn connect<'a>(&'a self, script: &'a str) -> BoxFuture<'a, Result<UnixStream, ApiError>> {
+    fn connect<'a>(&'a self, script: &'a ScopedName) -> BoxFuture<'a, Result<UnixStream, ApiError>> {
         Box::pin(self.connect_to(script))
     }
 
-    fn hung<'a>(&'a self, script: &'a str) -> BoxFuture<'a, ApiError> {
+    fn hung<'a>(&'a self, script: &'a ScopedName) -> BoxFuture<'a, ApiError> {
         Box::pin(self.until_hung(script))
     }
 
-    fn generation(&self, script: &str) -> u64 {
+    fn generation(&self, script: &ScopedName) -> u64 {
         lock(&self.shared.generations).get(script).copied().unwrap_or(0)
     }
 }
@@ -273,10 +273,11 @@ impl Shared {
     }
 }
 
-fn hung(script: &str) -> ApiError {
+fn hung(script: &ScopedName) -> ApiError {
     let message = format!(
-        "Worker {script:?} did not answer and was stopped: its code computes without end, in this request or in another. \
-         The next request starts it anew."
+        "Worker {:?} did not answer and was stopped: its code computes without end, in this request or in another. \
+         The next request starts it anew.",
+        script.name
     );
     ApiError::new(503, 20_504, message)
 }

@@ -1,6 +1,8 @@
 //! The REST face and the host face over a real store and a real driver that has no workers: instances are created,
 //! changed and ended, but no code runs. Histories of finished instances are put into the store directly.
 
+#[path = "rest/auth.rs"]
+mod auth;
 #[path = "rest/scripts.rs"]
 mod scripts;
 #[path = "rest/server.rs"]
@@ -336,7 +338,7 @@ async fn other_accounts_are_refused_and_the_one_there_is_named() {
     let answer = server.at("GET", "/client/v4/accounts/0123/workflows", "").await;
     assert_eq!((answer.status, answer.code()), (403, 10_000));
     let accounts = server.at("GET", "/client/v4/accounts?page=1", "").await;
-    assert_eq!(accounts.body["result"][0]["id"], stepwell::auth::ACCOUNT_ID);
+    assert_eq!(accounts.body["result"][0]["id"], stepwell::accounts::ACCOUNT_ID);
     for path in ["/client/v4/user", "/client/v4/user/tokens/verify", "/client/v4/memberships"] {
         assert_eq!(server.at("GET", path, "").await.status, 200, "{path}");
     }

@@ -14,6 +14,7 @@ use axum::routing::{any, get};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
+use stepwell::accounts::Accounts;
 use stepwell::api_error::ApiError;
 use stepwell::creation_rate::CreationRate;
 use stepwell::d1::D1;
@@ -22,7 +23,7 @@ use stepwell::hosting::{self, Hosting};
 use stepwell::ingress::{self, Ingress, Proxy, WorkerGate};
 use stepwell::platform::Platform;
 use stepwell::subscription::Subscriptions;
-use stepwell_store::{NewDeployment, Store};
+use stepwell_store::{NewDeployment, ScopedName, Store};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixListener, UnixStream};
@@ -37,17 +38,17 @@ struct Gate {
 }
 
 impl WorkerGate for Gate {
-    fn connect<'a>(&'a self, script: &'a str) -> BoxFuture<'a, Result<UnixStream, ApiError>> {
+    fn connect<'a>(&'a self, script: &'a ScopedName) -> BoxFuture<'a, Result<UnixStream, ApiError>> {
         Box::pin(async move {
             let refused =
-                || ApiError::new(503, 20_503, format!("Worker {script:?} does not start: its class is missing"));
-            let path = self.sockets.get(script).ok_or_else(refused)?;
+                || ApiError::new(503, 20_503, format!("Worker {:?} does not start: its class is missing", script.name));
+            let path = self.sockets.get(&script.to_string()).ok_or_else(refused)?;
             self.connections.fetch_add(1, Ordering::Relaxed);
             UnixStream::connect(path).await.map_err(ApiError::internal)
         })
     }
 
-    fn generation(&self, _: &str) -> u64 {
+    fn generation(&self, _: &ScopedName) -> u64 {
         self.generation.load(Ordering::Relaxed)
     }
 }
@@ -89,7 +90,7 @@ async fn site(default_script: Option<&str>, names_scripts: bool) -> Site {
     let store = Store::in_memory();
     for script in ["shop", "idle"] {
         let new = NewDeployment {
-            script: script.to_owned(),
+            script: ScopedName::in_default(script),
             content_id: "1".to_owned(),
             settings: "{}".to_owned(),
             modules: Vec::new(),
@@ -99,8 +100,9 @@ async fn site(default_script: Option<&str>, names_scripts: bool) -> Site {
     }
     let gate = Arc::new(Gate { sockets: HashMap::from([("shop".to_owned(), path)]), ..Gate::default() });
     let proxy = Arc::new(Proxy::new(Arc::clone(&gate) as Arc<dyn WorkerGate>));
-    let default_script = default_script.map(str::to_owned);
-    let router = ingress::router(Ingress { store, proxy, default_script, names_scripts });
+    let default_script = default_script.map(ScopedName::in_default);
+    let accounts = Accounts::open(store.clone()).await.expect("accounts");
+    let router = ingress::router(Ingress { store, accounts, proxy, default_script, names_scripts });
     Site { router, gate, _dir: dir }
 }
 
@@ -212,7 +214,7 @@ async fn a_service_binding_leads_to_its_script_and_a_database_to_d1() {
     let (_, text) = ask(&site, request("x-stepwell-service", "shop", "hello")).await;
     assert!(text.contains("host: any.host\n") && text.ends_with("hello"), "{text}");
     assert!(!text.contains("x-stepwell") && !text.contains("x-forwarded"), "{text}");
-    let (status, text) = ask(&site, request("x-stepwell-d1", "db", r#"{"sql":"select 1 as one"}"#)).await;
+    let (status, text) = ask(&site, request("x-stepwell-d1", "0/db", r#"{"sql":"select 1 as one"}"#)).await;
     assert!(status == 200 && text.contains(r#"[{"one":1}]"#), "{text}");
     let (status, text) = ask(&site, to("any.host", "/query")).await;
     assert!(status == 404 && text.contains("no route"), "{text}");

@@ -8,9 +8,9 @@ use stepwell_engine::{Batch, DeploymentId, InstanceKey, Millis, Recorded, Stream
 use thiserror::Error;
 
 use crate::{
-    ChangeError, CommitError, Deployment, DeploymentRow, Due, InstanceRow, ListQuery, LogLine, LogRow, NewDeployment,
-    NewRelease, NewWorkflow, OpenError, ReadError, ReleaseRow, ScheduleRow, ScriptRow, Secret, StatusCounts,
-    StreamChunk, Token, WorkflowRow,
+    AccountId, AccountRow, ChangeError, CommitError, Deployment, DeploymentRow, Due, InstanceRow, ListQuery, LogLine,
+    LogRow, NewAccount, NewDeployment, NewRelease, NewWorkflow, OpenError, ReadError, ReleaseRow, ScheduleRow,
+    ScopedName, ScriptRow, Secret, StatusCounts, StreamChunk, Token, WorkflowRow,
 };
 
 /// Why a write was not done.
@@ -108,25 +108,29 @@ pub trait CatalogWriter {
     /// Makes a deployment of a script current. Whether there is one.
     fn release(&mut self, new: &NewRelease) -> Result<bool, Fault>;
     /// Sets what belongs to a script and to no deployment of it. Whether the script was there.
-    fn put_script_settings(&mut self, script: &str, settings: &str) -> Result<bool, Fault>;
+    fn put_script_settings(&mut self, script: &ScopedName, settings: &str) -> Result<bool, Fault>;
     /// Deletes one that no unfinished instance needs and that is not current. Whether it was there.
     fn delete_deployment(&mut self, id: DeploymentId) -> Result<bool, Fault>;
     /// Deletes a script with its deployments and secrets, if it has no workflows and no unfinished instances.
-    fn delete_script(&mut self, name: &str) -> Result<bool, Fault>;
+    fn delete_script(&mut self, name: &ScopedName) -> Result<bool, Fault>;
     /// Makes or changes the workflow of that name.
     fn put_workflow(&mut self, new: &NewWorkflow) -> Result<WorkflowRow, Fault>;
     /// Makes these the schedules of a workflow. Those that are new have been looked at up to `at`.
     fn put_schedules(&mut self, workflow: WorkflowId, crons: &[String], at: Millis) -> Result<Vec<ScheduleRow>, Fault>;
     /// Deletes a workflow that has no instances, with its schedules. Whether it was there.
-    fn delete_workflow(&mut self, name: &str) -> Result<bool, Fault>;
+    fn delete_workflow(&mut self, name: &ScopedName) -> Result<bool, Fault>;
     /// Sets a secret.
-    fn put_secret(&mut self, script: &str, secret: &Secret) -> Result<(), Fault>;
+    fn put_secret(&mut self, script: &ScopedName, secret: &Secret) -> Result<(), Fault>;
     /// Deletes a secret. Whether it was there.
-    fn delete_secret(&mut self, script: &str, name: &str) -> Result<bool, Fault>;
+    fn delete_secret(&mut self, script: &ScopedName, name: &str) -> Result<bool, Fault>;
     /// Adds a token, or replaces the one with that hash.
     fn put_token(&mut self, token: &Token) -> Result<(), Fault>;
-    /// Deletes a token. Whether it was there.
-    fn delete_token(&mut self, hash: &str) -> Result<bool, Fault>;
+    /// Deletes the token of that id. Whether it was there.
+    fn delete_token(&mut self, id: &str) -> Result<bool, Fault>;
+    /// Makes an account.
+    fn put_account(&mut self, new: &NewAccount) -> Result<AccountRow, Fault>;
+    /// Deletes an account that has nothing but tokens, with these. Whether it was there.
+    fn delete_account(&mut self, id: AccountId) -> Result<bool, Fault>;
     /// Adds lines to logs; those of instances that are gone are dropped, and only the last
     /// [`LOG_LINES_MAX`](crate::limits::LOG_LINES_MAX) of each instance stay.
     fn append_logs(&mut self, lines: &[LogLine]) -> Result<(), Fault>;
@@ -187,27 +191,27 @@ pub trait CatalogReader {
     /// Scripts by name.
     fn scripts(&mut self) -> Result<Vec<ScriptRow>, ReadError>;
     /// A script.
-    fn script(&mut self, name: &str) -> Result<Option<ScriptRow>, ReadError>;
+    fn script(&mut self, name: &ScopedName) -> Result<Option<ScriptRow>, ReadError>;
     /// What became current of a script, newest first.
-    fn releases(&mut self, script: &str) -> Result<Vec<ReleaseRow>, ReadError>;
+    fn releases(&mut self, script: &ScopedName) -> Result<Vec<ReleaseRow>, ReadError>;
     /// A deployment with its modules.
     fn deployment(&mut self, id: DeploymentId) -> Result<Option<Arc<Deployment>>, ReadError>;
     /// What new instances of a script start on.
-    fn current_deployment(&mut self, script: &str) -> Result<Option<DeploymentRow>, ReadError>;
+    fn current_deployment(&mut self, script: &ScopedName) -> Result<Option<DeploymentRow>, ReadError>;
     /// Deployments of a script, newest first.
-    fn deployments(&mut self, script: &str) -> Result<Vec<DeploymentRow>, ReadError>;
+    fn deployments(&mut self, script: &ScopedName) -> Result<Vec<DeploymentRow>, ReadError>;
     /// A workflow by name.
-    fn workflow(&mut self, name: &str) -> Result<Option<WorkflowRow>, ReadError>;
+    fn workflow(&mut self, name: &ScopedName) -> Result<Option<WorkflowRow>, ReadError>;
     /// Workflows by number.
     fn workflows(&mut self) -> Result<Vec<WorkflowRow>, ReadError>;
     /// Schedules, by workflow and expression.
     fn schedules(&mut self) -> Result<Vec<ScheduleRow>, ReadError>;
     /// Secrets of a script, by name.
-    fn secrets(&mut self, script: &str) -> Result<Vec<Secret>, ReadError>;
-    /// The token of that hash.
-    fn token(&mut self, hash: &str) -> Result<Option<Token>, ReadError>;
+    fn secrets(&mut self, script: &ScopedName) -> Result<Vec<Secret>, ReadError>;
     /// Tokens, oldest first.
     fn tokens(&mut self) -> Result<Vec<Token>, ReadError>;
+    /// Accounts besides the default one, oldest first.
+    fn accounts(&mut self) -> Result<Vec<AccountRow>, ReadError>;
     /// Log lines of an instance after line `after` (0 for all), at most `limit`.
     fn logs(&mut self, key: InstanceKey, after: u64, limit: usize) -> Result<Vec<LogRow>, ReadError>;
 }

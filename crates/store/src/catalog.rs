@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use stepwell_engine::{DeploymentId, InstanceKey, Millis, WorkflowId};
 
+use crate::{AccountId, ScopedName};
+
 /// A deployed Worker, by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScriptRow {
     /// Its name.
-    pub name: String,
+    pub name: ScopedName,
     /// What new instances start on.
     pub current: DeploymentId,
     /// First deployment.
@@ -36,7 +38,7 @@ pub struct ReleaseRow {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRelease {
     /// Which script.
-    pub script: String,
+    pub script: ScopedName,
     /// Which of its deployments.
     pub deployment: DeploymentId,
     /// When.
@@ -62,7 +64,7 @@ pub struct Module {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewDeployment {
     /// Of which script.
-    pub script: String,
+    pub script: ScopedName,
     /// Equal for equal modules and settings; the caller's hash of both.
     pub content_id: String,
     /// JSON text that the store does not read.
@@ -79,7 +81,7 @@ pub struct DeploymentRow {
     /// Its number, never used again.
     pub id: DeploymentId,
     /// Its script.
-    pub script: String,
+    pub script: ScopedName,
     /// See [`NewDeployment::content_id`].
     pub content_id: String,
     /// JSON text.
@@ -105,9 +107,9 @@ pub struct Deployment {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewWorkflow {
     /// Unique.
-    pub name: String,
+    pub name: ScopedName,
     /// Script that has the class.
-    pub script: String,
+    pub script: ScopedName,
     /// Exported class.
     pub class_name: String,
     /// JSON text that the store does not read.
@@ -122,9 +124,9 @@ pub struct WorkflowRow {
     /// Its number, never used again.
     pub id: WorkflowId,
     /// Unique.
-    pub name: String,
+    pub name: ScopedName,
     /// Script that has the class.
-    pub script: String,
+    pub script: ScopedName,
     /// Exported class.
     pub class_name: String,
     /// JSON text.
@@ -164,8 +166,12 @@ impl std::fmt::Debug for Secret {
 /// An API token, known by its hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
-    /// Hash of the token.
+    /// Its public id, unique.
+    pub id: String,
+    /// Hash of the token, unique.
     pub hash: String,
+    /// The account that it is for; every account where absent.
+    pub account: Option<AccountId>,
     /// For people.
     pub label: String,
     /// What it may do, in the caller's words.

@@ -108,6 +108,18 @@ pub enum ChangeError {
         /// By what, in words.
         needed_by: String,
     },
+    /// There is another account of that name.
+    #[error("there is an account named {name:?} already: choose another name")]
+    AccountExists {
+        /// Which.
+        name: String,
+    },
+    /// The account still has something.
+    #[error("the account still has {needed_by}: delete that first")]
+    AccountNotEmpty {
+        /// What, in words.
+        needed_by: String,
+    },
     /// The instance that it was for is gone.
     #[error("instance {0} is gone")]
     InstanceGone(InstanceKey),

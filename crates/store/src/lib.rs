@@ -10,6 +10,7 @@
 
 #![deny(missing_docs)]
 
+mod account;
 pub mod backend;
 mod catalog;
 mod counters;
@@ -27,6 +28,7 @@ mod store_catalog;
 mod stream;
 mod writer;
 
+pub use account::{AccountId, AccountRow, NewAccount, ScopedName};
 pub use backend::HistoryPage;
 pub use catalog::{
     Deployment, DeploymentRow, LogLine, LogRow, Module, NewDeployment, NewRelease, NewWorkflow, ReleaseRow,

@@ -6,8 +6,9 @@ use stepwell_engine::{DeploymentId, InstanceKey, Millis, WorkflowId};
 
 use crate::writer::Change;
 use crate::{
-    ChangeError, Deployment, DeploymentRow, InstanceRow, LogLine, LogRow, NewDeployment, NewRelease, NewWorkflow,
-    ReadError, ReleaseRow, ScheduleRow, ScriptRow, Secret, Store, Token, WorkflowRow,
+    AccountId, AccountRow, ChangeError, Deployment, DeploymentRow, InstanceRow, LogLine, LogRow, NewAccount,
+    NewDeployment, NewRelease, NewWorkflow, ReadError, ReleaseRow, ScheduleRow, ScopedName, ScriptRow, Secret, Store,
+    Token, WorkflowRow,
 };
 
 /// Control data.
@@ -32,8 +33,8 @@ impl Store {
     }
 
     /// Sets what belongs to a script and to no deployment of it. Whether the script was there.
-    pub async fn put_script_settings(&self, script: &str, settings: String) -> Result<bool, ChangeError> {
-        let script = script.to_owned();
+    pub async fn put_script_settings(&self, script: &ScopedName, settings: String) -> Result<bool, ChangeError> {
+        let script = script.clone();
         self.change(settings.len(), move |backend| backend.put_script_settings(&script, &settings)).await
     }
 
@@ -43,7 +44,7 @@ impl Store {
     }
 
     /// Deletes a script, its deployments and its secrets, if it has no workflows and no unfinished instances.
-    pub async fn delete_script(&self, name: &str) -> Result<bool, ChangeError> {
+    pub async fn delete_script(&self, name: &ScopedName) -> Result<bool, ChangeError> {
         let name = name.to_owned();
         self.change(0, move |backend| backend.delete_script(&name)).await
     }
@@ -64,20 +65,20 @@ impl Store {
     }
 
     /// Deletes a workflow that has no instances any more. Whether it was there.
-    pub async fn delete_workflow(&self, name: &str) -> Result<bool, ChangeError> {
+    pub async fn delete_workflow(&self, name: &ScopedName) -> Result<bool, ChangeError> {
         let name = name.to_owned();
         self.change(0, move |backend| backend.delete_workflow(&name)).await
     }
 
     /// Sets a secret of a script.
-    pub async fn put_secret(&self, script: &str, secret: Secret) -> Result<(), ChangeError> {
-        let script = script.to_owned();
+    pub async fn put_secret(&self, script: &ScopedName, secret: Secret) -> Result<(), ChangeError> {
+        let script = script.clone();
         self.change(secret.value.len(), move |backend| backend.put_secret(&script, &secret)).await
     }
 
     /// Deletes a secret. Whether it was there.
-    pub async fn delete_secret(&self, script: &str, name: &str) -> Result<bool, ChangeError> {
-        let (script, name) = (script.to_owned(), name.to_owned());
+    pub async fn delete_secret(&self, script: &ScopedName, name: &str) -> Result<bool, ChangeError> {
+        let (script, name) = (script.clone(), name.to_owned());
         self.change(0, move |backend| backend.delete_secret(&script, &name)).await
     }
 
@@ -86,10 +87,20 @@ impl Store {
         self.change(0, move |backend| backend.put_token(&token)).await
     }
 
-    /// Deletes a token. Whether it was there.
-    pub async fn delete_token(&self, hash: &str) -> Result<bool, ChangeError> {
-        let hash = hash.to_owned();
-        self.change(0, move |backend| backend.delete_token(&hash)).await
+    /// Deletes the token of that id. Whether it was there.
+    pub async fn delete_token(&self, id: &str) -> Result<bool, ChangeError> {
+        let id = id.to_owned();
+        self.change(0, move |backend| backend.delete_token(&id)).await
+    }
+
+    /// Makes an account.
+    pub async fn put_account(&self, new: NewAccount) -> Result<AccountRow, ChangeError> {
+        self.change(0, move |backend| backend.put_account(&new)).await
+    }
+
+    /// Deletes an account that has neither scripts nor workflows, with its tokens. Whether it was there.
+    pub async fn delete_account(&self, id: AccountId) -> Result<bool, ChangeError> {
+        self.change(0, move |backend| backend.delete_account(id)).await
     }
 
     /// Adds lines to logs, some time soon: lines may be lost when the process dies or too many writes wait. Each
@@ -112,14 +123,14 @@ impl Store {
     }
 
     /// A script.
-    pub async fn script(&self, name: &str) -> Result<Option<ScriptRow>, ReadError> {
+    pub async fn script(&self, name: &ScopedName) -> Result<Option<ScriptRow>, ReadError> {
         let name = name.to_owned();
         self.read(move |reader| reader.script(&name)).await
     }
 
     /// What became current of a script, newest first, at most [`RELEASES_MAX`](crate::limits::RELEASES_MAX).
-    pub async fn releases(&self, script: &str) -> Result<Vec<ReleaseRow>, ReadError> {
-        let script = script.to_owned();
+    pub async fn releases(&self, script: &ScopedName) -> Result<Vec<ReleaseRow>, ReadError> {
+        let script = script.clone();
         self.read(move |reader| reader.releases(&script)).await
     }
 
@@ -129,19 +140,19 @@ impl Store {
     }
 
     /// What new instances of a script start on.
-    pub async fn current_deployment(&self, script: &str) -> Result<Option<DeploymentRow>, ReadError> {
-        let script = script.to_owned();
+    pub async fn current_deployment(&self, script: &ScopedName) -> Result<Option<DeploymentRow>, ReadError> {
+        let script = script.clone();
         self.read(move |reader| reader.current_deployment(&script)).await
     }
 
     /// Deployments of a script, newest first, with their unfinished instances counted.
-    pub async fn deployments(&self, script: &str) -> Result<Vec<DeploymentRow>, ReadError> {
-        let script = script.to_owned();
+    pub async fn deployments(&self, script: &ScopedName) -> Result<Vec<DeploymentRow>, ReadError> {
+        let script = script.clone();
         self.read(move |reader| reader.deployments(&script)).await
     }
 
     /// A workflow by name.
-    pub async fn workflow(&self, name: &str) -> Result<Option<WorkflowRow>, ReadError> {
+    pub async fn workflow(&self, name: &ScopedName) -> Result<Option<WorkflowRow>, ReadError> {
         let name = name.to_owned();
         self.read(move |reader| reader.workflow(&name)).await
     }
@@ -166,20 +177,19 @@ impl Store {
     }
 
     /// Secrets of a script, by name.
-    pub async fn secrets(&self, script: &str) -> Result<Vec<Secret>, ReadError> {
-        let script = script.to_owned();
+    pub async fn secrets(&self, script: &ScopedName) -> Result<Vec<Secret>, ReadError> {
+        let script = script.clone();
         self.read(move |reader| reader.secrets(&script)).await
-    }
-
-    /// The token of that hash.
-    pub async fn token(&self, hash: &str) -> Result<Option<Token>, ReadError> {
-        let hash = hash.to_owned();
-        self.read(move |reader| reader.token(&hash)).await
     }
 
     /// All tokens, oldest first.
     pub async fn tokens(&self) -> Result<Vec<Token>, ReadError> {
         self.read(|reader| reader.tokens()).await
+    }
+
+    /// Accounts besides the default one, oldest first.
+    pub async fn accounts(&self) -> Result<Vec<AccountRow>, ReadError> {
+        self.read(|reader| reader.accounts()).await
     }
 
     /// Log lines of an instance behind line `after` (0 for all), at most `limit`.

@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use stepwell_engine::StepConfig;
 use stepwell_engine::engine::Chaos;
 use stepwell_runtime::Outbound;
+use stepwell_store::{AccountId, ScopedName};
 
 use super::faces::{FaceSettings, Listeners};
 use super::ground::{self, Ground};
@@ -19,7 +20,7 @@ use crate::cli::{DevOptions, ExitCode, Kept};
 use crate::clock::TestClock;
 use crate::core::CoreConfig;
 use crate::creation_rate::CreationRates;
-use crate::d1::D1;
+use crate::d1::{D1, DatabaseName};
 use crate::deploy::Deployer;
 use crate::project::{OutboundTarget, ProjectConfig};
 use crate::registry::Policy;
@@ -58,7 +59,7 @@ pub async fn dev(options: DevOptions) -> anyhow::Result<ExitCode> {
         watch: Watch::new().context("cannot watch files")?,
     };
     let scripts = projects.deploy_all().await?;
-    let default_script = (scripts.len() == 1).then(|| scripts[0].clone());
+    let default_script = (scripts.len() == 1).then(|| ScopedName::in_default(&*scripts[0]));
     let settings = FaceSettings { auth: Auth::Open, d1, default_script, is_dev: true, host_socket };
     listeners.serve(&core, settings)?;
     for script in &scripts {
@@ -87,7 +88,7 @@ struct Owners(HashMap<String, PathBuf>);
 impl Owners {
     fn claim(&mut self, built: &Built) -> anyhow::Result<()> {
         let settings = &built.script.settings;
-        self.claim_name(format!("Worker {:?}", settings.script), &built.config.path)?;
+        self.claim_name(format!("Worker {:?}", settings.script.name), &built.config.path)?;
         for workflow in &settings.workflows {
             self.claim_name(format!("workflow {:?}", workflow.name), &built.config.path)?;
         }
@@ -158,7 +159,7 @@ impl Projects {
     }
 
     async fn put(&self, built: &Built, stubs: &[(PathBuf, String)]) -> anyhow::Result<()> {
-        self.workers.set_extra(&built.config.name, extra(&built.config, stubs));
+        self.workers.set_extra(&built.script.settings.script, extra(&built.config, stubs));
         self.deployer
             .deploy(&built.script)
             .await
@@ -171,7 +172,8 @@ impl Projects {
             let script = tokio::fs::read_to_string(&seed.file)
                 .await
                 .with_context(|| format!("cannot read {}", seed.file.display()))?;
-            let ran = self.d1.seed(&seed.database_id, script).await;
+            let database = DatabaseName::new(AccountId::DEFAULT, &*seed.database_id);
+            let ran = self.d1.seed(&database, script).await;
             ran.with_context(|| format!("{} cannot be executed", seed.file.display()))?;
         }
         Ok(())

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
+use stepwell_store::ScopedName;
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::auth::Auth;
@@ -32,7 +33,7 @@ pub struct FaceSettings {
     /// Databases.
     pub d1: D1,
     /// Answers ingress hosts that name no script.
-    pub default_script: Option<String>,
+    pub default_script: Option<ScopedName>,
     /// `dev`.
     pub is_dev: bool,
     /// Where bindings are answered.
@@ -75,6 +76,7 @@ impl Listeners {
         tokio::spawn(async move { report(axum::serve(host_socket, hosting::router(hosting)).await) });
         let ingress = Ingress {
             store: core.platform.store.clone(),
+            accounts: core.accounts.clone(),
             proxy,
             default_script: settings.default_script,
             names_scripts: settings.is_dev,
@@ -83,7 +85,8 @@ impl Listeners {
         spawn(self.ingress, ingress::router(ingress));
         let deployer = Arc::new(core.deployer.clone());
         let platform = core.platform.clone();
-        let api = Api::new(platform, settings.auth, deployer, core.registry.clone(), ingress_port);
+        let (accounts, registry) = (core.accounts.clone(), core.registry.clone());
+        let api = Api::new(platform, settings.auth, accounts, deployer, registry, ingress_port);
         spawn(self.api, rest::router(api));
         Ok(())
     }

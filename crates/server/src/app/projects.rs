@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use stepwell_store::ScopedName;
+
 use crate::project::bundle::{Bundle, Purpose, bundle};
 use crate::project::{ModuleKind, OutboundTarget, ProjectConfig, Var};
 use crate::rest::{RetentionOptions, Schedule};
@@ -53,7 +55,7 @@ pub fn extra(config: &ProjectConfig, stubs: &[(PathBuf, String)]) -> Extra {
 
 fn script(config: &ProjectConfig, bundle: Bundle) -> Script {
     let settings = ScriptSettings {
-        script: config.name.clone(),
+        script: ScopedName::in_default(&*config.name),
         main_module: bundle.main_module,
         compatibility_date: config.compatibility_date.clone(),
         compatibility_flags: config.compatibility_flags.clone(),

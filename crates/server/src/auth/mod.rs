@@ -1,24 +1,26 @@
-//! Who may use the API: everybody on this machine in `dev`, holders of a token in `serve`.
+//! Who may use the API: everybody on this machine in `dev`, holders of a token in `serve`, each within the scopes and the
+//! account of the token.
 //!
-//! There is one account. Users, roles and scopes are absent.
+//! Users and roles are absent: a token is all that is known of who asks.
 
+mod access;
 mod loopback;
+mod scope;
 mod slowdown;
 mod tokens;
 
 use axum::http::{HeaderMap, Uri, header};
 
 use crate::api_error::ApiError;
-pub use tokens::{OPERATOR_TOKEN_FILE, Tokens};
-
-/// The account of every server: the API has a place for an account's id, and clients insist on one.
-pub const ACCOUNT_ID: &str = "00000000000000000000000057e9e11a";
+pub use access::{Holder, Needs};
+pub use scope::{Scope, Scopes};
+pub use tokens::{NewToken, OPERATOR_TOKEN_FILE, Tokens};
 
 /// Cloudflare's code for whoever may not.
-const AUTHENTICATION: u32 = 10_000;
+pub const AUTHENTICATION: u32 = 10_000;
 
 /// How requests are let in. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Auth {
     /// No token: any program on this machine, but no web page of another origin (`dev`).
     Open,
@@ -27,38 +29,45 @@ pub enum Auth {
 }
 
 impl Auth {
-    /// Lets a request in or says why not. Answers late where too many tokens were wrong.
+    /// Lets a request in, as far as it may do what is needed, or says why not. Answers late where too many tokens were
+    /// wrong.
     ///
     /// # Errors
-    /// 401 without a valid token, 403 for a foreign origin, 429 while too many wrong tokens are being answered.
-    pub async fn admit(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
+    /// 401 without a valid token, 403 for a foreign origin or without the scope, 429 while too many wrong tokens are being
+    /// answered.
+    pub async fn admit(&self, needs: Needs, uri: &Uri, headers: &HeaderMap) -> Result<Holder, ApiError> {
+        let tokens = match self {
+            Self::Open => {
+                loopback::check(uri, headers)?;
+                return Ok(Holder::ANYBODY);
+            }
+            Self::Token(_) if needs == Needs::Nothing => return Ok(Holder::NOBODY),
+            Self::Token(tokens) => tokens,
+        };
+        let Some(token) = presented(headers) else {
+            return Err(ApiError::new(
+                401,
+                AUTHENTICATION,
+                "Authentication error: no API token; send `Authorization: Bearer <token>` (`stepwell env` prints it)",
+            ));
+        };
+        let holder = tokens.check(token).await?;
+        if let Needs::Scope(scope) = needs {
+            holder.check(scope)?;
+        }
+        Ok(holder)
+    }
+
+    /// The tokens of this server.
+    ///
+    /// # Errors
+    /// Where it wants none.
+    pub fn tokens(&self) -> Result<&Tokens, ApiError> {
         match self {
-            Self::Open => loopback::check(uri, headers),
-            Self::Token(tokens) => match presented(headers) {
-                Some(token) => tokens.check(token).await,
-                None => Err(ApiError::new(
-                    401,
-                    AUTHENTICATION,
-                    "Authentication error: no API token; send `Authorization: Bearer <token>` (`stepwell env` prints it)",
-                )),
-            },
+            Self::Token(tokens) => Ok(tokens),
+            Self::Open => Err(ApiError::bad_request("this server wants no tokens (`stepwell serve` does)")),
         }
     }
-}
-
-/// Refuses every account but ours.
-///
-/// # Errors
-/// 403, as Cloudflare answers for an account that is not the token's.
-pub fn check_account(account: &str) -> Result<(), ApiError> {
-    if account == ACCOUNT_ID {
-        return Ok(());
-    }
-    let message = format!(
-        "Authentication error: account {account:?} is not on this server, whose only account is {ACCOUNT_ID}; set \
-         CLOUDFLARE_ACCOUNT_ID to it and remove `account_id` from the wrangler configuration"
-    );
-    Err(ApiError::new(403, AUTHENTICATION, message))
 }
 
 fn presented(headers: &HeaderMap) -> Option<&str> {
@@ -87,11 +96,5 @@ mod tests {
         check("x-auth-key", "abc", Some("abc"));
         check("authorization", "Basic abc", None);
         check("x-other", "abc", None);
-    }
-
-    #[test]
-    fn only_the_one_account_is_known() {
-        assert_eq!(check_account(ACCOUNT_ID), Ok(()));
-        assert_eq!(check_account("0123").map_err(|error| (error.status, error.code)), Err((403, 10_000)));
     }
 }

@@ -3,41 +3,57 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
-use stepwell_store::{Store, Token};
+use stepwell_engine::Millis;
+use stepwell_store::{AccountId, Store, Token};
 use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
+use super::scope::Scopes;
 use super::slowdown::{Crowded, Slowdown};
-use super::{AUTHENTICATION, Auth};
+use super::{AUTHENTICATION, Auth, Holder};
 use crate::api_error::ApiError;
-use crate::driver::now_ms;
+use crate::clock::now_ms;
+use crate::locks::lock;
 use crate::script::hex;
 
 /// File of the data directory with the operator's token.
 pub const OPERATOR_TOKEN_FILE: &str = "operator-token";
 /// By this people recognise a token in a file or a log.
 const TOKEN_PREFIX: &str = "stepwell_";
+const OPERATOR_LABEL: &str = "operator";
+/// Tokens of a server: each request is compared with all of them.
+const TOKENS_MAX: usize = 1_000;
+/// Characters of a token's label.
+const LABEL_CHARS_MAX: usize = 120;
 
-/// The tokens that are valid.
-#[derive(Debug, Clone)]
+/// The tokens that are valid. Cheap to clone.
+#[derive(Clone)]
 pub struct Tokens {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
 struct Shared {
-    valid: Vec<Valid>,
+    store: Store,
+    /// As in the store; a change is durable before it is seen.
+    valid: Mutex<Vec<Token>>,
     slowdown: Slowdown,
 }
 
-#[derive(Debug)]
-struct Valid {
-    hash: Vec<u8>,
-    expires_at: Option<i64>,
+/// A token to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewToken {
+    /// For people.
+    pub label: String,
+    /// The only account that it may use; every one where absent.
+    pub account: Option<AccountId>,
+    /// What it may do.
+    pub scopes: Scopes,
+    /// When it ends.
+    pub expires_at: Option<Millis>,
 }
 
 impl Auth {
@@ -47,56 +63,127 @@ impl Auth {
     /// # Errors
     /// Where the store fails or the token's file cannot be written.
     pub async fn open(data_dir: &Path, store: &Store) -> Result<(Self, Option<String>)> {
-        let mut stored = store.tokens().await?;
-        let mut created = None;
-        if stored.is_empty() {
-            let token = format!("{TOKEN_PREFIX}{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
-            // The file comes first: a token that is valid and nowhere to be read would lock the operator out.
-            write_private(&data_dir.join(OPERATOR_TOKEN_FILE), &token)?;
-            let row = Token {
-                hash: hex(&digest(&token)),
-                label: "operator".to_owned(),
-                scopes: "*".to_owned(),
-                created_at: now_ms(),
-                expires_at: None,
-            };
-            store.put_token(row.clone()).await?;
-            stored.push(row);
-            created = Some(token);
+        let tokens = Tokens::new(store.clone(), store.tokens().await?);
+        if !lock(&tokens.shared.valid).is_empty() {
+            return Ok((Self::Token(tokens), None));
         }
-        Ok((Self::Token(Tokens::new(&stored)), created))
+        let secret = new_secret();
+        // The file comes first: a token that is valid and nowhere to be read would lock the operator out.
+        write_private(&data_dir.join(OPERATOR_TOKEN_FILE), &secret)?;
+        let operator =
+            NewToken { label: OPERATOR_LABEL.to_owned(), account: None, scopes: Scopes::ALL, expires_at: None };
+        tokens.keep(row(operator, &secret)).await?;
+        Ok((Self::Token(tokens), Some(secret)))
     }
 }
 
 impl Tokens {
-    fn new(stored: &[Token]) -> Self {
-        let valid = stored
-            .iter()
-            .map(|token| Valid { hash: token.hash.clone().into_bytes(), expires_at: token.expires_at })
-            .collect();
-        Self { shared: Arc::new(Shared { valid, slowdown: Slowdown::new() }) }
+    fn new(store: Store, valid: Vec<Token>) -> Self {
+        Self { shared: Arc::new(Shared { store, valid: Mutex::new(valid), slowdown: Slowdown::new() }) }
     }
 
-    pub(super) async fn check(&self, token: &str) -> Result<(), ApiError> {
-        if self.is_valid(token, now_ms()) {
-            return Ok(());
+    /// All of them, oldest first.
+    #[must_use]
+    pub fn all(&self) -> Vec<Token> {
+        lock(&self.shared.valid).clone()
+    }
+
+    /// Makes a token. Returns what is kept of it and the token itself, which nobody can be told again. Durable when it
+    /// returns.
+    ///
+    /// # Errors
+    /// Where there are too many, the label is too long, or its end is past.
+    pub async fn create(&self, new: NewToken) -> Result<(Token, String), ApiError> {
+        if new.label.is_empty() || new.label.chars().count() > LABEL_CHARS_MAX {
+            return Err(ApiError::bad_request(format!("name: a token's name has 1 to {LABEL_CHARS_MAX} characters")));
+        }
+        if new.expires_at.is_some_and(|at| at <= now_ms()) {
+            return Err(ApiError::bad_request("expires_on: that time is past, and the token could never be used"));
+        }
+        if lock(&self.shared.valid).len() >= TOKENS_MAX {
+            return Err(ApiError::bad_request(format!(
+                "there are {TOKENS_MAX} tokens, the maximum: revoke some first"
+            )));
+        }
+        let secret = new_secret();
+        let row = row(new, &secret);
+        self.keep(row.clone()).await?;
+        Ok((row, secret))
+    }
+
+    /// Ends a token at once. Durable when it returns.
+    ///
+    /// # Errors
+    /// Where there is none of that id, or it is the last one that can make others.
+    pub async fn revoke(&self, id: &str) -> Result<(), ApiError> {
+        let is_last = {
+            let valid = lock(&self.shared.valid);
+            let is_operator = |token: &Token| token.account.is_none() && Scopes::parse(&token.scopes) == Scopes::ALL;
+            valid.iter().filter(|token| is_operator(token) && token.expires_at.is_none()).all(|token| token.id == id)
+        };
+        if is_last {
+            return Err(ApiError::bad_request(
+                "this is the last token that may do everything for ever: make another one first, or nobody could",
+            ));
+        }
+        self.shared.store.delete_token(id).await?;
+        lock(&self.shared.valid).retain(|token| token.id != id);
+        Ok(())
+    }
+
+    /// Forgets the tokens of an account that is gone.
+    pub fn forget(&self, account: AccountId) {
+        lock(&self.shared.valid).retain(|token| token.account != Some(account));
+    }
+
+    async fn keep(&self, row: Token) -> Result<(), ApiError> {
+        self.shared.store.put_token(row.clone()).await?;
+        lock(&self.shared.valid).push(row);
+        Ok(())
+    }
+
+    pub(super) async fn check(&self, token: &str) -> Result<Holder, ApiError> {
+        if let Some(holder) = self.holder(token, now_ms()) {
+            return Ok(holder);
         }
         match self.shared.slowdown.failed().await {
             Ok(()) => Err(ApiError::new(
                 401,
                 AUTHENTICATION,
-                "Authentication error: this API token is not valid here (`stepwell env` prints the one that is)",
+                "Authentication error: this API token is not valid here, or no longer (`stepwell env` prints one that is)",
             )),
             Err(Crowded) => Err(ApiError::new(429, AUTHENTICATION, "too many requests with wrong API tokens")),
         }
     }
 
-    fn is_valid(&self, token: &str, now: i64) -> bool {
-        let hash = hex(&digest(token)).into_bytes();
-        self.shared.valid.iter().fold(false, |found, valid| {
-            let is_equal: bool = valid.hash.ct_eq(&hash).into();
-            found | (is_equal && valid.expires_at.is_none_or(|at| now < at))
-        })
+    /// Every token is compared, whichever is right.
+    fn holder(&self, token: &str, now: Millis) -> Option<Holder> {
+        let hash = hex(&digest(token));
+        let mut found = None;
+        for valid in lock(&self.shared.valid).iter() {
+            let is_equal: bool = valid.hash.as_bytes().ct_eq(hash.as_bytes()).into();
+            if is_equal && valid.expires_at.is_none_or(|at| now < at) {
+                let scopes = Scopes::parse(&valid.scopes);
+                found = Some(Holder { token: Some(valid.id.as_str().into()), account: valid.account, scopes });
+            }
+        }
+        found
+    }
+}
+
+fn new_secret() -> String {
+    format!("{TOKEN_PREFIX}{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
+}
+
+fn row(NewToken { label, account, scopes, expires_at }: NewToken, secret: &str) -> Token {
+    Token {
+        id: Uuid::new_v4().simple().to_string(),
+        hash: hex(&digest(secret)),
+        account,
+        label,
+        scopes: scopes.to_string(),
+        created_at: now_ms(),
+        expires_at,
     }
 }
 
@@ -119,23 +206,53 @@ fn digest(token: &str) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::Scope;
 
-    fn tokens(expires_at: Option<i64>) -> Tokens {
-        let hash = hex(&digest("right"));
-        Tokens::new(&[Token { hash, label: String::new(), scopes: String::new(), created_at: 0, expires_at }])
+    fn new_token(scopes: Scopes) -> NewToken {
+        NewToken { label: "t".to_owned(), account: None, scopes, expires_at: None }
     }
 
-    #[test]
-    fn only_the_right_token_is_valid() {
-        assert!(tokens(None).is_valid("right", 5));
-        assert!(!tokens(None).is_valid("wrong", 5));
-        assert!(!tokens(None).is_valid("", 5));
+    async fn opened() -> (Auth, String, tempfile::TempDir, Store) {
+        let (dir, store) = (tempfile::tempdir().expect("a temporary directory"), Store::in_memory());
+        let (auth, secret) = Auth::open(dir.path(), &store).await.expect("authentication");
+        (auth, secret.expect("the operator's token"), dir, store)
     }
 
-    #[test]
-    fn a_token_ends_when_it_expires() {
-        assert!(tokens(Some(6)).is_valid("right", 5));
-        assert!(!tokens(Some(5)).is_valid("right", 5));
+    #[tokio::test]
+    async fn only_the_right_token_is_valid_and_may_do_what_its_scopes_say() {
+        let (auth, operator, ..) = opened().await;
+        let tokens = auth.tokens().expect("tokens");
+        let (row, secret) = tokens.create(new_token(Scopes::of([Scope::Trigger]))).await.expect("a token");
+        let holder = tokens.holder(&secret, now_ms()).expect("valid");
+        assert_eq!(holder.token.as_deref(), Some(row.id.as_str()));
+        assert!(holder.check(Scope::Trigger).is_ok() && holder.check(Scope::Manage).is_err());
+        assert_eq!(tokens.holder(&operator, now_ms()).map(|holder| holder.scopes), Some(Scopes::ALL));
+        assert_eq!((tokens.holder("wrong", now_ms()), tokens.holder("", now_ms())), (None, None));
+    }
+
+    #[tokio::test]
+    async fn a_token_ends_when_it_expires_or_is_revoked() {
+        let (auth, _, dir, store) = opened().await;
+        let tokens = auth.tokens().expect("tokens");
+        let end = now_ms() + 60_000;
+        let ending = NewToken { expires_at: Some(end), ..new_token(Scopes::ALL) };
+        let (row, secret) = tokens.create(ending).await.expect("a token");
+        assert!(tokens.holder(&secret, end - 1).is_some() && tokens.holder(&secret, end).is_none());
+        tokens.revoke(&row.id).await.expect("revoked");
+        assert_eq!(tokens.holder(&secret, now_ms()), None);
+        let (again, made) = Auth::open(dir.path(), &store).await.expect("authentication");
+        assert_eq!((again.tokens().expect("tokens").holder(&secret, now_ms()), made), (None, None));
+    }
+
+    #[tokio::test]
+    async fn the_last_token_that_may_do_everything_stays() {
+        let (auth, ..) = opened().await;
+        let tokens = auth.tokens().expect("tokens");
+        let operator = tokens.all()[0].id.clone();
+        tokens.create(new_token(Scopes::of([Scope::Admin]))).await.expect("a token");
+        assert!(tokens.revoke(&operator).await.is_err());
+        tokens.create(new_token(Scopes::ALL)).await.expect("a token");
+        assert_eq!(tokens.revoke(&operator).await, Ok(()));
     }
 
     #[test]

@@ -9,7 +9,8 @@ use clap::Args;
 use super::CliError;
 use super::client::Client;
 
-pub use crate::auth::{ACCOUNT_ID, OPERATOR_TOKEN_FILE};
+pub use crate::accounts::ACCOUNT_ID;
+pub use crate::auth::OPERATOR_TOKEN_FILE;
 
 const DEFAULT_API: &str = "http://127.0.0.1:8788";
 

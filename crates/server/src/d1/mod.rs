@@ -9,6 +9,7 @@ mod database;
 mod error;
 mod guard;
 pub mod limits;
+mod name;
 mod pool;
 mod protocol;
 mod value;
@@ -26,6 +27,7 @@ use axum::response::Response;
 
 pub use database::{Meta, Outcome, Statement};
 pub use error::D1Error;
+pub use name::DatabaseName;
 use pool::Pool;
 pub use protocol::ResultsFormat;
 pub use value::Value;
@@ -53,16 +55,16 @@ impl D1 {
     ///
     /// # Errors
     /// The first statement that fails; then nothing of the call is kept.
-    pub async fn query(&self, database_id: &str, statements: Vec<Statement>) -> Result<Vec<Outcome>, D1Error> {
-        self.pool.run(database_id, move |database| database.run(&statements)).await
+    pub async fn query(&self, database: &DatabaseName, statements: Vec<Statement>) -> Result<Vec<Outcome>, D1Error> {
+        self.pool.run(database, move |database| database.run(&statements)).await
     }
 
     /// Runs a script in one transaction if the database has no tables yet, and says whether it did.
     ///
     /// # Errors
     /// The first statement that fails; then nothing of the script is kept.
-    pub async fn seed(&self, database_id: &str, script: String) -> Result<bool, D1Error> {
-        self.pool.run(database_id, move |database| database.seed(&script)).await
+    pub async fn seed(&self, database: &DatabaseName, script: String) -> Result<bool, D1Error> {
+        self.pool.run(database, move |database| database.seed(&script)).await
     }
 
     /// Closes databases that have not been used for a while; to be called now and then.
@@ -71,14 +73,14 @@ impl D1 {
     }
 
     /// Answers D1's client. The body is read in full; the status is 200 for SQL errors too, as the client wants.
-    pub async fn handle(&self, database_id: &str, request: Request) -> Response {
+    pub async fn handle(&self, database: &DatabaseName, request: Request) -> Response {
         let is_call = request.method() == Method::POST && matches!(request.uri().path(), "/query" | "/execute");
         if !is_call {
             let error = D1Error::Request(format!("{} {} is not part of D1", request.method(), request.uri().path()));
             return answer(StatusCode::NOT_FOUND, protocol::write_error(&error));
         }
         let wants_bookmark = has_bookmark(request.headers());
-        let mut response = match self.call(database_id, request).await {
+        let mut response = match self.call(database, request).await {
             Ok(body) => answer(StatusCode::OK, body),
             Err(error) => answer(StatusCode::OK, protocol::write_error(&error)),
         };
@@ -93,13 +95,13 @@ impl D1 {
         Router::new().fallback(route).with_state(self.clone())
     }
 
-    async fn call(&self, database_id: &str, request: Request) -> Result<Vec<u8>, D1Error> {
+    async fn call(&self, database: &DatabaseName, request: Request) -> Result<Vec<u8>, D1Error> {
         let format = ResultsFormat::from_query(request.uri().query());
         let body = to_bytes(request.into_body(), limits::BODY_BYTES_MAX).await.map_err(|error| {
             D1Error::Request(format!("reading the request (at most {} bytes): {error}", limits::BODY_BYTES_MAX))
         })?;
         self.pool
-            .run(database_id, move |database| {
+            .run(database, move |database| {
                 let outcomes = database.run(&protocol::read_statements(&body)?)?;
                 protocol::write_outcomes(&outcomes, format)
                     .map_err(|error| D1Error::Request(format!("writing the results: {error}")))
@@ -122,12 +124,12 @@ impl D1 {
 }
 
 async fn route(State(d1): State<D1>, request: Request) -> Response {
-    let Some(database_id) = request.headers().get(DATABASE_HEADER).and_then(|id| id.to_str().ok()) else {
+    let named = request.headers().get(DATABASE_HEADER).and_then(|name| name.to_str().ok());
+    let Some(database) = named.and_then(DatabaseName::parse) else {
         let error = D1Error::Request(format!("the header {DATABASE_HEADER} must name a database"));
         return answer(StatusCode::BAD_REQUEST, protocol::write_error(&error));
     };
-    let database_id = database_id.to_owned();
-    d1.handle(&database_id, request).await
+    d1.handle(&database, request).await
 }
 
 fn has_bookmark(headers: &HeaderMap) -> bool {

@@ -8,11 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
+use stepwell_store::AccountId;
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::database::Database;
 use super::error::D1Error;
 use super::limits::{IDLE_MAX, OPEN_DATABASES_MAX};
+use super::name::DatabaseName;
 use crate::locks::lock;
 
 /// Ids up to this long are file names as they are.
@@ -21,7 +23,7 @@ const PLAIN_NAME_BYTES_MAX: usize = 64;
 /// The databases of one directory.
 pub struct Pool {
     directory: PathBuf,
-    slots: Mutex<HashMap<String, Slot>>,
+    slots: Mutex<HashMap<DatabaseName, Slot>>,
 }
 
 /// `None` until the first call, and after one that left the database unfit for the next.
@@ -48,13 +50,13 @@ impl Pool {
     /// Runs `work` on the database when its turn comes, opening the file if need be.
     pub async fn run<T: Send + 'static>(
         &self,
-        database_id: &str,
+        name: &DatabaseName,
         work: impl FnOnce(&mut Database) -> Result<T, D1Error> + Send + 'static,
     ) -> Result<T, D1Error> {
-        let (database, evicted) = self.slot(database_id);
+        let (database, evicted) = self.slot(name);
         let mut held = database.lock_owned().await;
-        let path = self.directory.join(file_name(database_id));
-        let database_id = database_id.to_owned();
+        let path = self.directory.join(file_of(name));
+        let database_id = name.id.clone();
         blocking(move || {
             drop(evicted);
             let mut database = match held.take() {
@@ -77,18 +79,16 @@ impl Pool {
     }
 
     /// The slot of a database, and another that has to be closed because too many are open.
-    fn slot(&self, database_id: &str) -> (SharedDatabase, Option<Slot>) {
+    fn slot(&self, name: &DatabaseName) -> (SharedDatabase, Option<Slot>) {
         let mut slots = self.slots();
-        let is_full = !slots.contains_key(database_id) && slots.len() >= OPEN_DATABASES_MAX;
+        let is_full = !slots.contains_key(name) && slots.len() >= OPEN_DATABASES_MAX;
         let evicted = if is_full { take_least_recent(&mut slots) } else { None };
-        let slot = slots
-            .entry(database_id.to_owned())
-            .or_insert_with(|| Slot { database: Arc::default(), used: Instant::now() });
+        let slot = slots.entry(name.clone()).or_insert_with(|| Slot { database: Arc::default(), used: Instant::now() });
         slot.used = Instant::now();
         (Arc::clone(&slot.database), evicted)
     }
 
-    fn slots(&self) -> MutexGuard<'_, HashMap<String, Slot>> {
+    fn slots(&self) -> MutexGuard<'_, HashMap<DatabaseName, Slot>> {
         lock(&self.slots)
     }
 }
@@ -101,7 +101,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     }
 }
 
-fn take_least_recent(slots: &mut HashMap<String, Slot>) -> Option<Slot> {
+fn take_least_recent(slots: &mut HashMap<DatabaseName, Slot>) -> Option<Slot> {
     let unused = slots.iter().filter(|(_, slot)| slot.is_unused());
     let oldest = unused.min_by_key(|(_, slot)| slot.used).map(|(id, _)| id.clone());
     slots.remove(&oldest?)
@@ -117,6 +117,12 @@ fn open(path: &Path, database_id: &str) -> Result<Database, D1Error> {
         fs::create_dir_all(directory).map_err(|error| failed(error.to_string()))?;
     }
     Database::open(path).map_err(|error| failed(error.to_string()))
+}
+
+/// Where a database lies: those of the default account beside each other, those of others in a directory of their own.
+fn file_of(DatabaseName { account, id }: &DatabaseName) -> PathBuf {
+    let file = file_name(id);
+    if *account == AccountId::DEFAULT { file.into() } else { Path::new(&format!("account-{account}")).join(file) }
 }
 
 /// The file of a database: the id itself where that is safe and cannot differ only by case, else its hash.

@@ -15,9 +15,10 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use stepwell_store::ScopedName;
 
 use crate::api_error::ApiError;
-use crate::d1::{D1, DATABASE_HEADER};
+use crate::d1::{D1, DATABASE_HEADER, DatabaseName};
 use crate::ingress::{Peer, Proxy};
 use crate::platform::Platform;
 use crate::subscription::Subscriptions;
@@ -49,11 +50,11 @@ pub fn router(hosting: Hosting) -> Router {
 
 /// The target header decides before the path does: requests with one are user code's own, whatever their path.
 async fn route(State(hosting): State<Hosting>, request: Request) -> Response {
-    if let Some(database) = target(&request, DATABASE_HEADER) {
+    if let Some(database) = target(&request, DATABASE_HEADER).as_deref().and_then(DatabaseName::parse) {
         return hosting.d1.handle(&database, request).await;
     }
     if let Some(script) = target(&request, SERVICE_HEADER) {
-        return hosting.proxy.forward(&script, request, Peer::Worker).await;
+        return hosting.proxy.forward(&ScopedName::parse(&script), request, Peer::Worker).await;
     }
     if target(&request, SHIM_HEADER).is_some() {
         return streams::handle(&hosting.platform, request).await;
@@ -76,7 +77,7 @@ fn target(request: &Request, header: &str) -> Option<String> {
     request.headers().get(header)?.to_str().ok().map(str::to_owned)
 }
 
-async fn answer(hosting: &Hosting, workflow: &str, method: &str, request: Body) -> Result<String, ApiError> {
+async fn answer(hosting: &Hosting, workflow: &ScopedName, method: &str, request: Body) -> Result<String, ApiError> {
     let bytes = crate::rest::read_body(request, CALL_BYTES_MAX).await?;
     let call = wire::Call::parse(method, &bytes)?;
     let workflow = hosting.platform.workflow(workflow).await?;

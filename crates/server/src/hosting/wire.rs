@@ -5,6 +5,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use stepwell_engine::engine::Command;
 use stepwell_engine::{ErrorRecord, InstanceKey, Payload, Retention, Status};
+use stepwell_store::ScopedName;
 
 use crate::api_error::ApiError;
 use crate::platform::{NewInstance, StatusView};
@@ -211,10 +212,10 @@ fn read_command(method: &str, body: &[u8]) -> Result<Call, ApiError> {
 }
 
 /// Workflow and method of a path `/workflows/<workflow>/<method>`.
-pub(super) fn read_path(path: &str) -> Option<(String, &str)> {
+pub(super) fn read_path(path: &str) -> Option<(ScopedName, &str)> {
     let (workflow, method) = path.strip_prefix("/workflows/")?.split_once('/')?;
     let workflow = percent_encoding::percent_decode_str(workflow).decode_utf8().ok()?;
-    Some((workflow.into_owned(), method))
+    Some((ScopedName::parse(&workflow), method))
 }
 
 #[derive(Serialize)]
@@ -364,7 +365,7 @@ mod tests {
 
     #[test]
     fn a_path_names_workflow_and_method() {
-        assert_eq!(read_path("/workflows/my%2Dflow/create"), Some(("my-flow".to_owned(), "create")));
+        assert_eq!(read_path("/workflows/my%2Dflow/create"), Some((ScopedName::in_default("my-flow"), "create")));
         assert_eq!(read_path("/other"), None);
     }
 

@@ -1,6 +1,7 @@
 //! The way into a script's worker process, as a trait because processes are another part's business.
 
 use futures_util::future::BoxFuture;
+use stepwell_store::ScopedName;
 use tokio::net::UnixStream;
 
 use crate::api_error::ApiError;
@@ -11,16 +12,16 @@ pub trait WorkerGate: Send + Sync {
     ///
     /// # Errors
     /// 404 where there is no such script, 502 or 503 where its process does not start, saying why.
-    fn connect<'a>(&'a self, script: &'a str) -> BoxFuture<'a, Result<UnixStream, ApiError>>;
+    fn connect<'a>(&'a self, script: &'a ScopedName) -> BoxFuture<'a, Result<UnixStream, ApiError>>;
 
     /// Resolves when the process that answers the script's requests had to be stopped because it hung, and says so; never
     /// where all is well.
-    fn hung<'a>(&'a self, script: &'a str) -> BoxFuture<'a, ApiError> {
+    fn hung<'a>(&'a self, script: &'a ScopedName) -> BoxFuture<'a, ApiError> {
         let _ = script;
         Box::pin(std::future::pending())
     }
 
     /// Changes whenever new requests must go to another process, as after a deployment: connections of an earlier
     /// generation are not used again.
-    fn generation(&self, script: &str) -> u64;
+    fn generation(&self, script: &ScopedName) -> u64;
 }

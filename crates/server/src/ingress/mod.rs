@@ -15,8 +15,10 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::uri::Authority;
 use axum::http::{StatusCode, header};
 use axum::response::Response;
-use stepwell_store::Store;
+use stepwell_store::{AccountId, ScopedName, Store};
 
+use crate::accounts::Accounts;
+use crate::api_error::ApiError;
 pub use gate::WorkerGate;
 pub use headers::Peer;
 use host::Target;
@@ -27,10 +29,12 @@ pub use proxy::Proxy;
 pub struct Ingress {
     /// Which scripts there are.
     pub store: Store,
+    /// Whose they are.
+    pub accounts: Accounts,
     /// The way to them.
     pub proxy: Arc<Proxy>,
     /// Answers hosts that name no script (`dev` with one project).
-    pub default_script: Option<String>,
+    pub default_script: Option<ScopedName>,
     /// Whether answers may name the scripts there are (`dev`).
     pub names_scripts: bool,
 }
@@ -55,16 +59,19 @@ async fn route(State(ingress): State<Ingress>, request: Request) -> Response {
 }
 
 impl Ingress {
-    async fn script_of(&self, host: &str) -> Result<Option<String>, crate::api_error::ApiError> {
-        let target = host::read(host);
-        if let Target::Named { script, .. } = &target
-            && self.store.current_deployment(script).await?.is_some()
-        {
-            return Ok(Some((*script).to_owned()));
+    async fn script_of(&self, host: &str) -> Result<Option<ScopedName>, ApiError> {
+        let Target::Named { script, account, is_ours } = host::read(host) else {
+            return Ok(self.default_script.clone());
+        };
+        let known = account.and_then(|name| self.accounts.named(name));
+        if is_ours && account.is_some() && known.is_none() {
+            return Ok(None);
         }
-        match target {
-            Target::Named { is_ours: true, .. } => Ok(None),
-            Target::Named { is_ours: false, .. } | Target::Bare => Ok(self.default_script.clone()),
+        let name = ScopedName::new(known.unwrap_or(AccountId::DEFAULT), script);
+        match self.store.current_deployment(&name).await? {
+            Some(_) => Ok(Some(name)),
+            None if is_ours || known.is_some() => Ok(None),
+            None => Ok(self.default_script.clone()),
         }
     }
 
@@ -81,7 +88,7 @@ impl Ingress {
         let port = if port.bytes().all(|byte| byte.is_ascii_digit()) { port } else { "" };
         let colon = if port.is_empty() { "" } else { ":" };
         for script in scripts {
-            text.push_str(&format!("http://{}.localhost{colon}{port}/\n", script.name));
+            text.push_str(&format!("http://{}.localhost{colon}{port}/\n", script.name.name));
         }
         text
     }

@@ -16,6 +16,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use stepwell_store::ScopedName;
 use tokio::net::UnixStream;
 use tower::Service;
 
@@ -46,7 +47,7 @@ impl Proxy {
     }
 
     /// Sends a request to a script and returns its answer, or what went wrong as text. Bodies flow while this returns.
-    pub async fn forward(&self, script: &str, mut request: Request, peer: Peer) -> Response {
+    pub async fn forward(&self, script: &ScopedName, mut request: Request, peer: Peer) -> Response {
         let Ok(uri) = self.address(script, request.uri()) else {
             return refusal(&ApiError::no_script(script));
         };
@@ -68,7 +69,7 @@ impl Proxy {
     }
 
     /// The address under which the pool keeps connections: script and generation, then the request's own path.
-    fn address(&self, script: &str, uri: &Uri) -> Result<Uri, axum::http::Error> {
+    fn address(&self, script: &ScopedName, uri: &Uri) -> Result<Uri, axum::http::Error> {
         let authority = format!("{script}:{}", self.gate.generation(script) % u64::from(u16::MAX));
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         Uri::builder().scheme("http").authority(authority).path_and_query(path).build()
@@ -107,7 +108,7 @@ async fn splice(client_side: OnUpgrade, worker_side: OnUpgrade) {
     }
 }
 
-fn failed(script: &str, error: &Error) -> Response {
+fn failed(script: &ScopedName, error: &Error) -> Response {
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         if let Some(refused) = cause.downcast_ref::<ApiError>() {
@@ -115,8 +116,8 @@ fn failed(script: &str, error: &Error) -> Response {
         }
         source = cause.source();
     }
-    tracing::warn!(script, error = %chain(error), "a request to a Worker failed");
-    let message = format!("Worker {script:?} broke the connection before it answered ({})\n", chain(error));
+    tracing::warn!(%script, error = %chain(error), "a request to a Worker failed");
+    let message = format!("Worker {:?} broke the connection before it answered ({})\n", script.name, chain(error));
     plain(StatusCode::BAD_GATEWAY, message)
 }
 
@@ -163,8 +164,8 @@ impl Service<Uri> for Connector {
     fn call(&mut self, uri: Uri) -> Self::Future {
         let gate = Arc::clone(&self.gate);
         Box::pin(async move {
-            let script = uri.host().unwrap_or_default();
-            Ok(Stream(TokioIo::new(gate.connect(script).await?)))
+            let script = ScopedName::parse(uri.host().unwrap_or_default());
+            Ok(Stream(TokioIo::new(gate.connect(&script).await?)))
         })
     }
 }

@@ -16,16 +16,27 @@ use super::envelope::{Reply, success};
 use super::limits::{
     BODY_BYTES_MAX, HISTORY_BYTES_MAX, HISTORY_ROWS_MAX, OUTPUT_BYTES_MAX, READ_TRIES_MAX, WAIT_MS_MAX,
 };
+use super::resource::Part;
+use super::route::Route;
 use super::stream_output::stream_output;
 use super::timeline::{Folded, Keep, Timeline};
 use super::times::Iso;
-use super::{Api, body, public_ids};
+use super::{Api, body, logs, public_ids};
 use crate::api_error::ApiError;
+use crate::auth::Scope;
 use crate::driver::now_ms;
 use crate::platform::Platform;
 use crate::restart_from::{RestartFrom, restart_command};
 
-pub(super) type AccountWorkflowInstance = Path<(String, String, String)>;
+pub fn routes() -> Vec<Route> {
+    vec![
+        Route::get("/workflows/{workflow}/instances/{instance}", Scope::Payloads, show),
+        Route::get("/workflows/{workflow}/instances/{instance}/step", Scope::Payloads, step),
+        Route::get("/workflows/{workflow}/instances/{instance}/logs", Scope::Payloads, logs::show),
+        Route::patch("/workflows/{workflow}/instances/{instance}/status", Scope::Manage, change_status),
+        Route::post("/workflows/{workflow}/instances/{instance}/events/{event}", Scope::Trigger, send_event),
+    ]
+}
 
 #[derive(Deserialize)]
 pub struct ShowParams {
@@ -50,11 +61,7 @@ struct StatusBody {
     rollback: bool,
 }
 
-pub async fn show(
-    State(api): State<Api>,
-    Path((_, name, id)): AccountWorkflowInstance,
-    Query(params): Query<ShowParams>,
-) -> Reply {
+pub async fn show(State(api): State<Api>, Part(name, id): Part, Query(params): Query<ShowParams>) -> Reply {
     let newest_first = match params.order.as_deref() {
         None | Some("asc") => false,
         Some("desc") => true,
@@ -63,7 +70,7 @@ pub async fn show(
     let workflow = api.platform.workflow(&name).await?;
     wait(&api.platform, &workflow, &id, params.wait_ms).await?;
     let (row, folded) = read(&api.platform, &workflow, &id, &Keep::Bytes(OUTPUT_BYTES_MAX)).await?;
-    let mut detail = detail(workflow.name, row, folded);
+    let mut detail = detail(workflow.name.name, row, folded);
     match &mut detail.steps {
         steps if params.simple == Some(true) => *steps = None,
         Some(steps) if newest_first => steps.reverse(),
@@ -144,11 +151,7 @@ fn detail(workflow: String, row: InstanceRow, folded: Folded) -> Detail {
     }
 }
 
-pub async fn step(
-    State(api): State<Api>,
-    Path((_, name, id)): AccountWorkflowInstance,
-    Query(params): Query<StepParams>,
-) -> Reply {
+pub async fn step(State(api): State<Api>, Part(name, id): Part, Query(params): Query<StepParams>) -> Reply {
     let wants_wait = match params.kind.as_deref() {
         None | Some("step") => false,
         Some("waitForEvent") => true,
@@ -214,11 +217,7 @@ fn ended_word(success: Option<bool>) -> &'static str {
     }
 }
 
-pub async fn change_status(
-    State(api): State<Api>,
-    Path((_, name, id)): AccountWorkflowInstance,
-    request: Body,
-) -> Reply {
+pub async fn change_status(State(api): State<Api>, Part(name, id): Part, request: Body) -> Reply {
     let bytes = body::read(request, BODY_BYTES_MAX).await?;
     let command = command(body::parse(&bytes)?)?;
     let workflow = api.platform.workflow(&name).await?;
@@ -242,7 +241,8 @@ fn command(body: StatusBody) -> Result<Command, ApiError> {
 
 pub async fn send_event(
     State(api): State<Api>,
-    Path((_, name, id, event_type)): Path<(String, String, String, String)>,
+    Part(name, id): Part,
+    Path((.., event_type)): Path<(String, String, String, String)>,
     request: Body,
 ) -> Reply {
     let workflow = api.platform.workflow(&name).await?;

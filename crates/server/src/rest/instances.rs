@@ -1,7 +1,7 @@
 //! Paths of a workflow's instances together: list, create, batches, termination of all.
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -12,18 +12,32 @@ use stepwell_store::{InstanceRow, ListQuery, Order, WorkflowRow};
 use super::detail::Trigger;
 use super::envelope::{Reply, ResultInfo, page, success};
 use super::limits::{BATCH_BODY_BYTES_MAX, BODY_BYTES_MAX, PASSED_OVER_MAX, PER_PAGE_DEFAULT, PER_PAGE_MAX};
+use super::page_query::checked_per_page;
+use super::resource::Named;
 use super::retention::RetentionOptions;
+use super::route::Route;
 use super::sweep::Begun;
 use super::times::{self, Iso};
-use super::workflows::checked_per_page;
 use super::{Api, body, public_ids};
 use crate::api_error::ApiError;
+use crate::auth::Scope;
 use crate::driver::now_ms;
 use crate::platform::{CreatedInstance, NewInstance, Platform};
 use crate::platform_batch::{ALREADY_EXISTS, BatchForm, check_location_hint};
 use crate::travelling::raw_or_null;
 
-type AccountAndWorkflow = Path<(String, String)>;
+pub fn routes() -> Vec<Route> {
+    vec![
+        Route::get("/workflows/{workflow}/instances", Scope::Metadata, list),
+        Route::post("/workflows/{workflow}/instances", Scope::Trigger, create),
+        // wrangler's `latest` asks with the slash.
+        Route::get("/workflows/{workflow}/instances/", Scope::Metadata, list),
+        Route::post("/workflows/{workflow}/instances/", Scope::Trigger, create),
+        Route::post("/workflows/{workflow}/instances/batch", Scope::Trigger, create_batch),
+        Route::post("/workflows/{workflow}/instances/batch/delete", Scope::Manage, delete_batch),
+        Route::put("/workflows/{workflow}/instances/terminate", Scope::Manage, terminate_all),
+    ]
+}
 
 #[derive(Debug, Default, Deserialize)]
 pub struct ListParams {
@@ -93,11 +107,7 @@ impl From<InstanceRow> for RowView {
     }
 }
 
-pub async fn list(
-    State(api): State<Api>,
-    Path((_, name)): AccountAndWorkflow,
-    Query(params): Query<ListParams>,
-) -> Reply {
+pub async fn list(State(api): State<Api>, Named(name): Named, Query(params): Query<ListParams>) -> Reply {
     let workflow = api.platform.workflow(&name).await?;
     let mut query = list_query(&workflow, &params)?;
     let per_page = query.limit;
@@ -183,7 +193,7 @@ fn new_instance(body: CreateBody<'_>) -> Result<NewInstance, ApiError> {
     Ok(NewInstance { id: body.instance_id, params: body.params.map(body::params), trigger: "api", retention })
 }
 
-pub async fn create(State(api): State<Api>, Path((_, name)): AccountAndWorkflow, request: Body) -> Reply {
+pub async fn create(State(api): State<Api>, Named(name): Named, request: Body) -> Reply {
     let workflow = api.platform.workflow(&name).await?;
     let bytes = body::read(request, BODY_BYTES_MAX).await?;
     let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
@@ -203,7 +213,7 @@ fn created_view(workflow: &WorkflowRow, created: &CreatedInstance, row: Option<&
 }
 
 /// Instances whose id is taken are left out of the answer, as from the binding.
-pub async fn create_batch(State(api): State<Api>, Path((_, name)): AccountAndWorkflow, request: Body) -> Reply {
+pub async fn create_batch(State(api): State<Api>, Named(name): Named, request: Body) -> Reply {
     let workflow = api.platform.workflow(&name).await?;
     let bytes = body::read(request, BATCH_BODY_BYTES_MAX).await?;
     let batch: Vec<CreateBody<'_>> = body::parse(&bytes)?;
@@ -233,7 +243,7 @@ pub fn is_repeated(error: &ApiError) -> bool {
     matches!(error.code, ALREADY_EXISTS | crate::platform_batch::DUPLICATE_IN_BATCH)
 }
 
-pub async fn delete_batch(State(api): State<Api>, Path((_, name)): AccountAndWorkflow, request: Body) -> Reply {
+pub async fn delete_batch(State(api): State<Api>, Named(name): Named, request: Body) -> Reply {
     let workflow = api.platform.workflow(&name).await?;
     let bytes = body::read(request, BODY_BYTES_MAX).await?;
     let DeleteBody { instances } = body::parse(&bytes)?;
@@ -241,11 +251,7 @@ pub async fn delete_batch(State(api): State<Api>, Path((_, name)): AccountAndWor
     Ok(success(crate::hosting::deletions(&instances, outcomes)))
 }
 
-pub async fn terminate_all(
-    State(api): State<Api>,
-    Path((_, name)): AccountAndWorkflow,
-    Query(params): Query<TerminateParams>,
-) -> Reply {
+pub async fn terminate_all(State(api): State<Api>, Named(name): Named, Query(params): Query<TerminateParams>) -> Reply {
     let workflow = api.platform.workflow(&name).await?;
     let statuses = match params.status.as_deref() {
         Some(word) => vec![parse_status(word)?],

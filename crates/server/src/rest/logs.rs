@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use stepwell_engine::{Entry, Recorded};
 
+use super::Api;
 use super::envelope::{Reply, success};
 use super::limits::{LOG_LINES_DEFAULT, LOG_LINES_MAX};
+use super::resource::Part;
 use super::times::Iso;
-use super::{Api, instance::AccountWorkflowInstance};
 
 #[derive(Deserialize)]
 pub struct LogParams {
@@ -21,11 +22,7 @@ pub struct LogParams {
 }
 
 /// Lines behind a number, oldest first; `cursor` continues.
-pub async fn show(
-    State(api): State<Api>,
-    Path((_, name, id)): AccountWorkflowInstance,
-    Query(params): Query<LogParams>,
-) -> Reply {
+pub async fn show(State(api): State<Api>, Part(name, id): Part, Query(params): Query<LogParams>) -> Reply {
     let workflow = api.platform.workflow(&name).await?;
     let row = api.platform.instance(&workflow, &id).await?;
     let limit = params.limit.unwrap_or(LOG_LINES_DEFAULT).min(LOG_LINES_MAX);

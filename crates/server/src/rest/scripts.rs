@@ -10,43 +10,56 @@ mod settings;
 mod versions;
 mod view;
 
-use axum::Router;
 use axum::extract::multipart::MultipartRejection;
-use axum::extract::{Multipart, Path, State};
-use axum::routing::{delete as delete_at, get, patch};
+use axum::extract::{Multipart, State};
 use serde::Serialize;
 use serde_json::json;
-use stepwell_store::ScriptRow;
+use stepwell_store::{ScopedName, ScriptRow};
 
 use super::envelope::{Failure, Reply, success};
+use super::resource::{Account, Named};
+use super::route::Route;
 use super::times::Iso;
 use super::{Api, ScriptUpload, public_ids, upload};
 use crate::api_error::ApiError;
+use crate::auth::Scope;
 
 /// Characters of a script's name (Cloudflare).
 const SCRIPT_NAME_CHARS_MAX: usize = 63;
 
-/// Routes of one script, but for the script itself.
-pub fn routes() -> Router<Api> {
-    Router::new()
-        .route("/workers/scripts/{script}/versions", get(versions::list).post(versions::upload))
-        .route("/workers/scripts/{script}/versions/{version}", get(versions::show).delete(deletion::delete))
-        .route("/workers/scripts/{script}/content/v2", get(content::show))
-        .route("/workers/scripts/{script}/deployments", get(releases::list).post(releases::create))
-        .route("/workers/scripts/{script}/secrets", get(secrets::list).put(secrets::put))
-        .route("/workers/scripts/{script}/secrets/{secret}", delete_at(secrets::delete))
-        .route("/workers/scripts/{script}/secrets-bulk", patch(secrets::patch_bulk))
-        .route("/workers/workers/{script}/versions/latest", patch(secrets::patch_latest))
-        .route("/workers/scripts/{script}/settings", get(settings::show).patch(secrets::patch_settings))
-        .route("/workers/scripts/{script}/script-settings", get(settings::show_apart).patch(settings::patch_apart))
-        .route("/workers/subdomain", get(addresses::account))
-        .route("/workers/scripts/{script}/subdomain", get(addresses::script).post(addresses::script))
-        .route("/workers/workers/{script}", get(addresses::worker))
-        .route("/workers/services/{script}", get(service::show).delete(delete))
-        .route("/workers/scripts/{script}/references", get(service::references))
-        .route("/workers/tails/by-consumer/{script}", get(service::none))
-        .route("/workers/durable_objects/namespaces", get(service::none))
-        .route("/storage/kv/namespaces", get(service::none))
+pub fn routes() -> Vec<Route> {
+    use Scope::{Deploy, Metadata, Payloads};
+    vec![
+        Route::get("/workers/scripts", Metadata, list),
+        Route::put("/workers/scripts/{script}", Deploy, upload),
+        Route::delete("/workers/scripts/{script}", Deploy, delete),
+        Route::get("/workers/scripts/{script}/versions", Metadata, versions::list),
+        Route::post("/workers/scripts/{script}/versions", Deploy, versions::upload),
+        Route::get("/workers/scripts/{script}/versions/{version}", Metadata, versions::show),
+        Route::delete("/workers/scripts/{script}/versions/{version}", Deploy, deletion::delete),
+        Route::get("/workers/scripts/{script}/content/v2", Payloads, content::show),
+        Route::get("/workers/scripts/{script}/deployments", Metadata, releases::list),
+        Route::post("/workers/scripts/{script}/deployments", Deploy, releases::create),
+        Route::get("/workers/scripts/{script}/secrets", Metadata, secrets::list),
+        Route::put("/workers/scripts/{script}/secrets", Deploy, secrets::put),
+        Route::delete("/workers/scripts/{script}/secrets/{secret}", Deploy, secrets::delete),
+        Route::patch("/workers/scripts/{script}/secrets-bulk", Deploy, secrets::patch_bulk),
+        Route::patch("/workers/workers/{script}/versions/latest", Deploy, secrets::patch_latest),
+        Route::get("/workers/scripts/{script}/settings", Metadata, settings::show),
+        Route::patch("/workers/scripts/{script}/settings", Deploy, secrets::patch_settings),
+        Route::get("/workers/scripts/{script}/script-settings", Metadata, settings::show_apart),
+        Route::patch("/workers/scripts/{script}/script-settings", Deploy, settings::patch_apart),
+        Route::get("/workers/subdomain", Metadata, addresses::account),
+        Route::get("/workers/scripts/{script}/subdomain", Metadata, addresses::script),
+        Route::post("/workers/scripts/{script}/subdomain", Deploy, addresses::script),
+        Route::get("/workers/workers/{script}", Metadata, addresses::worker),
+        Route::get("/workers/services/{script}", Metadata, service::show),
+        Route::delete("/workers/services/{script}", Deploy, delete),
+        Route::get("/workers/scripts/{script}/references", Metadata, service::references),
+        Route::get("/workers/tails/by-consumer/{script}", Metadata, service::none),
+        Route::get("/workers/durable_objects/namespaces", Metadata, service::none),
+        Route::get("/storage/kv/namespaces", Metadata, service::none),
+    ]
 }
 
 #[derive(Serialize)]
@@ -60,24 +73,25 @@ struct ScriptView {
 impl From<ScriptRow> for ScriptView {
     fn from(row: ScriptRow) -> Self {
         let (created_on, modified_on) = (Iso(row.created_at), Iso(row.modified_at));
-        Self { id: row.name, created_on, modified_on, deployment: row.current.0 }
+        Self { id: row.name.name, created_on, modified_on, deployment: row.current.0 }
     }
 }
 
-pub async fn list(State(api): State<Api>) -> Reply {
-    let scripts = api.platform.store.scripts().await?;
+pub async fn list(State(api): State<Api>, Account(account): Account) -> Reply {
+    let mut scripts = api.platform.store.scripts().await?;
+    scripts.retain(|row| row.name.account == account);
     Ok(success(scripts.into_iter().map(ScriptView::from).collect::<Vec<_>>()))
 }
 
 pub async fn upload(
     State(api): State<Api>,
-    Path((_, script)): Path<(String, String)>,
+    Named(script): Named,
     parts: Result<Multipart, MultipartRejection>,
 ) -> Reply {
     let row = api.deploy.deploy(received(script, parts).await?).await?;
     let version = public_ids::version(row.id);
     Ok(success(json!({
-        "id": row.script,
+        "id": row.script.name,
         "etag": row.content_id,
         "pipeline_hash": row.content_id,
         "mutable_pipeline_id": row.content_id,
@@ -89,17 +103,17 @@ pub async fn upload(
     })))
 }
 
-pub async fn delete(State(api): State<Api>, Path((_, script)): Path<(String, String)>) -> Reply {
+pub async fn delete(State(api): State<Api>, Named(script): Named) -> Reply {
     if api.platform.store.delete_script(&script).await? {
-        Ok(success(json!({ "id": script })))
+        Ok(success(json!({ "id": script.name })))
     } else {
         Err(ApiError::no_script(&script).into())
     }
 }
 
 /// An upload of a script.
-async fn received(script: String, parts: Result<Multipart, MultipartRejection>) -> Result<ScriptUpload, Failure> {
-    check_name(&script)?;
+async fn received(script: ScopedName, parts: Result<Multipart, MultipartRejection>) -> Result<ScriptUpload, Failure> {
+    check_name(&script.name)?;
     let parts = parts.map_err(|refused| Failure(ApiError::bad_request(refused.body_text())))?;
     Ok(upload::read(script, parts).await?)
 }

@@ -7,7 +7,7 @@ use axum::extract::multipart::{Field, MultipartError};
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::Value;
-use stepwell_store::{DeploymentRow, NewRelease};
+use stepwell_store::{DeploymentRow, NewRelease, ScopedName};
 
 use super::limits::UPLOAD_MODULES_MAX;
 use crate::api_error::ApiError;
@@ -40,7 +40,7 @@ pub trait Deploy: Send + Sync {
     /// Where they cannot be made durable.
     fn change_secrets(
         &self,
-        script: String,
+        script: ScopedName,
         changes: Vec<(String, Option<String>)>,
     ) -> BoxFuture<'_, Result<(), ApiError>>;
 }
@@ -49,7 +49,7 @@ pub trait Deploy: Send + Sync {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScriptUpload {
     /// Name of the script.
-    pub name: String,
+    pub name: ScopedName,
     /// Name of the module with the exports; it is among the modules.
     pub main_module: String,
     /// In the order of the upload.
@@ -145,7 +145,7 @@ struct AnyBinding {
 ///
 /// # Errors
 /// 400 naming the part that is wrong, 413 for one that is too large.
-pub async fn read(name: String, mut parts: Multipart) -> Result<ScriptUpload, ApiError> {
+pub async fn read(name: ScopedName, mut parts: Multipart) -> Result<ScriptUpload, ApiError> {
     let (mut metadata, mut modules) = (None, Vec::new());
     while let Some(part) = parts.next_field().await.map_err(multipart_error)? {
         if part.name() == Some(METADATA) && metadata.is_none() {
@@ -180,7 +180,7 @@ fn multipart_error(error: MultipartError) -> ApiError {
     ApiError::new(status, code, format!("the upload: {}", error.body_text()))
 }
 
-fn assemble(name: String, metadata: &[u8], modules: Vec<ScriptModule>) -> Result<ScriptUpload, ApiError> {
+fn assemble(name: ScopedName, metadata: &[u8], modules: Vec<ScriptModule>) -> Result<ScriptUpload, ApiError> {
     let whole: Value = serde_json::from_slice(metadata).map_err(metadata_error)?;
     let read: Metadata = serde_json::from_slice(metadata).map_err(metadata_error)?;
     if read.body_part.is_some() {
@@ -241,7 +241,7 @@ mod tests {
     }
 
     fn refused(metadata: &str) -> String {
-        assemble("s".to_owned(), metadata.as_bytes(), vec![module()]).expect_err(metadata).message
+        assemble(ScopedName::in_default("s"), metadata.as_bytes(), vec![module()]).expect_err(metadata).message
     }
 
     #[test]
@@ -249,7 +249,7 @@ mod tests {
         let metadata = r#"{"main_module":"index.js","compatibility_date":"2026-01-01","compatibility_flags":["nodejs_compat"],
             "bindings":[{"type":"workflow","name":"W","workflow_name":"w","class_name":"C"},{"type":"d1","name":"DB","id":"x"},
             {"type":"kv_namespace","name":"KV","namespace_id":"n"}],"observability":{"enabled":true}}"#;
-        let upload = assemble("s".to_owned(), metadata.as_bytes(), vec![module()]).expect("an upload");
+        let upload = assemble(ScopedName::in_default("s"), metadata.as_bytes(), vec![module()]).expect("an upload");
         let workflow = UploadBinding::Workflow {
             name: "W".to_owned(),
             workflow_name: "w".to_owned(),

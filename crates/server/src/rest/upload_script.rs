@@ -44,7 +44,7 @@ impl ScriptUpload {
                 UploadBinding::Json { name, json } => bindings.push(ScriptBinding::Json { name, json }),
                 UploadBinding::Secret { name, text } => secrets.push((name, text)),
                 UploadBinding::Workflow { name, workflow_name, class_name, script_name } => {
-                    let is_own = script_name.is_none_or(|script| script == self.name);
+                    let is_own = script_name.is_none_or(|script| script == self.name.name);
                     if let Some(class_name) = class_name.filter(|_| is_own) {
                         add_workflow(&mut workflows, &workflow_name, class_name);
                     }
@@ -186,7 +186,7 @@ mod tests {
 
     fn upload(bindings: Vec<UploadBinding>) -> ScriptUpload {
         ScriptUpload {
-            name: "shop".to_owned(),
+            name: stepwell_store::ScopedName::in_default("shop"),
             main_module: "index.js".to_owned(),
             modules: vec![ScriptModule {
                 name: "index.js".to_owned(),

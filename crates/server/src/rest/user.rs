@@ -1,52 +1,112 @@
-//! Who is asking, as clients want to know before they do anything: the one user and the one account of this server.
+//! Who is asking, as clients want to know before they do anything: the one user of this server, its token and its accounts.
 
-use axum::Router;
-use axum::routing::get;
+use axum::Extension;
+use axum::body::Bytes;
+use axum::extract::{Query, State};
+use serde::Deserialize;
 use serde_json::{Value, json};
+use stepwell_store::AccountRow;
 
-use super::Api;
-use super::envelope::{Reply, ResultInfo, page, success};
-use crate::auth::ACCOUNT_ID;
+use super::envelope::{Reply, page, success};
+use super::page_query::PageQuery;
+use super::resource::Account;
+use super::route::Route;
+use super::times::Iso;
+use super::{Api, body};
+use crate::api_error::ApiError;
+use crate::auth::{Holder, Needs, Scope};
 
 const USER_ID: &str = "00000000000000000000000000000001";
-const TOKEN_ID: &str = "00000000000000000000000000000002";
-const NAME: &str = "Stepwell";
+/// Where no token is wanted, clients still ask for its id.
+const NO_TOKEN_ID: &str = "00000000000000000000000000000002";
+/// Rows of a page of accounts unless asked otherwise.
+const PER_PAGE_DEFAULT: usize = 20;
 
-pub fn routes() -> Router<Api> {
-    Router::new()
-        .route("/user", get(user))
-        .route("/user/tokens/verify", get(verify))
-        .route("/accounts", get(accounts))
-        .route("/accounts/{account}", get(account_shown))
-        .route("/memberships", get(memberships))
+pub fn routes() -> Vec<Route> {
+    vec![
+        Route::get("/user", Needs::Token, user),
+        Route::get("/user/tokens/verify", Needs::Token, verify),
+        Route::get("/memberships", Needs::Token, memberships),
+        Route::get("/accounts", Needs::Token, accounts),
+        Route::post("/accounts", Scope::Admin, create_account),
+        Route::get("/accounts/{account}", Needs::Token, account_shown),
+        Route::delete("/accounts/{account}", Scope::Admin, delete_account),
+    ]
+}
+
+#[derive(Deserialize)]
+struct NewAccount {
+    name: String,
 }
 
 async fn user() -> Reply {
     Ok(success(json!({ "id": USER_ID, "email": "operator@stepwell.localhost", "username": "operator" })))
 }
 
-async fn verify() -> Reply {
-    Ok(success(json!({ "id": TOKEN_ID, "status": "active" })))
+async fn verify(Extension(holder): Extension<Holder>) -> Reply {
+    Ok(success(json!({ "id": holder.token.as_deref().unwrap_or(NO_TOKEN_ID), "status": "active" })))
 }
 
-async fn accounts() -> Reply {
-    Ok(page([account()], one_row()))
+async fn accounts(
+    State(api): State<Api>,
+    Extension(holder): Extension<Holder>,
+    Query(query): Query<PageQuery>,
+) -> Reply {
+    let (rows, info) = query.slice(reached(&api, &holder), PER_PAGE_DEFAULT)?;
+    Ok(page(rows.iter().map(view).collect::<Vec<_>>(), info))
 }
 
-async fn account_shown(axum::extract::Path(id): axum::extract::Path<String>) -> Reply {
-    crate::auth::check_account(&id)?;
-    Ok(success(account()))
+async fn memberships(
+    State(api): State<Api>,
+    Extension(holder): Extension<Holder>,
+    Query(query): Query<PageQuery>,
+) -> Reply {
+    let (rows, info) = query.slice(reached(&api, &holder), PER_PAGE_DEFAULT)?;
+    let membership = |row: &AccountRow| json!({ "id": row.public_id, "status": "accepted", "account": view(row), "roles": ["Administrator"] });
+    Ok(page(rows.iter().map(membership).collect::<Vec<_>>(), info))
 }
 
-async fn memberships() -> Reply {
-    let membership = json!({ "id": USER_ID, "status": "accepted", "account": account(), "roles": ["Administrator"] });
-    Ok(page([membership], one_row()))
+async fn create_account(State(api): State<Api>, Extension(holder): Extension<Holder>, bytes: Bytes) -> Reply {
+    check_reaches_all(&holder)?;
+    let NewAccount { name } = body::parse(&bytes)?;
+    Ok(success(view(&api.accounts.create(name).await?)))
 }
 
-fn account() -> Value {
-    json!({ "id": ACCOUNT_ID, "name": NAME, "type": "standard" })
+async fn account_shown(State(api): State<Api>, Account(account): Account) -> Reply {
+    let row = api.accounts.all().into_iter().find(|row| row.id == account);
+    Ok(success(row.as_ref().map(view)))
 }
 
-fn one_row() -> ResultInfo {
-    ResultInfo { page: 1, per_page: 20, count: 1, total_count: Some(1), cursor: None }
+async fn delete_account(
+    State(api): State<Api>,
+    Extension(holder): Extension<Holder>,
+    Account(account): Account,
+) -> Reply {
+    check_reaches_all(&holder)?;
+    let row = api.accounts.all().into_iter().find(|row| row.id == account);
+    api.accounts.delete(account).await?;
+    if let Ok(tokens) = api.auth.tokens() {
+        tokens.forget(account);
+    }
+    Ok(success(json!({ "id": row.map(|row| row.public_id) })))
+}
+
+/// The accounts that a token may use.
+fn reached(api: &Api, holder: &Holder) -> Vec<AccountRow> {
+    api.accounts.all().into_iter().filter(|row| holder.covers(row.id)).collect()
+}
+
+fn check_reaches_all(holder: &Holder) -> Result<(), ApiError> {
+    match holder.account {
+        None => Ok(()),
+        Some(_) => Err(ApiError::new(
+            403,
+            crate::auth::AUTHENTICATION,
+            "Authentication error: this API token is for one account; accounts are made and deleted with one that is for all",
+        )),
+    }
+}
+
+fn view(row: &AccountRow) -> Value {
+    json!({ "id": row.public_id, "name": row.name, "type": "standard", "created_on": Iso(row.created_at) })
 }

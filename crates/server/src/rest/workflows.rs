@@ -1,31 +1,37 @@
 //! Paths of workflows: list, show, put, delete, versions.
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use stepwell_engine::{Cron, Status, WorkflowId, names};
 use stepwell_store::{DeploymentRow, NewWorkflow, ScheduleRow, StatusCounts, WorkflowRow};
 
-use super::envelope::{Reply, ResultInfo, page, success};
-use super::limits::{BODY_BYTES_MAX, PER_PAGE_MAX};
+use super::envelope::{Reply, page, success};
+use super::limits::BODY_BYTES_MAX;
+use super::page_query::PageQuery;
+use super::resource::{Account, Named, Part};
 use super::retention::RetentionOptions;
+use super::route::Route;
 use super::times::Iso;
 use super::workflow_options::{Concurrency, Limits, WorkflowOptions};
 use super::{Api, body, public_ids, sweep};
 use crate::api_error::ApiError;
+use crate::auth::Scope;
 use crate::driver::now_ms;
 
 /// Rows of a page of workflows unless asked otherwise: wrangler shows one page.
 const PER_PAGE_DEFAULT: usize = 100;
 
-type AccountAndWorkflow = Path<(String, String)>;
-
-#[derive(Debug, Default, Deserialize)]
-pub struct PageQuery {
-    page: Option<usize>,
-    per_page: Option<usize>,
-    search: Option<String>,
+pub fn routes() -> Vec<Route> {
+    vec![
+        Route::get("/workflows", Scope::Metadata, list),
+        Route::get("/workflows/{workflow}", Scope::Metadata, show),
+        Route::put("/workflows/{workflow}", Scope::Deploy, put),
+        Route::delete("/workflows/{workflow}", Scope::Deploy, delete),
+        Route::get("/workflows/{workflow}/versions", Scope::Metadata, versions),
+        Route::get("/workflows/{workflow}/versions/{version}", Scope::Metadata, version),
+    ]
 }
 
 #[derive(Deserialize)]
@@ -64,12 +70,11 @@ struct ScheduleView {
     next_instance: Option<Iso>,
 }
 
-pub async fn list(State(api): State<Api>, Query(query): Query<PageQuery>) -> Reply {
+pub async fn list(State(api): State<Api>, Account(account): Account, Query(query): Query<PageQuery>) -> Reply {
     let mut rows = api.platform.store.workflows().await?;
-    if let Some(search) = query.search.as_deref().filter(|search| !search.is_empty()) {
-        rows.retain(|row| row.name.contains(search));
-    }
-    let (rows, info) = slice(rows, &query, PER_PAGE_DEFAULT)?;
+    let search = query.search.as_deref().unwrap_or_default();
+    rows.retain(|row| row.name.account == account && row.name.name.contains(search));
+    let (rows, info) = query.slice(rows, PER_PAGE_DEFAULT)?;
     let mut views = Vec::with_capacity(rows.len());
     for row in rows {
         views.push(view(&api, row).await?);
@@ -77,29 +82,31 @@ pub async fn list(State(api): State<Api>, Query(query): Query<PageQuery>) -> Rep
     Ok(page(views, info))
 }
 
-pub async fn show(State(api): State<Api>, Path((_, name)): AccountAndWorkflow) -> Reply {
+pub async fn show(State(api): State<Api>, Named(name): Named) -> Reply {
     let row = api.platform.workflow(&name).await?;
     Ok(success(view(&api, row).await?))
 }
 
-pub async fn put(State(api): State<Api>, Path((_, name)): AccountAndWorkflow, request: Body) -> Reply {
-    if !names::is_workflow_name(&name) {
+pub async fn put(State(api): State<Api>, Named(name): Named, request: Body) -> Reply {
+    if !names::is_workflow_name(&name.name) {
         return Err(ApiError::bad_request(format!(
-            "{name:?} is not a workflow name: 1 to 64 letters, digits, hyphens and underscores, the first one no hyphen"
+            "{:?} is not a workflow name: 1 to 64 letters, digits, hyphens and underscores, the first one no hyphen",
+            name.name
         ))
         .into());
     }
     let bytes = body::read(request, BODY_BYTES_MAX).await?;
     let PutBody { script_name, class_name, options } = body::parse(&bytes)?;
-    let settings = options.to_settings(&name, &class_name);
-    let new = NewWorkflow { name, script: script_name, class_name, settings, at: now_ms() };
+    let settings = options.to_settings(&name.name, &class_name);
+    let script = name.sibling(script_name);
+    let new = NewWorkflow { name, script, class_name, settings, at: now_ms() };
     let row = api.registry.put(new).await?;
     let deployment = api.platform.store.current_deployment(&row.script).await?;
     Ok(success(json!({
         "id": public_ids::workflow(row.id),
-        "name": row.name,
+        "name": row.name.name,
         "class_name": row.class_name,
-        "script_name": row.script,
+        "script_name": row.script.name,
         "created_on": Iso(row.created_at),
         "modified_on": Iso(row.modified_at),
         "triggered_on": null,
@@ -110,7 +117,7 @@ pub async fn put(State(api): State<Api>, Path((_, name)): AccountAndWorkflow, re
 }
 
 /// Deletes a workflow with all its instances.
-pub async fn delete(State(api): State<Api>, Path((_, name)): AccountAndWorkflow) -> Reply {
+pub async fn delete(State(api): State<Api>, Named(name): Named) -> Reply {
     let row = api.platform.workflow(&name).await?;
     // First of all, so that no schedule creates what is being deleted.
     api.registry.removed(row.id).await;
@@ -118,24 +125,20 @@ pub async fn delete(State(api): State<Api>, Path((_, name)): AccountAndWorkflow)
     Ok(success(json!({ "status": "ok", "success": true })))
 }
 
-pub async fn versions(
-    State(api): State<Api>,
-    Path((_, name)): AccountAndWorkflow,
-    Query(query): Query<PageQuery>,
-) -> Reply {
+pub async fn versions(State(api): State<Api>, Named(name): Named, Query(query): Query<PageQuery>) -> Reply {
     let workflow = api.platform.workflow(&name).await?;
     let deployments = api.platform.store.deployments(&workflow.script).await?;
-    let (deployments, info) = slice(deployments, &query, PER_PAGE_DEFAULT)?;
+    let (deployments, info) = query.slice(deployments, PER_PAGE_DEFAULT)?;
     Ok(page(deployments.iter().map(|row| version_view(&workflow, row)).collect::<Vec<_>>(), info))
 }
 
-pub async fn version(State(api): State<Api>, Path((_, name, id)): Path<(String, String, String)>) -> Reply {
+pub async fn version(State(api): State<Api>, Part(name, id): Part) -> Reply {
     let workflow = api.platform.workflow(&name).await?;
     let deployments = api.platform.store.deployments(&workflow.script).await?;
     let wanted = public_ids::deployment(&id);
     match deployments.iter().find(|row| Some(row.id) == wanted) {
         Some(row) => Ok(success(version_view(&workflow, row))),
-        None => Err(ApiError::new(404, 10_200, format!("workflow {name:?} has no version {id:?}")).into()),
+        None => Err(ApiError::new(404, 10_200, format!("workflow {:?} has no version {id:?}", name.name)).into()),
     }
 }
 
@@ -171,9 +174,9 @@ async fn view(api: &Api, row: WorkflowRow) -> Result<WorkflowView, ApiError> {
         concurrency: options.concurrency,
         schedules,
         default_retention: options.default_retention,
-        name: row.name,
+        name: row.name.name,
         class_name: row.class_name,
-        script_name: row.script,
+        script_name: row.script.name,
         created_on: Iso(row.created_at),
         modified_on: Iso(row.modified_at),
         triggered_on: newest.first().map(|instance| Iso(instance.created_at)),
@@ -196,23 +199,4 @@ async fn schedule_views(api: &Api, workflow: WorkflowId) -> Result<Vec<ScheduleV
 fn counts_view(counts: StatusCounts) -> Value {
     let counted = Status::ALL.into_iter().zip(counts);
     Value::Object(counted.map(|(status, count)| (status.as_str().to_owned(), count.into())).collect())
-}
-
-/// A page of a list that is whole at hand.
-fn slice<T>(rows: Vec<T>, query: &PageQuery, per_page: usize) -> Result<(Vec<T>, ResultInfo), ApiError> {
-    let number = query.page.unwrap_or(1).max(1);
-    let per_page = checked_per_page(query.per_page, per_page)?;
-    let total = rows.len();
-    let rows: Vec<T> = rows.into_iter().skip((number - 1).saturating_mul(per_page)).take(per_page).collect();
-    let info = ResultInfo { page: number, per_page, count: rows.len(), total_count: Some(total as u64), cursor: None };
-    Ok((rows, info))
-}
-
-/// Rows of a page as asked for.
-pub fn checked_per_page(asked: Option<usize>, default: usize) -> Result<usize, ApiError> {
-    match asked {
-        None => Ok(default),
-        Some(count) if (1..=PER_PAGE_MAX).contains(&count) => Ok(count),
-        Some(count) => Err(ApiError::bad_request(format!("per_page: {count} is not within 1 and {PER_PAGE_MAX}"))),
-    }
 }

@@ -41,7 +41,7 @@ pub(super) async fn open(
     let patience = PONG_EXTRA + worker.cpu_bound();
     let Ok(greeted) = tokio::time::timeout(patience, greet(shared, worker)).await else {
         worker.kill();
-        return Err(format!("the worker of {:?} says nothing for {patience:?}: it is stopped", worker.script()));
+        return Err(format!("the worker of {:?} says nothing for {patience:?}: it is stopped", worker.script().name));
     };
     let (sender, receiver) = greeted?;
     let catalog = Arc::new(catalog(shared, worker).await?);
@@ -72,7 +72,7 @@ pub(super) async fn is_alive(shared: &Shared, worker: &Worker) -> bool {
     if answered {
         worker.touch();
     } else {
-        tracing::warn!(script = worker.script(), "a worker does not answer requests: it is stopped");
+        tracing::warn!(script = %worker.script(), "a worker does not answer requests: it is stopped");
         worker.kill();
     }
     answered
@@ -81,10 +81,10 @@ pub(super) async fn is_alive(shared: &Shared, worker: &Worker) -> bool {
 /// Connects and hears the worker's hello.
 async fn greet(shared: &Shared, worker: &Worker) -> Result<(SessionSender, SessionReceiver), String> {
     let (sender, mut receiver) = worker.connect_session().await.map_err(|error| error.to_string())?;
-    let hello = receiver.recv().await.ok_or_else(|| format!("the worker of {:?} hangs up", worker.script()))?;
+    let hello = receiver.recv().await.ok_or_else(|| format!("the worker of {:?} hangs up", worker.script().name))?;
     match read_frame(&hello, &shared.config.defaults).map_err(|error| error.to_string())?.first() {
         Some(Message::Hello(PROTOCOL, _)) => Ok((sender, receiver)),
-        other => Err(format!("the worker of {:?} says {other:?} instead of hello", worker.script())),
+        other => Err(format!("the worker of {:?} says {other:?} instead of hello", worker.script().name)),
     }
 }
 
@@ -94,13 +94,13 @@ async fn catalog(shared: &Shared, worker: &Worker) -> Result<SessionCatalog, Str
     let rows = shared.store.workflows().await.map_err(|error| error.to_string())?;
     let mut workflows = HashMap::new();
     for row in rows.into_iter().filter(|row| row.script == settings.script) {
-        let own = settings.workflows.iter().find(|workflow| workflow.name == row.name);
+        let own = settings.workflows.iter().find(|workflow| workflow.name == row.name.name);
         let class = own.map_or(row.class_name, |workflow| workflow.class_name.clone());
         let limits: Option<ScriptWorkflow> = serde_json::from_str(&row.settings).ok();
         let steps_max = limits.and_then(|limits| limits.steps_max);
         let start = settings.start_settings(steps_max, &shared.config.defaults);
         let settings = RawValue::from_string(start).map_err(|error| error.to_string())?;
-        workflows.insert(row.id, StartInfo { workflow: row.name, class, settings });
+        workflows.insert(row.id, StartInfo { workflow: row.name.name, class, settings });
     }
     Ok(SessionCatalog { workflows, token: worker.token().to_owned() })
 }
@@ -152,7 +152,7 @@ impl Session {
                             self.sender.say_bye();
                         }
                     } else if watch.silent(|n| self.ping(n)) {
-                        tracing::warn!(script = self.worker.script(), "a worker does not answer: it is stopped");
+                        tracing::warn!(script = %self.worker.script(), "a worker does not answer: it is stopped");
                         self.worker.kill();
                         return End::Hung;
                     }
@@ -182,7 +182,7 @@ impl Session {
         let messages = match read_frame(frame, &self.shared.config.defaults) {
             Ok(messages) => messages,
             Err(error) => {
-                tracing::error!(%error, script = self.worker.script(), "a worker is stopped");
+                tracing::error!(%error, script = %self.worker.script(), "a worker is stopped");
                 self.worker.kill();
                 return false;
             }
@@ -208,7 +208,7 @@ impl Session {
                 }
                 Message::Want(run, call) => SessionEvent::Want(self.id, run, call),
                 Message::Log(run, call, level, text) => {
-                    tracing::info!(target: "console", script = self.worker.script(), level, "{text}");
+                    tracing::info!(target: "console", script = %self.worker.script(), level, "{text}");
                     SessionEvent::Log(run, call, level, text)
                 }
                 Message::Pong(_) | Message::Hello(..) => continue,

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use stepwell_engine::SessionId;
 use stepwell_runtime::session::{SessionReceiver, SessionSender};
 use stepwell_runtime::{Exit, SpawnError, WorkerProcess, WorkerSpec, Workerd, session};
+use stepwell_store::ScopedName;
 use tokio::net::UnixStream;
 use tokio::sync::OnceCell;
 
@@ -49,13 +50,13 @@ impl Worker {
         tokio::spawn(async move {
             let exit = exited.await;
             flag.store(true, Ordering::Release);
-            tracing::debug!(script, ?exit, "a worker process ended");
+            tracing::debug!(%script, ?exit, "a worker process ended");
         });
         if let Some(mut lines) = process.take_lines() {
             let script = settings.script.clone();
             tokio::spawn(async move {
                 while let Some(line) = lines.recv().await {
-                    tracing::info!(target: "worker", script, "{}", line.text);
+                    tracing::info!(target: "worker", %script, "{}", line.text);
                 }
             });
         }
@@ -71,7 +72,7 @@ impl Worker {
         })
     }
 
-    pub fn script(&self) -> &str {
+    pub fn script(&self) -> &ScopedName {
         &self.settings.script
     }
 

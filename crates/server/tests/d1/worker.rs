@@ -90,7 +90,7 @@ const config :Workerd.Config = (
     )),
     (name = "d1", external = (
       address = "127.0.0.1:{d1_port}",
-      http = (injectRequestHeaders = [(name = "{DATABASE_HEADER}", value = "db")]),
+      http = (injectRequestHeaders = [(name = "{DATABASE_HEADER}", value = "0/db")]),
     )),
   ],
   sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],

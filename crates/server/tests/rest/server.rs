@@ -5,11 +5,12 @@ use std::thread::JoinHandle;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::http::Request;
+use axum::http::{Method, Request};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
+use stepwell::accounts::{ACCOUNT_ID, Accounts};
 use stepwell::api_error::ApiError;
-use stepwell::auth::{ACCOUNT_ID, Auth};
+use stepwell::auth::Auth;
 use stepwell::creation_rate::{CreationRate, CreationRates};
 use stepwell::d1::D1;
 use stepwell::driver::{Driver, DriverPorts, WorkerPool};
@@ -24,7 +25,7 @@ use stepwell_engine::{
     Batch, Creation, Engine, Entry, InstanceKey, InstanceWrite, Payload, Recorded, Retention, SessionId, Status,
     Summary,
 };
-use stepwell_store::{DeploymentRow, NewDeployment, NewRelease, NewWorkflow, Secret, Store, WorkflowRow};
+use stepwell_store::{DeploymentRow, NewDeployment, NewRelease, NewWorkflow, ScopedName, Secret, Store, WorkflowRow};
 use tempfile::TempDir;
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
@@ -35,9 +36,10 @@ const DAY_MS: i64 = 86_400_000;
 const FINISHED_KEYS: u64 = 1_000_000;
 
 pub struct Server {
+    parts: Api,
     api: Router,
     host: Router,
-    store: Store,
+    pub store: Store,
     workflow: WorkflowRow,
     deploy: Arc<Deployments>,
     stop: Option<oneshot::Sender<()>>,
@@ -66,7 +68,7 @@ struct Deployments {
 impl Deploy for Deployments {
     fn deploy(&self, upload: ScriptUpload) -> BoxFuture<'_, Result<DeploymentRow, ApiError>> {
         Box::pin(async move {
-            let row = self.store.put_deployment(deployment(&upload.name)).await?;
+            let row = self.store.put_deployment(deployment(&upload.name.name)).await?;
             self.uploads.lock().expect("uploads").push(upload);
             Ok(row)
         })
@@ -74,7 +76,7 @@ impl Deploy for Deployments {
 
     fn upload_version(&self, upload: ScriptUpload) -> BoxFuture<'_, Result<DeploymentRow, ApiError>> {
         Box::pin(async move {
-            let new = NewDeployment { content_id: "2".to_owned(), ..deployment(&upload.name) };
+            let new = NewDeployment { content_id: "2".to_owned(), ..deployment(&upload.name.name) };
             self.store.put_version(new).await?.ok_or_else(|| ApiError::no_script(&upload.name))
         })
     }
@@ -85,7 +87,7 @@ impl Deploy for Deployments {
 
     fn change_secrets(
         &self,
-        script: String,
+        script: ScopedName,
         changes: Vec<(String, Option<String>)>,
     ) -> BoxFuture<'_, Result<(), ApiError>> {
         Box::pin(async move {
@@ -102,7 +104,7 @@ impl Deploy for Deployments {
 
 fn deployment(script: &str) -> NewDeployment {
     NewDeployment {
-        script: script.to_owned(),
+        script: ScopedName::in_default(script),
         content_id: "1".to_owned(),
         settings: settings(script),
         modules: Vec::new(),
@@ -126,11 +128,11 @@ impl WorkerPool for NoWorkers {
 }
 
 impl WorkerGate for NoWorkers {
-    fn connect<'a>(&'a self, script: &'a str) -> BoxFuture<'a, Result<UnixStream, ApiError>> {
+    fn connect<'a>(&'a self, script: &'a ScopedName) -> BoxFuture<'a, Result<UnixStream, ApiError>> {
         Box::pin(async move { Err(ApiError::no_script(script)) })
     }
 
-    fn generation(&self, _: &str) -> u64 {
+    fn generation(&self, _: &ScopedName) -> u64 {
         0
     }
 }
@@ -146,8 +148,8 @@ impl Server {
         let store = Store::in_memory();
         store.put_deployment(deployment("script")).await.expect("a deployment");
         let new = NewWorkflow {
-            name: "flow".to_owned(),
-            script: "script".to_owned(),
+            name: ScopedName::in_default("flow"),
+            script: ScopedName::in_default("script"),
             class_name: "Flow".to_owned(),
             settings: "{}".to_owned(),
             at: 5,
@@ -177,9 +179,18 @@ impl Server {
             subscriptions: Subscriptions::default(),
         };
         let deploys = Arc::clone(&deploy) as Arc<dyn Deploy>;
-        let api = rest::router(Api::new(platform, Auth::Open, deploys, registry, 8787));
+        let accounts = Accounts::open(store.clone()).await.expect("accounts");
+        let parts = Api::new(platform, Auth::Open, accounts, deploys, registry, 8787);
+        let api = rest::router(parts.clone());
         let (stop, driver) = (Some(stop), Some(driver));
-        Self { api, host: hosting::router(hosting), store, workflow, deploy, stop, driver, _d1: d1 }
+        Self { parts, api, host: hosting::router(hosting), store, workflow, deploy, stop, driver, _d1: d1 }
+    }
+
+    /// The same, with other rules of who is let in.
+    pub fn guarded_by(mut self, auth: Auth) -> Self {
+        self.parts.auth = auth;
+        self.api = rest::router(self.parts.clone());
+        self
     }
 
     /// Puts complete instances into the store, created a day apart from 1970-01-02 on.
@@ -187,7 +198,13 @@ impl Server {
         let mut batch = Batch::default();
         for (place, (id, entries)) in (1..).zip(instances) {
             let (key, at) = (InstanceKey(FINISHED_KEYS + place), DAY_MS * place as i64);
-            let deployment = self.store.current_deployment("script").await.expect("a read").expect("a deployment").id;
+            let deployment = self
+                .store
+                .current_deployment(&ScopedName::in_default("script"))
+                .await
+                .expect("a read")
+                .expect("a deployment")
+                .id;
             let summary = Summary {
                 status: Status::Complete,
                 wake_at: None,
@@ -234,6 +251,20 @@ impl Server {
     pub async fn at(&self, method: &str, path: &str, body: &str) -> Answer {
         let request = Request::builder().method(method).uri(path).header("host", "localhost:8788");
         self.request(request.body(Body::from(body.to_owned())).expect("a request")).await
+    }
+
+    /// A request anywhere, with these headers instead of the usual ones; `null` is no body.
+    pub async fn with_headers(
+        &self,
+        method: Method,
+        path: impl AsRef<str>,
+        headers: &[(&str, &str)],
+        body: Value,
+    ) -> Answer {
+        let request = Request::builder().method(method).uri(path.as_ref());
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        self.request(request.body(Body::from(body)).expect("a request")).await
     }
 
     /// Uploads a script of parts (name, type, text).

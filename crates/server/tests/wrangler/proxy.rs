@@ -5,13 +5,15 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
 use axum::response::Response;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
 use serde_json::Value as Json;
-use stepwell::auth::ACCOUNT_ID;
+use stepwell::accounts::ACCOUNT_ID;
 use tokio::task::JoinHandle;
-
-use crate::support::Http;
 
 /// More than any body of these tests.
 const BODY_BYTES_MAX: usize = 64 << 20;
@@ -60,7 +62,7 @@ pub struct Proxy {
 #[derive(Clone)]
 struct Passage {
     target: String,
-    http: Arc<Http>,
+    client: Client<HttpConnector, Full<Bytes>>,
     exchanges: Arc<Mutex<Vec<Exchange>>>,
 }
 
@@ -70,8 +72,8 @@ impl Proxy {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
         let exchanges = Arc::<Mutex<Vec<Exchange>>>::default();
-        let passage =
-            Passage { target: target.to_owned(), http: Arc::new(Http::new()), exchanges: Arc::clone(&exchanges) };
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let passage = Passage { target: target.to_owned(), client, exchanges: Arc::clone(&exchanges) };
         let router = Router::new().fallback(pass).with_state(passage);
         let task = tokio::spawn(axum::serve(listener, router).into_future());
         Self { address, exchanges, task }
@@ -90,29 +92,24 @@ impl Drop for Proxy {
 }
 
 async fn pass(State(passage): State<Passage>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let body = to_bytes(body, BODY_BYTES_MAX).await.expect("a whole body");
     let path = parts.uri.path_and_query().expect("a path").to_string();
-    let headers: Vec<_> = parts
-        .headers
-        .iter()
-        .filter(|(name, _)| !OF_ONE_HOP.contains(&name.as_str()))
-        .map(|(name, value)| (name.as_str(), value.to_str().expect("a header of text")))
-        .collect();
-    let url = format!("http://{}{path}", passage.target);
     let told = (body.len() <= TOLD_BYTES_MAX).then(|| serde_json::from_slice::<Json>(&body).ok()).flatten();
-    let answer = passage.http.send(parts.method.clone(), &url, &headers, body).await;
+    parts.uri = format!("http://{}{path}", passage.target).parse().expect("an address");
+    let method = parts.method.to_string();
+    OF_ONE_HOP.iter().for_each(|name| drop(parts.headers.remove(*name)));
+    let answer = passage.client.request(Request::from_parts(parts, Full::new(body))).await.expect("an answer");
+    let (mut parts, body) = answer.into_parts();
+    let body = body.collect().await.expect("a whole answer").to_bytes();
     let exchange = Exchange {
-        method: parts.method.to_string(),
+        method,
         path: path.trim_start_matches("/client/v4").replace(&format!("/accounts/{ACCOUNT_ID}"), ""),
         body: told.map(|json| json.to_string()),
-        status: answer.status,
-        answer: serde_json::from_slice(&answer.body).unwrap_or_default(),
+        status: parts.status.as_u16(),
+        answer: serde_json::from_slice(&body).unwrap_or_default(),
     };
     passage.exchanges.lock().expect("no holder panics").push(exchange);
-    let mut response = Response::new(Body::from(answer.body));
-    *response.status_mut() = StatusCode::from_u16(answer.status).expect("a status");
-    let headers = answer.headers.into_iter().filter_map(|(name, value)| Some((name?, value)));
-    response.headers_mut().extend(headers.filter(|(name, _)| !OF_ONE_HOP.contains(&name.as_str())));
-    response
+    OF_ONE_HOP.iter().for_each(|name| drop(parts.headers.remove(*name)));
+    Response::from_parts(parts, Body::from(body))
 }

@@ -7,7 +7,7 @@
 use std::process::Stdio;
 
 use hyper::Method;
-use stepwell::auth::ACCOUNT_ID;
+use stepwell::accounts::ACCOUNT_ID;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 

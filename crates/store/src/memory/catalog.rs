@@ -10,23 +10,25 @@ use super::{Memory, MemoryReader};
 use crate::backend::{CatalogReader, CatalogWriter, Fault};
 use crate::limits::{LOG_LINES_MAX, RELEASES_MAX};
 use crate::{
-    ChangeError, Deployment, DeploymentRow, LogLine, LogRow, Module, NewDeployment, NewRelease, NewWorkflow, ReadError,
-    ReleaseRow, ScheduleRow, ScriptRow, Secret, Token, WorkflowRow,
+    AccountId, AccountRow, ChangeError, Deployment, DeploymentRow, LogLine, LogRow, Module, NewAccount, NewDeployment,
+    NewRelease, NewWorkflow, ReadError, ReleaseRow, ScheduleRow, ScopedName, ScriptRow, Secret, Token, WorkflowRow,
 };
 
 #[derive(Default)]
 pub(super) struct Catalog {
-    scripts: BTreeMap<String, ScriptRow>,
+    scripts: BTreeMap<ScopedName, ScriptRow>,
     deployments: BTreeMap<DeploymentId, NewDeployment>,
     deployment_last: u32,
-    releases: BTreeMap<u64, (String, ReleaseRow)>,
+    releases: BTreeMap<u64, (ScopedName, ReleaseRow)>,
     release_last: u64,
     modules: BTreeMap<String, Arc<[u8]>>,
     workflows: BTreeMap<WorkflowId, WorkflowRow>,
     workflow_last: u32,
     schedules: BTreeMap<(WorkflowId, String), Millis>,
-    secrets: BTreeMap<(String, String), Secret>,
+    secrets: BTreeMap<(ScopedName, String), Secret>,
     tokens: BTreeMap<String, Token>,
+    accounts: BTreeMap<AccountId, AccountRow>,
+    account_last: u32,
     logs: BTreeMap<InstanceKey, VecDeque<LogRow>>,
 }
 
@@ -62,8 +64,8 @@ impl Catalog {
         })
     }
 
-    fn rows_of(&self, script: &str) -> impl DoubleEndedIterator<Item = DeploymentId> {
-        self.deployments.iter().filter(move |(_, new)| new.script == script).map(|(id, _)| *id)
+    fn rows_of(&self, script: &ScopedName) -> impl DoubleEndedIterator<Item = DeploymentId> {
+        self.deployments.iter().filter(move |(_, new)| new.script == *script).map(|(id, _)| *id)
     }
 
     fn insert(&mut self, new: &NewDeployment) -> DeploymentId {
@@ -108,13 +110,19 @@ impl Catalog {
         self.modules.retain(|hash, _| is_used(hash));
     }
 
-    fn workflow(&self, name: &str) -> Option<&WorkflowRow> {
-        self.workflows.values().find(|row| row.name == name)
+    fn workflow(&self, name: &ScopedName) -> Option<&WorkflowRow> {
+        self.workflows.values().find(|row| row.name == *name)
     }
 
-    fn script_needed_by(&self, name: &str, instances: &Instances) -> Option<String> {
-        if let Some(row) = self.workflows.values().find(|row| row.script == name) {
-            return Some(format!("workflow {}", row.name));
+    fn account_needed_by(&self, id: AccountId) -> Option<String> {
+        let script = self.scripts.keys().find(|name| name.account == id).map(|name| format!("script {}", name.name));
+        let workflow = self.workflows.values().map(|row| &row.name).find(|name| name.account == id);
+        script.or_else(|| workflow.map(|name| format!("workflow {}", name.name)))
+    }
+
+    fn script_needed_by(&self, name: &ScopedName, instances: &Instances) -> Option<String> {
+        if let Some(row) = self.workflows.values().find(|row| row.script == *name) {
+            return Some(format!("workflow {}", row.name.name));
         }
         let live: u64 = self.rows_of(name).map(|id| live(id, instances)).sum();
         (live > 0).then(|| format!("{live} unfinished instance(s)"))
@@ -151,7 +159,7 @@ impl CatalogWriter for Memory {
         Ok(self.write().catalog.release(new))
     }
 
-    fn put_script_settings(&mut self, script: &str, settings: &str) -> Result<bool, Fault> {
+    fn put_script_settings(&mut self, script: &ScopedName, settings: &str) -> Result<bool, Fault> {
         let mut tables = self.write();
         let Some(row) = tables.catalog.scripts.get_mut(script) else { return Ok(false) };
         settings.clone_into(&mut row.settings);
@@ -174,10 +182,10 @@ impl CatalogWriter for Memory {
         Ok(true)
     }
 
-    fn delete_script(&mut self, name: &str) -> Result<bool, Fault> {
+    fn delete_script(&mut self, name: &ScopedName) -> Result<bool, Fault> {
         let tables = &mut *self.write();
         if let Some(needed_by) = tables.catalog.script_needed_by(name, &tables.instances) {
-            return Err(Fault::Refused(ChangeError::ScriptNeeded { script: name.to_owned(), needed_by }));
+            return Err(Fault::Refused(ChangeError::ScriptNeeded { script: name.name.clone(), needed_by }));
         }
         for id in tables.catalog.rows_of(name).collect::<Vec<_>>() {
             tables.catalog.remove(id);
@@ -208,33 +216,57 @@ impl CatalogWriter for Memory {
         Ok(catalog.schedules().filter(|row| row.workflow == workflow).collect())
     }
 
-    fn delete_workflow(&mut self, name: &str) -> Result<bool, Fault> {
+    fn delete_workflow(&mut self, name: &ScopedName) -> Result<bool, Fault> {
         let tables = &mut *self.write();
         let Some(id) = tables.catalog.workflow(name).map(|row| row.id) else { return Ok(false) };
         let instances = tables.instances.summaries().filter(|(of, _)| *of == id).count() as u64;
         if instances > 0 {
-            return Err(Fault::Refused(ChangeError::WorkflowNotEmpty { name: name.to_owned(), instances }));
+            return Err(Fault::Refused(ChangeError::WorkflowNotEmpty { name: name.name.clone(), instances }));
         }
         tables.catalog.schedules.retain(|(of, _), _| *of != id);
         Ok(tables.catalog.workflows.remove(&id).is_some())
     }
 
-    fn put_secret(&mut self, script: &str, secret: &Secret) -> Result<(), Fault> {
-        self.write().catalog.secrets.insert((script.to_owned(), secret.name.clone()), secret.clone());
+    fn put_secret(&mut self, script: &ScopedName, secret: &Secret) -> Result<(), Fault> {
+        self.write().catalog.secrets.insert((script.clone(), secret.name.clone()), secret.clone());
         Ok(())
     }
 
-    fn delete_secret(&mut self, script: &str, name: &str) -> Result<bool, Fault> {
-        Ok(self.write().catalog.secrets.remove(&(script.to_owned(), name.to_owned())).is_some())
+    fn delete_secret(&mut self, script: &ScopedName, name: &str) -> Result<bool, Fault> {
+        Ok(self.write().catalog.secrets.remove(&(script.clone(), name.to_owned())).is_some())
     }
 
     fn put_token(&mut self, token: &Token) -> Result<(), Fault> {
-        self.write().catalog.tokens.insert(token.hash.clone(), token.clone());
+        self.write().catalog.tokens.insert(token.id.clone(), token.clone());
         Ok(())
     }
 
-    fn delete_token(&mut self, hash: &str) -> Result<bool, Fault> {
-        Ok(self.write().catalog.tokens.remove(hash).is_some())
+    fn delete_token(&mut self, id: &str) -> Result<bool, Fault> {
+        Ok(self.write().catalog.tokens.remove(id).is_some())
+    }
+
+    fn put_account(&mut self, new: &NewAccount) -> Result<AccountRow, Fault> {
+        let catalog = &mut self.write().catalog;
+        let NewAccount { public_id, name, at } = new.clone();
+        if catalog.accounts.values().any(|row| row.name == name) {
+            return Err(Fault::Refused(ChangeError::AccountExists { name }));
+        }
+        catalog.account_last += 1;
+        let row = AccountRow { id: AccountId(catalog.account_last), public_id, name, created_at: at };
+        catalog.accounts.insert(row.id, row.clone());
+        Ok(row)
+    }
+
+    fn delete_account(&mut self, id: AccountId) -> Result<bool, Fault> {
+        let catalog = &mut self.write().catalog;
+        if !catalog.accounts.contains_key(&id) {
+            return Ok(false);
+        }
+        if let Some(needed_by) = catalog.account_needed_by(id) {
+            return Err(Fault::Refused(ChangeError::AccountNotEmpty { needed_by }));
+        }
+        catalog.tokens.retain(|_, token| token.account != Some(id));
+        Ok(catalog.accounts.remove(&id).is_some())
     }
 
     fn append_logs(&mut self, lines: &[LogLine]) -> Result<(), Fault> {
@@ -256,11 +288,11 @@ impl CatalogReader for MemoryReader {
         Ok(self.tables().catalog.scripts.values().cloned().collect())
     }
 
-    fn script(&mut self, name: &str) -> Result<Option<ScriptRow>, ReadError> {
+    fn script(&mut self, name: &ScopedName) -> Result<Option<ScriptRow>, ReadError> {
         Ok(self.tables().catalog.scripts.get(name).cloned())
     }
 
-    fn releases(&mut self, script: &str) -> Result<Vec<ReleaseRow>, ReadError> {
+    fn releases(&mut self, script: &ScopedName) -> Result<Vec<ReleaseRow>, ReadError> {
         let tables = self.tables();
         let of_script = tables.catalog.releases.values().rev().filter(|(of, _)| of == script);
         Ok(of_script.map(|(_, release)| release.clone()).collect())
@@ -273,19 +305,19 @@ impl CatalogReader for MemoryReader {
         Ok(Some(Arc::new(Deployment { row, modules })))
     }
 
-    fn current_deployment(&mut self, script: &str) -> Result<Option<DeploymentRow>, ReadError> {
+    fn current_deployment(&mut self, script: &ScopedName) -> Result<Option<DeploymentRow>, ReadError> {
         let tables = self.tables();
         let current = tables.catalog.scripts.get(script).map(|row| row.current);
         Ok(current.and_then(|id| tables.catalog.row(id, &tables.instances)))
     }
 
-    fn deployments(&mut self, script: &str) -> Result<Vec<DeploymentRow>, ReadError> {
+    fn deployments(&mut self, script: &ScopedName) -> Result<Vec<DeploymentRow>, ReadError> {
         let tables = self.tables();
         let ids = tables.catalog.rows_of(script).rev();
         Ok(ids.filter_map(|id| tables.catalog.row(id, &tables.instances)).collect())
     }
 
-    fn workflow(&mut self, name: &str) -> Result<Option<WorkflowRow>, ReadError> {
+    fn workflow(&mut self, name: &ScopedName) -> Result<Option<WorkflowRow>, ReadError> {
         Ok(self.tables().catalog.workflow(name).cloned())
     }
 
@@ -297,20 +329,20 @@ impl CatalogReader for MemoryReader {
         Ok(self.tables().catalog.schedules().collect())
     }
 
-    fn secrets(&mut self, script: &str) -> Result<Vec<Secret>, ReadError> {
+    fn secrets(&mut self, script: &ScopedName) -> Result<Vec<Secret>, ReadError> {
         let tables = self.tables();
         let of_script = tables.catalog.secrets.iter().filter(|((of, _), _)| of == script);
         Ok(of_script.map(|(_, secret)| secret.clone()).collect())
-    }
-
-    fn token(&mut self, hash: &str) -> Result<Option<Token>, ReadError> {
-        Ok(self.tables().catalog.tokens.get(hash).cloned())
     }
 
     fn tokens(&mut self) -> Result<Vec<Token>, ReadError> {
         let mut tokens: Vec<_> = self.tables().catalog.tokens.values().cloned().collect();
         tokens.sort_by(|a, b| (a.created_at, &a.hash).cmp(&(b.created_at, &b.hash)));
         Ok(tokens)
+    }
+
+    fn accounts(&mut self) -> Result<Vec<AccountRow>, ReadError> {
+        Ok(self.tables().catalog.accounts.values().cloned().collect())
     }
 
     fn logs(&mut self, key: InstanceKey, after: u64, limit: usize) -> Result<Vec<LogRow>, ReadError> {

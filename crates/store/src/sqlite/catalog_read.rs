@@ -9,8 +9,8 @@ use super::read::{InstanceKeySql, limit};
 use super::{SqliteReader, fault};
 use crate::backend::CatalogReader;
 use crate::{
-    Deployment, DeploymentRow, LogLine, LogRow, Module, ReadError, ReleaseRow, ScheduleRow, ScriptRow, Secret, Token,
-    WorkflowRow,
+    AccountId, AccountRow, Deployment, DeploymentRow, LogLine, LogRow, Module, ReadError, ReleaseRow, ScheduleRow,
+    ScopedName, ScriptRow, Secret, Token, WorkflowRow,
 };
 
 impl CatalogReader for SqliteReader {
@@ -18,11 +18,11 @@ impl CatalogReader for SqliteReader {
         self.rows(&format!("{SCRIPT} ORDER BY name"), [], read_script)
     }
 
-    fn script(&mut self, name: &str) -> Result<Option<ScriptRow>, ReadError> {
+    fn script(&mut self, name: &ScopedName) -> Result<Option<ScriptRow>, ReadError> {
         Ok(self.rows(&format!("{SCRIPT} WHERE name = ?"), [name], read_script)?.pop())
     }
 
-    fn releases(&mut self, script: &str) -> Result<Vec<ReleaseRow>, ReadError> {
+    fn releases(&mut self, script: &ScopedName) -> Result<Vec<ReleaseRow>, ReadError> {
         let sql = "SELECT number, deployment, at, note FROM releases WHERE script = ? ORDER BY number DESC";
         self.rows(sql, [script], |row| {
             let deployment = DeploymentId(row.get(1)?);
@@ -34,16 +34,16 @@ impl CatalogReader for SqliteReader {
         deployment(&self.connection, id).map_err(fault::read)
     }
 
-    fn current_deployment(&mut self, script: &str) -> Result<Option<DeploymentRow>, ReadError> {
+    fn current_deployment(&mut self, script: &ScopedName) -> Result<Option<DeploymentRow>, ReadError> {
         let sql = format!("{DEPLOYMENT} JOIN scripts ON name = script AND current = id WHERE script = ?");
         Ok(self.rows(&sql, [script], read_deployment)?.pop())
     }
 
-    fn deployments(&mut self, script: &str) -> Result<Vec<DeploymentRow>, ReadError> {
+    fn deployments(&mut self, script: &ScopedName) -> Result<Vec<DeploymentRow>, ReadError> {
         self.rows(&format!("{DEPLOYMENT} WHERE script = ? ORDER BY id DESC"), [script], read_deployment)
     }
 
-    fn workflow(&mut self, name: &str) -> Result<Option<WorkflowRow>, ReadError> {
+    fn workflow(&mut self, name: &ScopedName) -> Result<Option<WorkflowRow>, ReadError> {
         workflow(&self.connection, name).map_err(fault::read)
     }
 
@@ -55,18 +55,18 @@ impl CatalogReader for SqliteReader {
         self.rows(&format!("{SCHEDULE} ORDER BY workflow, cron"), [], read_schedule)
     }
 
-    fn secrets(&mut self, script: &str) -> Result<Vec<Secret>, ReadError> {
+    fn secrets(&mut self, script: &ScopedName) -> Result<Vec<Secret>, ReadError> {
         self.rows("SELECT name, value FROM secrets WHERE script = ? ORDER BY name", [script], |row| {
             Ok(Secret { name: row.get(0)?, value: row.get(1)? })
         })
     }
 
-    fn token(&mut self, hash: &str) -> Result<Option<Token>, ReadError> {
-        Ok(self.rows(&format!("{TOKEN} WHERE hash = ?"), [hash], read_token)?.pop())
-    }
-
     fn tokens(&mut self) -> Result<Vec<Token>, ReadError> {
         self.rows(&format!("{TOKEN} ORDER BY created_at, hash"), [], read_token)
+    }
+
+    fn accounts(&mut self) -> Result<Vec<AccountRow>, ReadError> {
+        self.rows(&format!("{ACCOUNT} ORDER BY id"), [], read_account)
     }
 
     fn logs(&mut self, key: InstanceKey, after: u64, count: usize) -> Result<Vec<LogRow>, ReadError> {
@@ -159,7 +159,7 @@ fn read_workflow(row: &Row<'_>) -> Result<WorkflowRow> {
     })
 }
 
-pub(super) fn workflow(db: &Connection, name: &str) -> Result<Option<WorkflowRow>> {
+pub(super) fn workflow(db: &Connection, name: &ScopedName) -> Result<Option<WorkflowRow>> {
     db.prepare_cached(&format!("{WORKFLOW} WHERE name = ?"))?.query_row([name], read_workflow).optional()
 }
 
@@ -175,14 +175,26 @@ pub(super) fn schedules_of(db: &Connection, workflow: WorkflowId) -> Result<Vec<
         .collect()
 }
 
-const TOKEN: &str = "SELECT hash, label, scopes, created_at, expires_at FROM tokens";
+const TOKEN: &str = "SELECT id, hash, account, label, scopes, created_at, expires_at FROM tokens";
 
 fn read_token(row: &Row<'_>) -> Result<Token> {
     Ok(Token {
-        hash: row.get(0)?,
-        label: row.get(1)?,
-        scopes: row.get(2)?,
-        created_at: row.get(3)?,
-        expires_at: row.get(4)?,
+        id: row.get(0)?,
+        hash: row.get(1)?,
+        account: row.get::<_, Option<u32>>(2)?.map(AccountId),
+        label: row.get(3)?,
+        scopes: row.get(4)?,
+        created_at: row.get(5)?,
+        expires_at: row.get(6)?,
     })
+}
+
+const ACCOUNT: &str = "SELECT id, public_id, name, created_at FROM accounts";
+
+fn read_account(row: &Row<'_>) -> Result<AccountRow> {
+    Ok(AccountRow { id: AccountId(row.get(0)?), public_id: row.get(1)?, name: row.get(2)?, created_at: row.get(3)? })
+}
+
+pub(super) fn account(db: &Connection, id: AccountId) -> Result<Option<AccountRow>> {
+    db.prepare_cached(&format!("{ACCOUNT} WHERE id = ?"))?.query_row([id.0], read_account).optional()
 }

@@ -3,14 +3,14 @@
 use rusqlite::{Connection, OptionalExtension, Result, ToSql, params};
 use stepwell_engine::{DeploymentId, InstanceKey, Millis, WorkflowId};
 
-use super::catalog_read::{deployment_row, schedules_of, workflow};
+use super::catalog_read::{account, deployment_row, schedules_of, workflow};
 use super::read::InstanceKeySql;
 use super::{Sqlite, fault};
 use crate::backend::{CatalogWriter, Fault};
 use crate::limits::{LOG_LINES_MAX, RELEASES_MAX};
 use crate::{
-    ChangeError, DeploymentRow, LogLine, Module, NewDeployment, NewRelease, NewWorkflow, ScheduleRow, Secret, Token,
-    WorkflowRow,
+    AccountId, AccountRow, ChangeError, DeploymentRow, LogLine, Module, NewAccount, NewDeployment, NewRelease,
+    NewWorkflow, ScheduleRow, ScopedName, Secret, Token, WorkflowRow,
 };
 
 impl CatalogWriter for Sqlite {
@@ -26,7 +26,7 @@ impl CatalogWriter for Sqlite {
         release(&self.connection, new).map_err(fault::control)
     }
 
-    fn put_script_settings(&mut self, script: &str, settings: &str) -> Result<bool, Fault> {
+    fn put_script_settings(&mut self, script: &ScopedName, settings: &str) -> Result<bool, Fault> {
         self.execute("UPDATE scripts SET settings = ?2 WHERE name = ?1", &[&script, &settings])
     }
 
@@ -48,10 +48,10 @@ impl CatalogWriter for Sqlite {
         Ok(true)
     }
 
-    fn delete_script(&mut self, name: &str) -> Result<bool, Fault> {
+    fn delete_script(&mut self, name: &ScopedName) -> Result<bool, Fault> {
         self.write_counters()?;
         if let Some(needed_by) = script_needed_by(&self.connection, name).map_err(fault::control)? {
-            return Err(Fault::Refused(ChangeError::ScriptNeeded { script: name.to_owned(), needed_by }));
+            return Err(Fault::Refused(ChangeError::ScriptNeeded { script: name.name.clone(), needed_by }));
         }
         remove_script(&self.connection, name).map_err(fault::control)
     }
@@ -64,37 +64,58 @@ impl CatalogWriter for Sqlite {
         put_schedules(&self.connection, workflow, crons, at).map_err(fault::control)
     }
 
-    fn delete_workflow(&mut self, name: &str) -> Result<bool, Fault> {
+    fn delete_workflow(&mut self, name: &ScopedName) -> Result<bool, Fault> {
         self.write_counters()?;
         let db = &self.connection;
         let Some(row) = workflow(db, name).map_err(fault::control)? else { return Ok(false) };
         let sql = "SELECT ifnull(sum(count), 0) FROM instance_counts WHERE workflow = ?";
         let instances: u64 = db.query_row(sql, [row.id.0], |row| row.get(0)).map_err(fault::control)?;
         if instances > 0 {
-            return Err(Fault::Refused(ChangeError::WorkflowNotEmpty { name: row.name, instances }));
+            return Err(Fault::Refused(ChangeError::WorkflowNotEmpty { name: row.name.name, instances }));
         }
         self.execute("DELETE FROM instance_counts WHERE workflow = ?", &[&row.id.0])?;
         self.execute("DELETE FROM schedules WHERE workflow = ?", &[&row.id.0])?;
         self.execute("DELETE FROM workflows WHERE id = ?", &[&row.id.0])
     }
 
-    fn put_secret(&mut self, script: &str, secret: &Secret) -> Result<(), Fault> {
+    fn put_secret(&mut self, script: &ScopedName, secret: &Secret) -> Result<(), Fault> {
         let sql = "INSERT OR REPLACE INTO secrets (script, name, value) VALUES (?, ?, ?)";
         self.execute(sql, &[&script, &secret.name, &secret.value]).map(|_| ())
     }
 
-    fn delete_secret(&mut self, script: &str, name: &str) -> Result<bool, Fault> {
+    fn delete_secret(&mut self, script: &ScopedName, name: &str) -> Result<bool, Fault> {
         self.execute("DELETE FROM secrets WHERE script = ? AND name = ?", &[&script, &name])
     }
 
     fn put_token(&mut self, token: &Token) -> Result<(), Fault> {
-        let Token { hash, label, scopes, created_at, expires_at } = token;
-        let sql = "INSERT OR REPLACE INTO tokens (hash, label, scopes, created_at, expires_at) VALUES (?, ?, ?, ?, ?)";
-        self.execute(sql, &[hash, label, scopes, created_at, expires_at]).map(|_| ())
+        let Token { id, hash, account, label, scopes, created_at, expires_at } = token;
+        let sql = "INSERT OR REPLACE INTO tokens (id, hash, account, label, scopes, created_at, expires_at)
+            VALUES (?, ?, ?, ?, ?, ?, ?)";
+        let account = account.map(|account| account.0);
+        self.execute(sql, &[id, hash, &account, label, scopes, created_at, expires_at]).map(|_| ())
     }
 
-    fn delete_token(&mut self, hash: &str) -> Result<bool, Fault> {
-        self.execute("DELETE FROM tokens WHERE hash = ?", &[&hash])
+    fn delete_token(&mut self, id: &str) -> Result<bool, Fault> {
+        self.execute("DELETE FROM tokens WHERE id = ?", &[&id])
+    }
+
+    fn put_account(&mut self, new: &NewAccount) -> Result<AccountRow, Fault> {
+        match insert_account(&self.connection, new).map_err(fault::control)? {
+            Some(row) => Ok(row),
+            None => Err(Fault::Refused(ChangeError::AccountExists { name: new.name.clone() })),
+        }
+    }
+
+    fn delete_account(&mut self, id: AccountId) -> Result<bool, Fault> {
+        let db = &self.connection;
+        if account(db, id).map_err(fault::control)?.is_none() {
+            return Ok(false);
+        }
+        if let Some(needed_by) = account_needed_by(db, id).map_err(fault::control)? {
+            return Err(Fault::Refused(ChangeError::AccountNotEmpty { needed_by }));
+        }
+        self.execute("DELETE FROM tokens WHERE account = ?", &[&id.0])?;
+        self.execute("DELETE FROM accounts WHERE id = ?", &[&id.0])
     }
 
     fn append_logs(&mut self, lines: &[LogLine]) -> Result<(), Fault> {
@@ -151,7 +172,7 @@ fn release(db: &Connection, new: &NewRelease) -> Result<bool> {
 
 fn find_or_insert(db: &Connection, new: &NewDeployment) -> Result<DeploymentId> {
     let sql = "SELECT id FROM deployments WHERE script = ? AND content_id = ?";
-    let known: Option<u32> = db.query_row(sql, [&new.script, &new.content_id], |row| row.get(0)).optional()?;
+    let known: Option<u32> = db.query_row(sql, params![new.script, new.content_id], |row| row.get(0)).optional()?;
     Ok(DeploymentId(known.map_or_else(|| insert_deployment(db, new), Ok)?))
 }
 
@@ -179,7 +200,7 @@ fn remove_deployment(db: &Connection, id: DeploymentId) -> Result<()> {
     db.execute("DELETE FROM deployments WHERE id = ?", [id.0]).map(|_| ())
 }
 
-fn script_needed_by(db: &Connection, name: &str) -> Result<Option<String>> {
+fn script_needed_by(db: &Connection, name: &ScopedName) -> Result<Option<String>> {
     let sql = "SELECT name FROM workflows WHERE script = ? ORDER BY id LIMIT 1";
     let workflow: Option<String> = db.query_row(sql, [name], |row| row.get(0)).optional()?;
     if let Some(workflow) = workflow {
@@ -190,7 +211,7 @@ fn script_needed_by(db: &Connection, name: &str) -> Result<Option<String>> {
     Ok((live > 0).then(|| format!("{live} unfinished instance(s)")))
 }
 
-fn remove_script(db: &Connection, name: &str) -> Result<bool> {
+fn remove_script(db: &Connection, name: &ScopedName) -> Result<bool> {
     let deployments: Vec<u32> = db
         .prepare("SELECT id FROM deployments WHERE script = ?")?
         .query_map([name], |row| row.get(0))?
@@ -216,6 +237,30 @@ fn put_workflow(db: &Connection, new: &NewWorkflow) -> Result<WorkflowRow> {
         )?;
     }
     workflow(db, &new.name)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
+}
+
+/// `None` where there is one of that name.
+fn insert_account(db: &Connection, new: &NewAccount) -> Result<Option<AccountRow>> {
+    let NewAccount { public_id, name, at } = new.clone();
+    if db.prepare_cached("SELECT 1 FROM accounts WHERE name = ?")?.exists([&name])? {
+        return Ok(None);
+    }
+    let sql = "INSERT INTO accounts (public_id, name, created_at) VALUES (?, ?, ?) RETURNING id";
+    let id = db.query_row(sql, params![public_id, name, at], |row| row.get(0))?;
+    Ok(Some(AccountRow { id: AccountId(id), public_id, name, created_at: at }))
+}
+
+/// Something of an account that must not lose it, in words.
+fn account_needed_by(db: &Connection, id: AccountId) -> Result<Option<String>> {
+    for (kind, sql) in [("script", "SELECT name FROM scripts"), ("workflow", "SELECT name FROM workflows")] {
+        for name in db.prepare_cached(sql)?.query_map([], |row| row.get::<_, ScopedName>(0))? {
+            let name = name?;
+            if name.account == id {
+                return Ok(Some(format!("{kind} {}", name.name)));
+            }
+        }
+    }
+    Ok(None)
 }
 
 fn put_schedules(db: &Connection, workflow: WorkflowId, crons: &[String], at: Millis) -> Result<Vec<ScheduleRow>> {

@@ -8,6 +8,7 @@ mod catalog_write;
 mod fault;
 mod read;
 mod schema;
+mod scoped_name;
 mod streams;
 mod tails;
 mod write;

@@ -8,9 +8,9 @@ pub(super) const APPLICATION_ID: i32 = 0x5354_5057;
 /// Format of a database that has had all migrations.
 pub const FORMAT: u32 = MIGRATIONS.len() as u32;
 
-const MIGRATIONS: [&str; 4] = [FIRST, RELEASES, STREAMS, SCHEDULES];
+const MIGRATIONS: [&str; 5] = [FIRST, RELEASES, STREAMS, SCHEDULES, ACCOUNTS];
 
-/// Times are epoch milliseconds, statuses are `Status::number`, `settings` and `meta` are JSON. What is large comes last
+/// Times are epoch milliseconds, statuses are `Status::number`, names of scripts and workflows are `ScopedName`s, `settings` and `meta` are JSON. What is large comes last
 /// in a row, so that what is small is read without it.
 const FIRST: &str = "
     CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
@@ -108,6 +108,19 @@ const SCHEDULES: &str = "
     CREATE TABLE schedules (
         workflow INTEGER NOT NULL, cron TEXT NOT NULL, considered_at INTEGER NOT NULL, PRIMARY KEY (workflow, cron)
     ) STRICT, WITHOUT ROWID;
+";
+
+/// Accounts besides the default one, whose number is 0, and whose tokens are whose: an absent account is every account.
+/// Names of scripts and workflows are texts of `ScopedName`, which those of the default account always were.
+const ACCOUNTS: &str = "
+    CREATE TABLE accounts (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, public_id TEXT NOT NULL UNIQUE, name TEXT NOT NULL UNIQUE,
+        created_at INTEGER NOT NULL
+    ) STRICT;
+    ALTER TABLE tokens ADD COLUMN id TEXT NOT NULL DEFAULT '';
+    ALTER TABLE tokens ADD COLUMN account INTEGER;
+    UPDATE tokens SET id = substr(hash, 1, 32);
+    CREATE UNIQUE INDEX tokens_by_id ON tokens (id);
 ";
 
 /// What a database is before it is migrated.

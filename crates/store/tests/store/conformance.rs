@@ -7,8 +7,8 @@ use stepwell_engine::{
 use stepwell_store::backend::HistoryPage;
 use stepwell_store::limits::{LOG_LINES_MAX, RELEASES_MAX};
 use stepwell_store::{
-    ChangeError, CommitError, ListQuery, LogLine, Module, NewDeployment, NewRelease, NewWorkflow, Options, Order,
-    Secret, Store, Token,
+    AccountId, ChangeError, CommitError, ListQuery, LogLine, Module, NewDeployment, NewRelease, NewWorkflow, Options,
+    Order, Secret, Store, Token,
 };
 
 use crate::support::*;
@@ -206,7 +206,7 @@ every_backend! {
     fn deployments_are_numbered_shared_and_kept_while_needed(store: &Store) {
         let module = |name: &str, hash: &str| Module { name: name.to_owned(), kind: "esm".to_owned(), hash: hash.to_owned(), body: hash.as_bytes().into() };
         let upload = |content: &str, at| NewDeployment {
-            script: "s".to_owned(),
+            script: named("s"),
             content_id: content.to_owned(),
             settings: "{}".to_owned(),
             modules: vec![module("main.js", content), module("lib.js", "lib")],
@@ -218,11 +218,11 @@ every_backend! {
         assert_eq!(wait(store.delete_deployment(second.id)), Err(ChangeError::DeploymentCurrent(second.id)));
         assert_eq!(wait(store.put_deployment(upload("one", 3))).unwrap().id, first.id);
         assert_eq!(wait(store.put_deployment(upload("two", 4))).unwrap().id, second.id);
-        assert_eq!(wait(store.current_deployment("s")).unwrap().unwrap().id, second.id);
+        assert_eq!(wait(store.current_deployment(&named("s"))).unwrap().unwrap().id, second.id);
         commit(store, creations(vec![creation(1, "a", 1)]));
         let needed = ChangeError::DeploymentNeeded { deployment: first.id, instances: 1 };
         assert_eq!(wait(store.delete_deployment(first.id)), Err(needed));
-        assert_eq!(wait(store.deployments("s")).unwrap().iter().map(|row| row.live_instances).collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(wait(store.deployments(&named("s"))).unwrap().iter().map(|row| row.live_instances).collect::<Vec<_>>(), [0, 1]);
         commit(store, writes(vec![write(1, 1, vec![Entry::Terminated], Some(summary(Status::Terminated, None)))]));
         assert_eq!(wait(store.delete_deployment(first.id)), Ok(true));
         assert_eq!(wait(store.delete_deployment(first.id)), Ok(false));
@@ -232,60 +232,60 @@ every_backend! {
     }
 
     fn a_version_is_released_or_only_kept(store: &Store) {
-        let upload = |content: &str| NewDeployment { script: "s".to_owned(), content_id: content.to_owned(), settings: "{}".to_owned(), modules: vec![], created_at: 1 };
-        let release = |deployment, at| NewRelease { script: "s".to_owned(), deployment, at, note: format!("{{\"at\":{at}}}") };
+        let upload = |content: &str| NewDeployment { script: named("s"), content_id: content.to_owned(), settings: "{}".to_owned(), modules: vec![], created_at: 1 };
+        let release = |deployment, at| NewRelease { script: named("s"), deployment, at, note: format!("{{\"at\":{at}}}") };
         assert_eq!(wait(store.put_version(upload("one"))), Ok(None), "there is no script yet");
         let one = wait(store.put_deployment(upload("one"))).unwrap();
         let two = wait(store.put_version(upload("two"))).unwrap().expect("a version");
         assert_eq!((two.is_current, wait(store.put_version(upload("two"))).unwrap().map(|row| row.id)), (false, Some(two.id)));
         assert_eq!(wait(store.release(release(two.id, 5))), Ok(true));
-        assert_eq!(wait(store.release(NewRelease { script: "other".to_owned(), ..release(two.id, 6) })), Ok(false));
+        assert_eq!(wait(store.release(NewRelease { script: named("other"), ..release(two.id, 6) })), Ok(false));
         assert_eq!(wait(store.release(release(DeploymentId(9), 6))), Ok(false));
-        assert_eq!(wait(store.current_deployment("s")).unwrap().unwrap().id, two.id);
-        let releases = wait(store.releases("s")).unwrap();
+        assert_eq!(wait(store.current_deployment(&named("s"))).unwrap().unwrap().id, two.id);
+        let releases = wait(store.releases(&named("s"))).unwrap();
         let seen: Vec<_> = releases.iter().map(|row| (row.deployment, row.at, &*row.note)).collect();
         assert_eq!(seen, [(two.id, 5, "{\"at\":5}"), (one.id, 1, "{}")]);
-        assert_eq!(wait(store.put_script_settings("s", "{\"tags\":[]}".to_owned())), Ok(true));
-        assert_eq!(wait(store.put_script_settings("other", String::new())), Ok(false));
-        let row = wait(store.script("s")).unwrap().expect("a script");
+        assert_eq!(wait(store.put_script_settings(&named("s"), "{\"tags\":[]}".to_owned())), Ok(true));
+        assert_eq!(wait(store.put_script_settings(&named("other"), String::new())), Ok(false));
+        let row = wait(store.script(&named("s"))).unwrap().expect("a script");
         assert_eq!((row.settings.as_str(), row.current, row.modified_at), ("{\"tags\":[]}", two.id, 5));
         for at in 0..i64::from(RELEASES_MAX) + 5 {
             wait(store.release(release(one.id, at))).unwrap();
         }
-        assert_eq!(wait(store.releases("s")).unwrap().len(), RELEASES_MAX as usize);
+        assert_eq!(wait(store.releases(&named("s"))).unwrap().len(), RELEASES_MAX as usize);
         assert_eq!(wait(store.delete_deployment(two.id)), Ok(true));
-        assert_eq!(wait(store.releases("other")), Ok(vec![]));
+        assert_eq!(wait(store.releases(&named("other"))), Ok(vec![]));
     }
 
     fn a_script_goes_with_its_deployments_and_secrets_when_nothing_needs_it(store: &Store) {
-        let upload = NewDeployment { script: "s".to_owned(), content_id: "c".to_owned(), settings: String::new(), modules: vec![], created_at: 1 };
-        let flow = NewWorkflow { name: "w".to_owned(), script: "s".to_owned(), class_name: "W".to_owned(), settings: "{}".to_owned(), at: 1 };
+        let upload = NewDeployment { script: named("s"), content_id: "c".to_owned(), settings: String::new(), modules: vec![], created_at: 1 };
+        let flow = NewWorkflow { name: named("w"), script: named("s"), class_name: "W".to_owned(), settings: "{}".to_owned(), at: 1 };
         wait(store.put_deployment(upload)).unwrap();
         wait(store.put_workflow(flow)).unwrap();
-        wait(store.put_secret("s", Secret { name: "KEY".to_owned(), value: vec![1] })).unwrap();
-        assert_eq!(wait(store.scripts()).unwrap()[0].name, "s");
-        assert!(matches!(wait(store.delete_script("s")), Err(ChangeError::ScriptNeeded { .. })));
-        wait(store.delete_workflow("w")).unwrap();
-        assert_eq!(wait(store.delete_script("s")), Ok(true));
+        wait(store.put_secret(&named("s"), Secret { name: "KEY".to_owned(), value: vec![1] })).unwrap();
+        assert_eq!(wait(store.scripts()).unwrap()[0].name, named("s"));
+        assert!(matches!(wait(store.delete_script(&named("s"))), Err(ChangeError::ScriptNeeded { .. })));
+        wait(store.delete_workflow(&named("w"))).unwrap();
+        assert_eq!(wait(store.delete_script(&named("s"))), Ok(true));
         assert_eq!(wait(store.scripts()), Ok(vec![]));
-        assert_eq!(wait(store.secrets("s")), Ok(vec![]));
-        assert_eq!(wait(store.deployments("s")), Ok(vec![]));
-        assert_eq!(wait(store.delete_script("s")), Ok(false));
+        assert_eq!(wait(store.secrets(&named("s"))), Ok(vec![]));
+        assert_eq!(wait(store.deployments(&named("s"))), Ok(vec![]));
+        assert_eq!(wait(store.delete_script(&named("s"))), Ok(false));
     }
 
     fn a_workflow_keeps_its_number_and_goes_only_when_empty(store: &Store) {
-        let flow = |class: &str, at| NewWorkflow { name: "w".to_owned(), script: "s".to_owned(), class_name: class.to_owned(), settings: "{}".to_owned(), at };
+        let flow = |class: &str, at| NewWorkflow { name: named("w"), script: named("s"), class_name: class.to_owned(), settings: "{}".to_owned(), at };
         let made = wait(store.put_workflow(flow("A", 1))).unwrap();
         let changed = wait(store.put_workflow(flow("B", 2))).unwrap();
         assert_eq!((changed.id, changed.created_at, changed.modified_at), (made.id, 1, 2));
-        assert_eq!(wait(store.workflow("w")), Ok(Some(changed.clone())));
+        assert_eq!(wait(store.workflow(&named("w"))), Ok(Some(changed.clone())));
         assert_eq!(wait(store.workflows()), Ok(vec![changed]));
         commit(store, creations(vec![creation(1, "a", 1)]));
         let refusal = ChangeError::WorkflowNotEmpty { name: "w".to_owned(), instances: 1 };
-        assert_eq!(wait(store.delete_workflow("w")), Err(refusal));
+        assert_eq!(wait(store.delete_workflow(&named("w"))), Err(refusal));
         commit(store, deletions(&[1]));
-        assert_eq!(wait(store.delete_workflow("w")), Ok(true));
-        assert_eq!(wait(store.delete_workflow("w")), Ok(false));
+        assert_eq!(wait(store.delete_workflow(&named("w"))), Ok(true));
+        assert_eq!(wait(store.delete_workflow(&named("w"))), Ok(false));
         assert_eq!(wait(store.put_workflow(flow("A", 3))).unwrap().id, WorkflowId(2));
     }
 
@@ -314,7 +314,7 @@ every_backend! {
     }
 
     fn schedules_know_up_to_when_they_were_looked_at(store: &Store) {
-        let flow = NewWorkflow { name: "w".to_owned(), script: "s".to_owned(), class_name: "W".to_owned(), settings: "{}".to_owned(), at: 1 };
+        let flow = NewWorkflow { name: named("w"), script: named("s"), class_name: "W".to_owned(), settings: "{}".to_owned(), at: 1 };
         let workflow = wait(store.put_workflow(flow)).unwrap().id;
         let put = |crons: &[&str], at| {
             let crons = crons.iter().map(|cron| (*cron).to_owned()).collect();
@@ -329,12 +329,12 @@ every_backend! {
         assert_eq!(put(&["a", "b", "c"], 70), [row("a", 60), row("b", 10), row("c", 70)]);
         assert_eq!(put(&["c"], 80), [row("c", 70)]);
         assert_eq!(put(&["a", "c"], 90), [row("a", 90), row("c", 70)]);
-        assert_eq!(wait(store.delete_workflow("w")), Ok(true));
+        assert_eq!(wait(store.delete_workflow(&named("w"))), Ok(true));
         assert_eq!(wait(store.schedules()), Ok(vec![]));
     }
 
     fn the_instances_that_need_a_deployment_are_told(store: &Store) {
-        let flow = NewWorkflow { name: "w".to_owned(), script: "s".to_owned(), class_name: "W".to_owned(), settings: "{}".to_owned(), at: 1 };
+        let flow = NewWorkflow { name: named("w"), script: named("s"), class_name: "W".to_owned(), settings: "{}".to_owned(), at: 1 };
         assert_eq!(wait(store.put_workflow(flow)).unwrap().id, WORKFLOW);
         commit(store, creations(vec![creation(1, "a", 1), creation(2, "b", 1), creation(3, "c", 1)]));
         commit(store, writes(vec![write(2, 1, vec![Entry::Terminated], Some(summary(Status::Terminated, None)))]));
@@ -349,17 +349,26 @@ every_backend! {
 
     fn secrets_and_tokens_are_set_replaced_and_deleted(store: &Store) {
         let secret = |value| Secret { name: "KEY".to_owned(), value: vec![value] };
-        wait(store.put_secret("s", secret(1))).unwrap();
-        wait(store.put_secret("s", secret(2))).unwrap();
-        assert_eq!(wait(store.secrets("s")), Ok(vec![secret(2)]));
-        assert_eq!(wait(store.delete_secret("s", "KEY")), Ok(true));
-        assert_eq!(wait(store.delete_secret("s", "KEY")), Ok(false));
-        let token = Token { hash: "h".to_owned(), label: "l".to_owned(), scopes: "all".to_owned(), created_at: 1, expires_at: Some(2) };
+        wait(store.put_secret(&named("s"), secret(1))).unwrap();
+        wait(store.put_secret(&named("s"), secret(2))).unwrap();
+        assert_eq!(wait(store.secrets(&named("s"))), Ok(vec![secret(2)]));
+        assert_eq!(wait(store.delete_secret(&named("s"), "KEY")), Ok(true));
+        assert_eq!(wait(store.delete_secret(&named("s"), "KEY")), Ok(false));
+        let token = Token {
+            id: "t".to_owned(),
+            hash: "h".to_owned(),
+            account: Some(AccountId(3)),
+            label: "l".to_owned(),
+            scopes: "all".to_owned(),
+            created_at: 1,
+            expires_at: Some(2),
+        };
         wait(store.put_token(token.clone())).unwrap();
-        assert_eq!(wait(store.token("h")), Ok(Some(token.clone())));
-        assert_eq!(wait(store.tokens()), Ok(vec![token]));
-        assert_eq!(wait(store.delete_token("h")), Ok(true));
-        assert_eq!(wait(store.token("h")), Ok(None));
+        let renamed = Token { label: "m".to_owned(), account: None, ..token };
+        wait(store.put_token(renamed.clone())).unwrap();
+        assert_eq!(wait(store.tokens()), Ok(vec![renamed]));
+        assert_eq!(wait(store.delete_token("t")), Ok(true));
+        assert_eq!(wait(store.delete_token("t")), Ok(false));
     }
 
     fn logs_are_paged_bounded_and_go_with_their_instance(store: &Store) {

@@ -110,7 +110,7 @@ proptest! {
         let stores = [Store::in_memory(), Store::open(dir.path(), Options::default()).expect("a store")];
         for store in &stores {
             let settings = "{}".to_owned();
-            let (name, script, class_name) = ("w".to_owned(), "s".to_owned(), "W".to_owned());
+            let (name, script, class_name) = (named("w"), named("s"), "W".to_owned());
             wait(store.put_workflow(NewWorkflow { name, script, class_name, settings, at: 1 })).expect("a workflow");
             wait(store.put_schedules(WORKFLOW, vec!["a".to_owned(), "b".to_owned()], 10)).expect("schedules");
         }

@@ -7,8 +7,8 @@ use stepwell_engine::{Batch, DeploymentId, InstanceKey, Millis, StreamId, Workfl
 use stepwell_store::backend::{Backend, CatalogWriter, Fault, Reader, StreamWriter};
 use stepwell_store::memory::Memory;
 use stepwell_store::{
-    CommitError, DeploymentRow, LogLine, NewDeployment, NewRelease, NewWorkflow, OpenError, ScheduleRow, Secret, Store,
-    StreamChunk, Token, WorkflowRow,
+    AccountId, AccountRow, CommitError, DeploymentRow, LogLine, NewAccount, NewDeployment, NewRelease, NewWorkflow,
+    OpenError, ScheduleRow, ScopedName, Secret, Store, StreamChunk, Token, WorkflowRow,
 };
 
 use crate::support::*;
@@ -75,15 +75,17 @@ delegate! {
     put_deployment(new: &NewDeployment) -> DeploymentRow;
     put_version(new: &NewDeployment) -> Option<DeploymentRow>;
     release(new: &NewRelease) -> bool;
-    put_script_settings(script: &str, settings: &str) -> bool;
+    put_script_settings(script: &ScopedName, settings: &str) -> bool;
     delete_deployment(id: DeploymentId) -> bool;
-    delete_script(name: &str) -> bool;
+    delete_script(name: &ScopedName) -> bool;
     put_workflow(new: &NewWorkflow) -> WorkflowRow;
-    delete_workflow(name: &str) -> bool;
-    put_secret(script: &str, secret: &Secret) -> ();
-    delete_secret(script: &str, name: &str) -> bool;
+    delete_workflow(name: &ScopedName) -> bool;
+    put_secret(script: &ScopedName, secret: &Secret) -> ();
+    delete_secret(script: &ScopedName, name: &str) -> bool;
     put_token(token: &Token) -> ();
-    delete_token(hash: &str) -> bool;
+    delete_token(id: &str) -> bool;
+    put_account(new: &NewAccount) -> AccountRow;
+    delete_account(id: AccountId) -> bool;
     put_schedules(workflow: WorkflowId, crons: &[String], at: Millis) -> Vec<ScheduleRow>;
     append_logs(lines: &[LogLine]) -> ();
 }

@@ -1,5 +1,6 @@
 //! What the store promises, tried through its handle.
 
+mod accounts;
 mod conformance;
 mod differential;
 mod faults;

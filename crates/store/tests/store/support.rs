@@ -6,13 +6,17 @@ use stepwell_engine::{
     Batch, CallId, Creation, DeploymentId, Entry, InstanceKey, InstanceWrite, Millis, Payload, Recorded, Retention,
     Status, StepConfig, StepKind, Summary, WorkflowId,
 };
-use stepwell_store::Store;
 use stepwell_store::backend::HistoryPage;
+use stepwell_store::{ScopedName, Store};
 
 pub const WORKFLOW: WorkflowId = WorkflowId(1);
 pub const DEPLOYMENT: DeploymentId = DeploymentId(1);
 pub const WHOLE: HistoryPage =
     HistoryPage { from_seq: 0, until_seq: u64::MAX, rows_max: 1_000_000, bytes_max: usize::MAX };
+
+pub fn named(name: &str) -> ScopedName {
+    ScopedName::in_default(name)
+}
 
 pub fn wait<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)

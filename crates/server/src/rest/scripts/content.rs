@@ -1,7 +1,7 @@
 //! The modules of a version as they were uploaded, for clients that upload them again with something changed.
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::Response;
 use serde::Deserialize;
@@ -11,6 +11,7 @@ use crate::api_error::ApiError;
 use crate::multipart::Multipart;
 use crate::rest::Api;
 use crate::rest::envelope::Reply;
+use crate::rest::resource::Named;
 use crate::script::Script;
 
 /// Names the main module.
@@ -22,11 +23,7 @@ pub struct Params {
 }
 
 /// Of the version that is asked for, or of the current one.
-pub async fn show(
-    State(api): State<Api>,
-    Path((_, script)): Path<(String, String)>,
-    Query(params): Query<Params>,
-) -> Reply {
+pub async fn show(State(api): State<Api>, Named(script): Named, Query(params): Query<Params>) -> Reply {
     let row = match params.version {
         Some(version) => versions::find(&api, &script, &version).await?,
         None => view::current(&api, &script).await?,

@@ -1,6 +1,6 @@
 //! The end of a version that nobody needs, asked for by hand. (What retires old ones by itself is [`crate::retirement`].)
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde_json::json;
 use stepwell_store::{ChangeError, DeploymentRow, InstanceRow};
 
@@ -8,13 +8,14 @@ use super::versions;
 use crate::api_error::ApiError;
 use crate::platform::Platform;
 use crate::rest::envelope::{Reply, success};
+use crate::rest::resource::Part;
 use crate::rest::{Api, public_ids};
 
 /// Instances that a refusal names.
 const NAMED_MAX: usize = 10;
 
 /// Deletes a version, named by its id.
-pub async fn delete(State(api): State<Api>, Path((_, script, version)): Path<(String, String, String)>) -> Reply {
+pub async fn delete(State(api): State<Api>, Part(script, version): Part) -> Reply {
     let row = versions::find(&api, &script, &version).await?;
     match api.platform.store.delete_deployment(row.id).await {
         Ok(_) => Ok(success(json!({ "id": public_ids::version(row.id) }))),
@@ -31,7 +32,7 @@ async fn needed(platform: &Platform, row: &DeploymentRow, instances: u64) -> Res
     let workflows = platform.store.workflows().await?;
     let name_of = |instance: &InstanceRow| {
         let workflow = workflows.iter().find(|workflow| workflow.id == instance.workflow);
-        format!("{}/{}", workflow.map_or("?", |workflow| workflow.name.as_str()), instance.id)
+        format!("{}/{}", workflow.map_or("?", |workflow| workflow.name.name.as_str()), instance.id)
     };
     let names = pinned.iter().map(name_of).collect::<Vec<_>>().join(", ");
     let others = instances.saturating_sub(pinned.len() as u64);

@@ -1,7 +1,7 @@
 //! Which version of a script is current, and which were: Cloudflare's deployments. All traffic goes to one version.
 
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use stepwell_store::{NewRelease, ReleaseRow};
@@ -11,6 +11,7 @@ use super::view::DEPLOYED_FROM;
 use crate::api_error::ApiError;
 use crate::driver::now_ms;
 use crate::rest::envelope::{Reply, success};
+use crate::rest::resource::Named;
 use crate::rest::times::Iso;
 use crate::rest::{Api, body, public_ids};
 
@@ -33,7 +34,7 @@ struct Share {
 }
 
 /// Newest first.
-pub async fn list(State(api): State<Api>, Path((_, script)): Path<(String, String)>) -> Reply {
+pub async fn list(State(api): State<Api>, Named(script): Named) -> Reply {
     let releases = api.platform.store.releases(&script).await?;
     if releases.is_empty() {
         return Err(ApiError::no_script(&script).into());
@@ -43,7 +44,7 @@ pub async fn list(State(api): State<Api>, Path((_, script)): Path<(String, Strin
 }
 
 /// Makes a version current.
-pub async fn create(State(api): State<Api>, Path((_, script)): Path<(String, String)>, bytes: Bytes) -> Reply {
+pub async fn create(State(api): State<Api>, Named(script): Named, bytes: Bytes) -> Reply {
     let new: NewDeployment = body::parse(&bytes)?;
     let version = the_one_version(&new)?;
     let row = versions::find(&api, &script, version).await?;

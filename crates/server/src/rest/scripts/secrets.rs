@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use axum::body::Bytes;
 use axum::extract::multipart::MultipartRejection;
-use axum::extract::{Multipart, Path, State};
+use axum::extract::{Multipart, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use stepwell_store::ScopedName;
 
 use super::view;
 use crate::api_error::ApiError;
 use crate::rest::envelope::{Failure, Reply, success};
+use crate::rest::resource::{Named, Part};
 use crate::rest::{Api, body};
 
 const SECRET: &str = "secret_text";
@@ -54,14 +56,14 @@ struct Settings {
 type Change = (String, Option<String>);
 
 /// Their names.
-pub async fn list(State(api): State<Api>, Path((_, script)): Path<(String, String)>) -> Reply {
+pub async fn list(State(api): State<Api>, Named(script): Named) -> Reply {
     view::current(&api, &script).await?;
     let secrets = api.platform.store.secrets(&script).await?;
     Ok(success(secrets.into_iter().map(|secret| shown(&secret.name)).collect::<Vec<_>>()))
 }
 
 /// Sets one.
-pub async fn put(State(api): State<Api>, Path((_, script)): Path<(String, String)>, bytes: Bytes) -> Reply {
+pub async fn put(State(api): State<Api>, Named(script): Named, bytes: Bytes) -> Reply {
     let NewSecret { name, text, kind } = body::parse(&bytes)?;
     let change = checked(name.clone(), Some(Text { text, kind }))?;
     apply(&api, &script, vec![change]).await?;
@@ -69,11 +71,12 @@ pub async fn put(State(api): State<Api>, Path((_, script)): Path<(String, String
 }
 
 /// Removes one.
-pub async fn delete(State(api): State<Api>, Path((_, script, name)): Path<(String, String, String)>) -> Reply {
+pub async fn delete(State(api): State<Api>, Part(script, name): Part) -> Reply {
     view::current(&api, &script).await?;
     let known = api.platform.store.secrets(&script).await?;
     if !known.iter().any(|secret| secret.name == name) {
-        let message = format!("Worker {script:?} has no secret {name:?}; `wrangler secret list` shows those it has");
+        let message =
+            format!("Worker {:?} has no secret {name:?}; `wrangler secret list` shows those it has", script.name);
         return Err(ApiError::new(404, NO_SECRET, message).into());
     }
     apply(&api, &script, vec![(name, None)]).await?;
@@ -81,14 +84,14 @@ pub async fn delete(State(api): State<Api>, Path((_, script, name)): Path<(Strin
 }
 
 /// Sets and removes many at once.
-pub async fn patch_bulk(State(api): State<Api>, Path((_, script)): Path<(String, String)>, bytes: Bytes) -> Reply {
+pub async fn patch_bulk(State(api): State<Api>, Named(script): Named, bytes: Bytes) -> Reply {
     let Bulk { secrets } = body::parse(&bytes)?;
     patch(&api, &script, secrets).await?;
-    Ok(success(json!({ "name": script })))
+    Ok(success(json!({ "name": script.name })))
 }
 
 /// The same, as `versions secret` says it.
-pub async fn patch_latest(State(api): State<Api>, Path((_, script)): Path<(String, String)>, bytes: Bytes) -> Reply {
+pub async fn patch_latest(State(api): State<Api>, Named(script): Named, bytes: Bytes) -> Reply {
     let Latest { env } = body::parse(&bytes)?;
     patch(&api, &script, env).await?;
     let row = view::current(&api, &script).await?;
@@ -98,7 +101,7 @@ pub async fn patch_latest(State(api): State<Api>, Path((_, script)): Path<(Strin
 /// The same, as older clients say it: all bindings, of which only secrets may be new.
 pub async fn patch_settings(
     State(api): State<Api>,
-    Path((_, script)): Path<(String, String)>,
+    Named(script): Named,
     parts: Result<Multipart, MultipartRejection>,
 ) -> Reply {
     let mut parts = parts.map_err(|refused| Failure(ApiError::bad_request(refused.body_text())))?;
@@ -132,7 +135,7 @@ fn secret_of(binding: &Value, known: &[Value]) -> Result<Option<Change>, ApiErro
     }
 }
 
-async fn patch(api: &Api, script: &str, secrets: BTreeMap<String, Option<Text>>) -> Result<(), ApiError> {
+async fn patch(api: &Api, script: &ScopedName, secrets: BTreeMap<String, Option<Text>>) -> Result<(), ApiError> {
     let changes = secrets.into_iter().map(|(name, text)| checked(name, text)).collect::<Result<Vec<_>, _>>()?;
     apply(api, script, changes).await
 }
@@ -155,9 +158,9 @@ fn checked(name: String, text: Option<Text>) -> Result<Change, ApiError> {
     Ok((name, Some(text)))
 }
 
-async fn apply(api: &Api, script: &str, changes: Vec<Change>) -> Result<(), ApiError> {
+async fn apply(api: &Api, script: &ScopedName, changes: Vec<Change>) -> Result<(), ApiError> {
     view::current(api, script).await?;
-    api.deploy.change_secrets(script.to_owned(), changes).await
+    api.deploy.change_secrets(script.clone(), changes).await
 }
 
 fn shown(name: &str) -> Value {

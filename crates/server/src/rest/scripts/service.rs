@@ -1,19 +1,20 @@
 //! A script as Cloudflare's services have it: with one environment. And what else clients ask before they delete it.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde_json::json;
 
 use super::view::{DEPLOYED_FROM, current, script_settings, settings_of};
 use crate::api_error::ApiError;
 use crate::rest::Api;
 use crate::rest::envelope::{Reply, success};
+use crate::rest::resource::Named;
 use crate::rest::times::Iso;
 
 /// Cloudflare's code of a service that there is not.
 const NO_SERVICE: u32 = 10_090;
 const ENVIRONMENT: &str = "production";
 
-pub async fn show(State(api): State<Api>, Path((_, script)): Path<(String, String)>) -> Reply {
+pub async fn show(State(api): State<Api>, Named(script): Named) -> Reply {
     let Some(row) = api.platform.store.script(&script).await? else {
         return Err(ApiError { code: NO_SERVICE, ..ApiError::no_script(&script) }.into());
     };
@@ -26,29 +27,30 @@ pub async fn show(State(api): State<Api>, Path((_, script)): Path<(String, Strin
         "created_on": created_on,
         "modified_on": modified_on,
         "script": {
-            "id": script, "tag": deployment.content_id, "tags": tags, "etag": deployment.content_id,
+            "id": script.name, "tag": deployment.content_id, "tags": tags, "etag": deployment.content_id,
             "handlers": ["fetch"], "usage_model": "standard", "last_deployed_from": DEPLOYED_FROM,
             "compatibility_date": settings.compatibility_date, "compatibility_flags": settings.compatibility_flags,
             "created_on": created_on, "modified_on": modified_on,
         },
     });
     Ok(success(json!({
-        "id": script, "created_on": created_on, "modified_on": modified_on,
+        "id": script.name, "created_on": created_on, "modified_on": modified_on,
         "default_environment": environment, "environments": [{ "environment": ENVIRONMENT }],
     })))
 }
 
 /// Who is bound to the script: other scripts' services.
-pub async fn references(State(api): State<Api>, Path((_, script)): Path<(String, String)>) -> Reply {
+pub async fn references(State(api): State<Api>, Named(script): Named) -> Reply {
     current(&api, &script).await?;
     let mut incoming = Vec::new();
-    for other in api.platform.store.scripts().await? {
+    let scripts = api.platform.store.scripts().await?;
+    for other in scripts.into_iter().filter(|other| other.name.account == script.account) {
         let settings = settings_of(&current(&api, &other.name).await?)?;
         for binding in &settings.bindings {
             if let crate::script::ScriptBinding::Service { name, service } = binding
-                && *service == script
+                && *service == script.name
             {
-                incoming.push(json!({ "service": other.name, "environment": ENVIRONMENT, "name": name }));
+                incoming.push(json!({ "service": other.name.name, "environment": ENVIRONMENT, "name": name }));
             }
         }
     }

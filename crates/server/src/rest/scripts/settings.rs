@@ -1,29 +1,30 @@
 //! Settings of a script, and those that belong to none of its versions.
 
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde_json::{Map, Value};
 
 use super::view;
 use crate::api_error::ApiError;
 use crate::rest::envelope::{Reply, success};
+use crate::rest::resource::Named;
 use crate::rest::{Api, body};
 
 /// Bytes of what is kept for a script.
 const SETTINGS_BYTES_MAX: usize = 64 << 10;
 
 /// Of the current version, with what was set apart from it.
-pub async fn show(State(api): State<Api>, Path((_, script)): Path<(String, String)>) -> Reply {
+pub async fn show(State(api): State<Api>, Named(script): Named) -> Reply {
     Ok(success(view::settings(&api, &script).await?))
 }
 
 /// What was set apart.
-pub async fn show_apart(State(api): State<Api>, Path((_, script)): Path<(String, String)>) -> Reply {
+pub async fn show_apart(State(api): State<Api>, Named(script): Named) -> Reply {
     Ok(success(view::script_settings(&api, &script).await?))
 }
 
 /// Sets some of it; what this server has no use for is kept and shown.
-pub async fn patch_apart(State(api): State<Api>, Path((_, script)): Path<(String, String)>, bytes: Bytes) -> Reply {
+pub async fn patch_apart(State(api): State<Api>, Named(script): Named, bytes: Bytes) -> Reply {
     let changes: Map<String, Value> = body::parse(&bytes)?;
     let row = api.platform.store.script(&script).await?.ok_or_else(|| ApiError::no_script(&script))?;
     let mut settings: Value = serde_json::from_str(&row.settings).map_err(ApiError::internal)?;

@@ -1,14 +1,15 @@
 //! Versions of a script: uploads, current or not. A version is what the rest of this server calls a deployment.
 
 use axum::extract::multipart::MultipartRejection;
-use axum::extract::{Multipart, Path, State};
+use axum::extract::{Multipart, State};
 use serde_json::{Value, json};
-use stepwell_store::DeploymentRow;
+use stepwell_store::{DeploymentRow, ScopedName};
 
 use super::received;
 use super::view::{DEPLOYED_FROM, resources, settings_of};
 use crate::api_error::ApiError;
 use crate::rest::envelope::{Reply, success};
+use crate::rest::resource::{Named, Part};
 use crate::rest::times::Iso;
 use crate::rest::{Api, public_ids};
 
@@ -18,7 +19,7 @@ const NO_VERSION: u32 = 10_188;
 /// Keeps an upload without making it current.
 pub async fn upload(
     State(api): State<Api>,
-    Path((_, script)): Path<(String, String)>,
+    Named(script): Named,
     parts: Result<Multipart, MultipartRejection>,
 ) -> Reply {
     let row = api.deploy.upload_version(received(script, parts).await?).await?;
@@ -26,7 +27,7 @@ pub async fn upload(
 }
 
 /// All of a script, newest first.
-pub async fn list(State(api): State<Api>, Path((_, script)): Path<(String, String)>) -> Reply {
+pub async fn list(State(api): State<Api>, Named(script): Named) -> Reply {
     let rows = api.platform.store.deployments(&script).await?;
     if rows.is_empty() {
         return Err(ApiError::no_script(&script).into());
@@ -36,7 +37,7 @@ pub async fn list(State(api): State<Api>, Path((_, script)): Path<(String, Strin
 }
 
 /// One of them.
-pub async fn show(State(api): State<Api>, Path((_, script, version)): Path<(String, String, String)>) -> Reply {
+pub async fn show(State(api): State<Api>, Part(script, version): Part) -> Reply {
     let row = find(&api, &script, &version).await?;
     Ok(success(detail(&api, &row).await?))
 }
@@ -45,7 +46,7 @@ pub async fn show(State(api): State<Api>, Path((_, script, version)): Path<(Stri
 ///
 /// # Errors
 /// 404 where the script has none such.
-pub async fn find(api: &Api, script: &str, version: &str) -> Result<DeploymentRow, ApiError> {
+pub async fn find(api: &Api, script: &ScopedName, version: &str) -> Result<DeploymentRow, ApiError> {
     let id = public_ids::deployment(version);
     let rows = api.platform.store.deployments(script).await?;
     if rows.is_empty() {
@@ -53,7 +54,7 @@ pub async fn find(api: &Api, script: &str, version: &str) -> Result<DeploymentRo
     }
     rows.into_iter().find(|row| Some(row.id) == id).ok_or_else(|| {
         let message =
-            format!("Worker {script:?} has no version {version:?}; `wrangler versions list` shows those it has");
+            format!("Worker {:?} has no version {version:?}; `wrangler versions list` shows those it has", script.name);
         ApiError::new(404, NO_VERSION, message)
     })
 }

@@ -1,7 +1,7 @@
 //! What a script looks like from outside: its bindings and its settings in Cloudflare's words.
 
 use serde_json::{Value, json};
-use stepwell_store::DeploymentRow;
+use stepwell_store::{DeploymentRow, ScopedName};
 
 use crate::api_error::ApiError;
 use crate::rest::Api;
@@ -23,7 +23,7 @@ pub fn settings_of(row: &DeploymentRow) -> Result<ScriptSettings, ApiError> {
 ///
 /// # Errors
 /// 404 where there is no such script.
-pub async fn current(api: &Api, script: &str) -> Result<DeploymentRow, ApiError> {
+pub async fn current(api: &Api, script: &ScopedName) -> Result<DeploymentRow, ApiError> {
     api.platform.store.current_deployment(script).await?.ok_or_else(|| ApiError::no_script(script))
 }
 
@@ -43,7 +43,7 @@ fn binding(binding: &ScriptBinding, settings: &ScriptSettings) -> Value {
             json!({
                 "type": "workflow", "name": name, "workflow_name": workflow_name,
                 "class_name": own.map(|workflow| &workflow.class_name),
-                "script_name": own.map(|_| &settings.script),
+                "script_name": own.map(|_| &settings.script.name),
             })
         }
         ScriptBinding::D1 { name, id } => json!({ "type": "d1", "name": name, "id": id, "database_id": id }),
@@ -67,7 +67,7 @@ pub async fn resources(api: &Api, row: &DeploymentRow) -> Result<Value, ApiError
 }
 
 /// Settings of the current deployment, and what was set apart from it.
-pub async fn settings(api: &Api, script: &str) -> Result<Value, ApiError> {
+pub async fn settings(api: &Api, script: &ScopedName) -> Result<Value, ApiError> {
     let row = current(api, script).await?;
     let settings = settings_of(&row)?;
     let mut view = json!({
@@ -84,7 +84,7 @@ pub async fn settings(api: &Api, script: &str) -> Result<Value, ApiError> {
 }
 
 /// What was set for a script and belongs to none of its deployments.
-pub async fn script_settings(api: &Api, script: &str) -> Result<Value, ApiError> {
+pub async fn script_settings(api: &Api, script: &ScopedName) -> Result<Value, ApiError> {
     let row = api.platform.store.script(script).await?.ok_or_else(|| ApiError::no_script(script))?;
     let mut view = json!({ "logpush": false, "observability": null, "tags": [], "tail_consumers": null });
     merge(&mut view, serde_json::from_str(&row.settings).map_err(ApiError::internal)?);

@@ -2,17 +2,16 @@
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
-use hyper::{HeaderMap, Method, Request};
+use hyper::{Method, Request};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value as Json;
 
-/// Status, headers and body of an answer.
+/// Status and body of an answer.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
-    pub headers: HeaderMap,
     pub body: Bytes,
 }
 
@@ -55,8 +54,8 @@ impl Http {
         }
         let request = request.body(Full::new(body.into())).expect("a request");
         let response = self.client.request(request).await.unwrap_or_else(|error| panic!("{url}: {error:?}"));
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let status = response.status().as_u16();
         let body = response.into_body().collect().await.unwrap_or_else(|error| panic!("{url}: {error:?}"));
-        Answer { status, headers, body: body.to_bytes() }
+        Answer { status, body: body.to_bytes() }
     }
 }

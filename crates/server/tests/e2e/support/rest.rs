@@ -22,7 +22,7 @@ impl Server {
         headers: &[(&str, &str)],
         body: impl Into<hyper::body::Bytes>,
     ) -> Answer {
-        let url = format!("http://{}/client/v4/accounts/{}/{path}", self.api, stepwell::auth::ACCOUNT_ID);
+        let url = format!("http://{}/client/v4/accounts/{}/{path}", self.api, stepwell::accounts::ACCOUNT_ID);
         let bearer = self.token.as_ref().map(|token| format!("Bearer {token}"));
         let mut headers = headers.to_vec();
         headers.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
