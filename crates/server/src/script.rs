@@ -1,6 +1,7 @@
 //! A script as it is deployed: its settings in the store, and what they mean for a worker process.
 
 mod module;
+mod secret_changes;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,6 +15,7 @@ use stepwell_store::{AccountId, Deployment, NewDeployment, ScopedName};
 use crate::d1::DatabaseName;
 use crate::rest::{RetentionOptions, Schedule};
 pub use module::{ScriptModule, ScriptModuleKind};
+pub use secret_changes::SecretChanges;
 
 /// From this compatibility date on, errors that must not be retried keep their name and message.
 const PRESERVE_NON_RETRYABLE_DATE: &str = "2026-05-14";
@@ -45,6 +47,12 @@ pub struct ScriptSettings {
     /// Texts that the uploader attached, for people.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
+    /// Secrets that change when this becomes current.
+    #[serde(default, skip_serializing_if = "SecretChanges::is_empty")]
+    pub secret_changes: SecretChanges,
+    /// What else the uploader said, in its words: shown again, and of no effect here.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub other: serde_json::Map<String, serde_json::Value>,
 }
 
 /// A member of `env`.
@@ -86,6 +94,32 @@ pub enum ScriptBinding {
         /// Which.
         service: String,
     },
+}
+
+impl ScriptBinding {
+    /// In `env`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::PlainText { name, .. }
+            | Self::Json { name, .. }
+            | Self::Workflow { name, .. }
+            | Self::D1 { name, .. }
+            | Self::Service { name, .. } => name,
+        }
+    }
+
+    /// Its type, in the words of an upload.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::PlainText { .. } => "plain_text",
+            Self::Json { .. } => "json",
+            Self::Workflow { .. } => "workflow",
+            Self::D1 { .. } => "d1",
+            Self::Service { .. } => "service",
+        }
+    }
 }
 
 /// A workflow that a script implements.
@@ -143,7 +177,8 @@ impl Script {
             })
             .collect();
         let content_id = hex(&content.finalize());
-        NewDeployment { script: self.settings.script.clone(), content_id, settings, modules, created_at }
+        let (script, secrets) = (self.settings.script.clone(), self.settings.secret_changes.to_store());
+        NewDeployment { script, content_id, settings, modules, created_at, secrets }
     }
 
     /// An upload as the store has it.
@@ -169,7 +204,10 @@ impl Script {
     pub fn to_spec(&self, host_socket: &Path, outbound: Outbound, extra: Extra) -> WorkerSpec {
         let settings = &self.settings;
         let account = settings.script.account;
-        let secrets = extra.secrets.into_iter().map(|(name, text)| Binding::Secret { name, text: SecretText(text) });
+        // A variable of an older version may have the name of what is a secret today.
+        let is_free = |(name, _): &(String, String)| settings.bindings.iter().all(|binding| binding.name() != name);
+        let secrets = extra.secrets.into_iter().filter(is_free);
+        let secrets = secrets.map(|(name, text)| Binding::Secret { name, text: SecretText(text) });
         WorkerSpec {
             script: settings.script.name.clone(),
             main_module: settings.main_module.clone(),

@@ -32,7 +32,7 @@ pub use account::{AccountId, AccountRow, NewAccount, ScopedName};
 pub use backend::HistoryPage;
 pub use catalog::{
     Deployment, DeploymentRow, LogLine, LogRow, Module, NewDeployment, NewRelease, NewWorkflow, ReleaseRow,
-    ScheduleRow, ScriptRow, Secret, Token, WorkflowRow,
+    ScheduleRow, ScriptRow, Secret, SecretChange, Token, WorkflowRow,
 };
 pub use error::{ChangeError, CommitError, OpenError, ReadError};
 pub use rows::{Committed, Due, InstanceRow, ListQuery, Order, StatusCounts};

@@ -49,7 +49,7 @@ pub use route::Route;
 use sweep::Sweeps;
 pub use timeline::REDACTED;
 pub use upload::{Deploy, ScriptUpload, UploadBinding};
-pub use upload_script::DeployableScript;
+pub use upload_script::{Before, DeployableScript};
 pub use workflow_options::{Schedule, WorkflowOptions};
 
 /// What this face works with. Cheap to clone.

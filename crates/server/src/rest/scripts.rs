@@ -88,7 +88,10 @@ pub async fn upload(
     Named(script): Named,
     parts: Result<Multipart, MultipartRejection>,
 ) -> Reply {
-    let row = api.deploy.deploy(received(script, parts).await?).await?;
+    let upload = received(script, parts).await?;
+    let apart = settings::apart_from(&upload.metadata);
+    let row = api.deploy.deploy(upload).await?;
+    settings::change_apart(&api, &row.script, apart).await?;
     let version = public_ids::version(row.id);
     Ok(success(json!({
         "id": row.script.name,

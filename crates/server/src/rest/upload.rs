@@ -2,16 +2,19 @@
 //!
 //! Here it is only taken apart; what it means, and whether it can run, is the deployment's business ([`Deploy`]).
 
+use std::collections::BTreeMap;
+
 use axum::extract::Multipart;
 use axum::extract::multipart::{Field, MultipartError};
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::Value;
-use stepwell_store::{DeploymentRow, NewRelease, ScopedName};
+use stepwell_store::{DeploymentRow, ScopedName};
 
 use super::limits::UPLOAD_MODULES_MAX;
 use crate::api_error::ApiError;
 use crate::script::{ScriptModule, ScriptModuleKind};
+use crate::secrets::TextChange;
 
 /// Cloudflare's code of a script that cannot be.
 const SCRIPT_INVALID: u32 = 10_021;
@@ -29,20 +32,26 @@ pub trait Deploy: Send + Sync {
     /// # Errors
     /// Where the script does not exist or cannot run here, saying why.
     fn upload_version(&self, upload: ScriptUpload) -> BoxFuture<'_, Result<DeploymentRow, ApiError>>;
-    /// Makes a version current. Durable when it returns.
+    /// Makes a version current, with the secrets that change with it. `note` is JSON text. Durable when it returns.
     ///
     /// # Errors
     /// Where there is no such version.
-    fn release(&self, release: NewRelease) -> BoxFuture<'_, Result<(), ApiError>>;
-    /// Sets secrets (name and text) or removes them (`None`); what runs from then on sees them. Durable when it returns.
+    fn release(&self, version: DeploymentRow, note: String) -> BoxFuture<'_, Result<(), ApiError>>;
+    /// Changes secrets; what runs from then on sees them. Durable when it returns.
     ///
     /// # Errors
     /// Where they cannot be made durable.
-    fn change_secrets(
+    fn change_secrets(&self, script: ScopedName, changes: Vec<TextChange>) -> BoxFuture<'_, Result<(), ApiError>>;
+    /// Keeps the newest version once more, as one whose secrets change when it becomes current.
+    ///
+    /// # Errors
+    /// As [`Deploy::upload_version`].
+    fn version_with_secrets(
         &self,
         script: ScopedName,
-        changes: Vec<(String, Option<String>)>,
-    ) -> BoxFuture<'_, Result<(), ApiError>>;
+        changes: Vec<TextChange>,
+        annotations: BTreeMap<String, String>,
+    ) -> BoxFuture<'_, Result<DeploymentRow, ApiError>>;
 }
 
 /// A script as it was uploaded.

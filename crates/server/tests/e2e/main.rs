@@ -18,6 +18,7 @@ mod restarts;
 mod retention;
 mod rollback;
 mod schedules;
+mod secrets;
 mod stacks;
 mod steps;
 mod streams;
