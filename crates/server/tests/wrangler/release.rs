@@ -49,8 +49,9 @@ impl Release {
         command.env_clear().env("HOME", home).env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.envs([("CI", "1"), ("NO_COLOR", "1"), ("TZ", "UTC"), ("LANG", "C.UTF-8")]);
         command.envs([("WRANGLER_SEND_METRICS", "false"), ("WRANGLER_HIDE_BANNER", "true")]);
-        // Nobody answers there: what asks for newer releases must not make output depend on the day.
-        command.env("npm_config_registry", "http://127.0.0.1:9/");
+        // What tells of newer releases must not make output depend on the day: nobody answers there, and what others were
+        // answered, which lies among the temporary files, is not seen.
+        command.env("npm_config_registry", "http://127.0.0.1:9/").env("TMPDIR", home);
         command.env("NODE_COMPILE_CACHE", installed.join("compiled"));
         command
     }

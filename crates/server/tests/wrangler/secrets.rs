@@ -34,9 +34,11 @@ mod tell {
         terminal.fetch(&server, "vault", "/").await;
         terminal.wrangler_given(&["versions", "secret", "bulk"], r#"{"ONE":"of a version"}"#).await;
         terminal.wrangler(&["versions", "secret", "delete", "TWO"]).await;
-        terminal.wrangler(&["versions", "secret", "list"]).await;
-        terminal.wrangler(&["versions", "deploy", "--yes"]).await;
         terminal.fetch(&server, "vault", "/").await;
+        let version = terminal.newest_version(&server, "vault").await;
+        terminal.wrangler(&["versions", "deploy", &version, "--yes"]).await;
+        terminal.fetch(&server, "vault", "/").await;
+        terminal.wrangler(&["versions", "secret", "list"]).await;
         terminal.assert("secrets");
     }
 }

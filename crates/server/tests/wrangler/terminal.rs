@@ -114,6 +114,12 @@ impl Terminal {
         self.note(&format!("GET {script}{path} -> {}\n{}", answer.status, answer.text()));
     }
 
+    /// The id of a Worker's newest version.
+    pub async fn newest_version(&self, server: &Server, script: &str) -> String {
+        let listed = server.api(Method::GET, &format!("workers/scripts/{script}/versions"), "").await.ok();
+        listed["result"]["items"][0]["id"].as_str().expect("an id").to_owned()
+    }
+
     /// Compares all that was seen with the snapshot of this story and release.
     pub fn assert(mut self, story: &str) {
         let transcript = std::mem::take(&mut self.transcript);

@@ -25,8 +25,7 @@ mod tell {
         project.change("wrangler.json", "first", "second");
         terminal.wrangler(&["versions", "upload", "--message", "the second", "--tag", "v2"]).await;
         terminal.fetch(&server, "shelf", "/").await;
-        let listed = server.api(hyper::Method::GET, "workers/scripts/shelf/versions", "").await.ok();
-        let second = listed["result"]["items"][0]["id"].as_str().expect("an id").to_owned();
+        let second = terminal.newest_version(&server, "shelf").await;
         terminal.wrangler(&["versions", "list"]).await;
         terminal.wrangler(&["versions", "view", &second]).await;
         terminal
