@@ -1,5 +1,6 @@
 //! The step that a restart begins at, as REST and bindings name it: `{name, count = 1, type = "do"}`.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use stepwell_engine::engine::Command;
 use stepwell_engine::instance::{StepTarget, TargetKind};
@@ -7,7 +8,7 @@ use stepwell_engine::instance::{StepTarget, TargetKind};
 use crate::api_error::ApiError;
 
 /// `from` of a restart.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct RestartFrom {
     name: String,
     count: Option<f64>,

@@ -3,6 +3,8 @@
 
 #[path = "rest/auth.rs"]
 mod auth;
+#[path = "rest/openapi.rs"]
+mod openapi;
 #[path = "rest/scripts.rs"]
 mod scripts;
 #[path = "rest/server.rs"]

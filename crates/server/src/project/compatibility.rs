@@ -1,10 +1,10 @@
 //! The compatibility date and flags, and what follows from them for bundling.
 
+use stepwell_runtime::WORKERD_DATE;
+
 use super::diagnostics::Diagnostics;
 use super::environment::Environment;
 
-/// The latest date the pinned workerd accepts: a week after its release. It refuses dates after today, too.
-const DATE_MAX: &str = "2026-11-24";
 /// From here on workerd has `nodejs_compat` by default.
 const NODEJS_COMPAT_DEFAULT_FROM: &str = "2026-08-04";
 /// From here on `nodejs_compat` means its second version.
@@ -25,7 +25,7 @@ pub(super) fn read(environment: &Environment<'_>, today: &str, diagnostics: &mut
 
 fn date(environment: &Environment<'_>, today: &str, diagnostics: &mut Diagnostics) -> String {
     let section = environment.section_with("compatibility_date");
-    let newest = today.min(DATE_MAX);
+    let newest = today.min(WORKERD_DATE);
     if section.table.get("compatibility_date").is_none() {
         let message = format!(
             "not set; using {newest}. Add compatibility_date = \"{newest}\" so that it does not change by itself"
@@ -37,10 +37,13 @@ fn date(environment: &Environment<'_>, today: &str, diagnostics: &mut Diagnostic
     if !is_date(&date) {
         let message = format!("\"{date}\" is not a date; write it as \"2024-09-23\", with plain hyphens");
         diagnostics.error(section.line_of("compatibility_date"), section.key("compatibility_date"), message);
-    } else if date.as_str() > newest {
-        let message =
-            format!("{date} is in the future, or later than the pinned workerd knows; use {newest} or earlier");
+    } else if date.as_str() > today {
+        let message = format!("{date} is in the future; use {newest} or earlier");
         diagnostics.error(section.line_of("compatibility_date"), section.key("compatibility_date"), message);
+    } else if date.as_str() > WORKERD_DATE {
+        let message = format!("{date} is later than the pinned workerd knows; using {WORKERD_DATE}");
+        diagnostics.warn(section.line_of("compatibility_date"), section.key("compatibility_date"), message);
+        return WORKERD_DATE.to_owned();
     }
     date
 }

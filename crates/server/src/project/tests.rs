@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use stepwell_runtime::WORKERD_DATE;
+
 use super::{ConfigError, D1Config, D1Seed, ModuleKind, OutboundTarget, ProjectConfig, ServiceConfig, Var};
 
 const TODAY: &str = "2026-11-21";
@@ -237,11 +239,27 @@ fn a_directory_inside_a_project_is_told_where_the_project_is() {
 fn a_missing_date_is_today_and_never_later_than_workerd_knows() {
     let project = Project::new(&[("wrangler.toml", "name = \"w\"\nmain = \"src/index.ts\"")]);
     let date = |today| ProjectConfig::load_on(project.0.path(), None, today).unwrap();
-    assert_eq!(date("2026-11-20").compatibility_date, "2026-11-20");
-    assert_eq!(date("2031-01-01").compatibility_date, "2026-11-24");
-    let warning = "wrangler.toml: compatibility_date: not set; using 2026-11-20. \
-                   Add compatibility_date = \"2026-11-20\" so that it does not change by itself";
-    assert_eq!(date("2026-11-20").warnings, [warning]);
+    assert_eq!(date("2026-11-10").compatibility_date, "2026-11-10");
+    assert_eq!(date("2031-01-01").compatibility_date, WORKERD_DATE);
+    let warning = "wrangler.toml: compatibility_date: not set; using 2026-11-10. \
+                   Add compatibility_date = \"2026-11-10\" so that it does not change by itself";
+    assert_eq!(date("2026-11-10").warnings, [warning]);
+}
+
+#[test]
+fn a_date_that_workerd_does_not_know_yet_becomes_its_newest_with_a_warning() {
+    let project = Project::new(&[(
+        "wrangler.toml",
+        "name = \"w\"\nmain = \"src/index.ts\"\ncompatibility_date = \"2030-12-31\"",
+    )]);
+    let on = |today| ProjectConfig::load_on(project.0.path(), None, today);
+    let config = on("2031-01-01").unwrap();
+    assert_eq!(config.compatibility_date, WORKERD_DATE);
+    let warning = format!(
+        "wrangler.toml:3: compatibility_date: 2030-12-31 is later than the pinned workerd knows; using {WORKERD_DATE}"
+    );
+    assert_eq!(config.warnings, [warning]);
+    assert!(on("2030-12-30").unwrap_err().to_string().contains("2030-12-31 is in the future"));
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! The shape of an instance's detail: Cloudflare's, with our additions at the end of each object.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use stepwell_engine::cron::{FiringOf, firing_of};
@@ -12,6 +14,20 @@ use super::times::Iso;
 /// JSON text that stands in the answer as the value it is. `None` is `null`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inline(pub Option<Arc<str>>);
+
+impl JsonSchema for Inline {
+    fn schema_name() -> Cow<'static, str> {
+        "AnyValue".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "description": "Any JSON value" })
+    }
+}
 
 impl Serialize for Inline {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -24,7 +40,8 @@ impl Serialize for Inline {
 }
 
 /// `GET …/instances/{id}`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "InstanceDetail")]
 pub struct Detail {
     pub status: &'static str,
     pub params: Inline,
@@ -58,7 +75,8 @@ pub struct Detail {
 }
 
 /// How a rollback ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Rollback")]
 pub struct RollbackView {
     pub outcome: &'static str,
     pub error: Option<ErrorView>,
@@ -73,7 +91,7 @@ impl RollbackView {
 }
 
 /// Where an instance came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Trigger {
     pub source: &'static str,
 }
@@ -87,7 +105,8 @@ impl Trigger {
 }
 
 /// A firing of a schedule.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Firing")]
 pub struct FiredBy {
     pub cron: String,
     /// Epoch milliseconds.
@@ -104,7 +123,8 @@ impl FiredBy {
 }
 
 /// An error.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "UserError")]
 pub struct ErrorView {
     pub name: String,
     pub message: String,
@@ -121,7 +141,7 @@ impl From<ErrorRecord> for ErrorView {
 }
 
 /// A member of `steps`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum Step {
     /// `step.do`.
@@ -159,7 +179,8 @@ pub fn next_wake(steps: &[Step]) -> Option<Iso> {
 }
 
 /// `step.do`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "DoStep")]
 pub struct Do {
     pub name: String,
     pub start: Iso,
@@ -178,7 +199,7 @@ pub struct Do {
 }
 
 /// One try of a step.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Attempt {
     pub start: Iso,
     pub end: Option<Iso>,
@@ -195,7 +216,8 @@ fn is_zero(count: &u32) -> bool {
 }
 
 /// A sleep or a wait. `end` is the due time until it has ended.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "WaitStep")]
 pub struct Wait {
     pub name: String,
     pub start: Iso,
@@ -210,7 +232,8 @@ pub struct Wait {
 }
 
 /// Configuration of a step.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "StepConfig")]
 pub struct Config {
     pub retries: Retries,
     /// Milliseconds.
@@ -220,7 +243,7 @@ pub struct Config {
 }
 
 /// Retries of a step.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Retries {
     pub limit: Limit,
     pub delay: Delay,
@@ -228,8 +251,9 @@ pub struct Retries {
 }
 
 /// A number, or `"Infinity"`, which JSON has no number for.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(rename = "RetryLimit")]
 pub enum Limit {
     /// At most so many.
     Times(u32),
@@ -238,8 +262,9 @@ pub enum Limit {
 }
 
 /// Milliseconds, or `"[dynamic]"` where user code computes it.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(rename = "RetryDelay")]
 pub enum Delay {
     /// Milliseconds.
     Ms(u64),

@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::api_error::ApiError;
@@ -20,14 +21,18 @@ struct Envelope<'a, T> {
     result_info: Option<ResultInfo>,
 }
 
-#[derive(Serialize)]
-struct ErrorItem<'a> {
+/// Something that went wrong.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Error")]
+pub struct ErrorItem<'a> {
+    /// Cloudflare's code, or one of ours from 20000 on.
     code: u32,
+    /// What is wrong, where, and what to do.
     message: &'a str,
 }
 
 /// Where a page stands in its list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ResultInfo {
     /// From 1; 1 for pages read by cursor.
     pub page: usize,

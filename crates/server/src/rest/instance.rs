@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
-use serde::Deserialize;
+use schemars::{JsonSchema, SchemaGenerator};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use stepwell_engine::engine::Command;
 use stepwell_engine::{Status, StreamRef};
@@ -17,7 +18,7 @@ use super::limits::{
     BODY_BYTES_MAX, HISTORY_BYTES_MAX, HISTORY_ROWS_MAX, OUTPUT_BYTES_MAX, READ_TRIES_MAX, WAIT_MS_MAX,
 };
 use super::resource::Part;
-use super::route::Route;
+use super::route::{Answer, Route};
 use super::stream_output::stream_output;
 use super::timeline::{Folded, Keep, Timeline};
 use super::times::Iso;
@@ -30,22 +31,37 @@ use crate::restart_from::{RestartFrom, restart_command};
 
 pub fn routes() -> Vec<Route> {
     vec![
-        Route::get("/workflows/{workflow}/instances/{instance}", Scope::Payloads, show),
-        Route::get("/workflows/{workflow}/instances/{instance}/step", Scope::Payloads, step),
-        Route::get("/workflows/{workflow}/instances/{instance}/logs", Scope::Payloads, logs::show),
-        Route::patch("/workflows/{workflow}/instances/{instance}/status", Scope::Manage, change_status),
-        Route::post("/workflows/{workflow}/instances/{instance}/events/{event}", Scope::Trigger, send_event),
+        Route::get("/workflows/{workflow}/instances/{instance}", Scope::Payloads, show)
+            .says("Shows an instance with its steps; with wait_ms, once it has ended or that time has passed")
+            .asks::<ShowParams>()
+            .gives::<Detail>(),
+        Route::get("/workflows/{workflow}/instances/{instance}/step", Scope::Payloads, step)
+            .says("Shows a step with its whole output")
+            .asks::<StepParams>()
+            .gives_answer(Answer::ResultOrBytes(SchemaGenerator::subschema_for::<Value>)),
+        Route::get("/workflows/{workflow}/instances/{instance}/logs", Scope::Payloads, logs::show)
+            .says("Lists what an instance's code wrote to its console")
+            .asks::<logs::LogParams>()
+            .gives::<logs::LogPage>(),
+        Route::patch("/workflows/{workflow}/instances/{instance}/status", Scope::Manage, change_status)
+            .says("Pauses, resumes, restarts or terminates an instance")
+            .takes::<StatusBody>()
+            .gives::<StatusView>(),
+        Route::post("/workflows/{workflow}/instances/{instance}/events/{event}", Scope::Trigger, send_event)
+            .says("Sends an event to an instance; the body is its payload")
+            .takes::<Value>()
+            .gives::<Value>(),
     ]
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub struct ShowParams {
     order: Option<String>,
     simple: Option<bool>,
     wait_ms: Option<u64>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub struct StepParams {
     name: String,
     #[serde(rename = "type")]
@@ -53,12 +69,21 @@ pub struct StepParams {
     attempt: Option<usize>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "StatusChange")]
 struct StatusBody {
     status: String,
     from: Option<RestartFrom>,
     #[serde(default)]
     rollback: bool,
+}
+
+/// What became of an instance.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "InstanceStatus")]
+struct StatusView {
+    status: &'static str,
+    timestamp: Iso,
 }
 
 pub async fn show(State(api): State<Api>, Part(name, id): Part, Query(params): Query<ShowParams>) -> Reply {
@@ -222,7 +247,7 @@ pub async fn change_status(State(api): State<Api>, Part(name, id): Part, request
     let command = command(body::parse(&bytes)?)?;
     let workflow = api.platform.workflow(&name).await?;
     let answer = api.platform.command(&workflow, &id, command).await?;
-    Ok(success(json!({ "status": answer.status.as_str(), "timestamp": Iso(now_ms()) })))
+    Ok(success(StatusView { status: answer.status.as_str(), timestamp: Iso(now_ms()) }))
 }
 
 fn command(body: StatusBody) -> Result<Command, ApiError> {

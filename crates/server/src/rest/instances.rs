@@ -1,10 +1,12 @@
 //! Paths of a workflow's instances together: list, create, batches, termination of all.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use serde_json::value::RawValue;
 use stepwell_engine::{InstanceKey, Millis, Status};
 use stepwell_store::{InstanceRow, ListQuery, Order, WorkflowRow};
@@ -27,19 +29,36 @@ use crate::platform_batch::{ALREADY_EXISTS, BatchForm, check_location_hint};
 use crate::travelling::raw_or_null;
 
 pub fn routes() -> Vec<Route> {
+    let listed =
+        |path| Route::get(path, Scope::Metadata, list).says("Lists instances").asks::<ListParams>().pages::<RowView>();
+    let created = |path| {
+        Route::post(path, Scope::Trigger, create)
+            .says("Creates an instance")
+            .takes::<CreateBody<'static>>()
+            .gives::<CreatedView>()
+    };
     vec![
-        Route::get("/workflows/{workflow}/instances", Scope::Metadata, list),
-        Route::post("/workflows/{workflow}/instances", Scope::Trigger, create),
+        listed("/workflows/{workflow}/instances"),
+        created("/workflows/{workflow}/instances"),
         // wrangler's `latest` asks with the slash.
-        Route::get("/workflows/{workflow}/instances/", Scope::Metadata, list),
-        Route::post("/workflows/{workflow}/instances/", Scope::Trigger, create),
-        Route::post("/workflows/{workflow}/instances/batch", Scope::Trigger, create_batch),
-        Route::post("/workflows/{workflow}/instances/batch/delete", Scope::Manage, delete_batch),
-        Route::put("/workflows/{workflow}/instances/terminate", Scope::Manage, terminate_all),
+        listed("/workflows/{workflow}/instances/"),
+        created("/workflows/{workflow}/instances/"),
+        Route::post("/workflows/{workflow}/instances/batch", Scope::Trigger, create_batch)
+            .says("Creates up to 100 instances; those whose id is taken are passed over")
+            .takes::<Vec<CreateBody<'static>>>()
+            .gives::<Vec<CreatedView>>(),
+        Route::post("/workflows/{workflow}/instances/batch/delete", Scope::Manage, delete_batch)
+            .says("Deletes up to 100 instances")
+            .takes::<DeleteBody>()
+            .gives::<serde_json::Value>(),
+        Route::put("/workflows/{workflow}/instances/terminate", Scope::Manage, terminate_all)
+            .says("Terminates all instances, or those of a status, in the background")
+            .asks::<TerminateParams>()
+            .gives::<TerminationView>(),
     ]
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 pub struct ListParams {
     page: Option<usize>,
     per_page: Option<usize>,
@@ -50,28 +69,32 @@ pub struct ListParams {
     status: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "NewInstance")]
 struct CreateBody<'a> {
     instance_id: Option<String>,
     #[serde(borrow, default, deserialize_with = "raw_or_null")]
+    #[schemars(with = "Option<serde_json::Value>")]
     params: Option<&'a RawValue>,
     instance_retention: Option<RetentionOptions>,
     location_hint: Option<serde_json::Value>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "InstanceIds")]
 struct DeleteBody {
     instances: Vec<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub struct TerminateParams {
     status: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Instance")]
 struct RowView {
-    id: std::sync::Arc<str>,
+    id: Arc<str>,
     created_on: Iso,
     modified_on: Iso,
     started_on: Option<Iso>,
@@ -85,6 +108,24 @@ struct RowView {
     /// When it goes, where it has ended and does not stay.
     expires_at: Option<Iso>,
     deployment: u32,
+}
+
+/// An instance that was created.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CreatedInstance")]
+struct CreatedView {
+    id: Arc<str>,
+    status: &'static str,
+    version_id: Option<String>,
+    workflow_id: String,
+    trigger_source: &'static str,
+}
+
+/// Whether a termination was begun: `ok`, or `already_running`.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Termination")]
+struct TerminationView {
+    status: &'static str,
 }
 
 impl From<InstanceRow> for RowView {
@@ -199,17 +240,18 @@ pub async fn create(State(api): State<Api>, Named(name): Named, request: Body) -
     let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
     let created = api.platform.create(&workflow, new_instance(body::parse(bytes)?)?).await?;
     let row = api.platform.store.instance(created.answer.key).await?;
-    Ok(success(created_view(&workflow, &created, row.as_ref())))
+    let version_id = row.map(|row| public_ids::version(row.summary.deployment));
+    Ok(success(created_view(&workflow, created, version_id)))
 }
 
-fn created_view(workflow: &WorkflowRow, created: &CreatedInstance, row: Option<&InstanceRow>) -> serde_json::Value {
-    json!({
-        "id": created.id,
-        "status": created.answer.status.as_str(),
-        "version_id": row.map(|row| public_ids::version(row.summary.deployment)),
-        "workflow_id": public_ids::workflow(workflow.id),
-        "trigger_source": "api",
-    })
+fn created_view(workflow: &WorkflowRow, created: CreatedInstance, version_id: Option<String>) -> CreatedView {
+    CreatedView {
+        id: created.id,
+        status: created.answer.status.as_str(),
+        version_id,
+        workflow_id: public_ids::workflow(workflow.id),
+        trigger_source: "api",
+    }
 }
 
 /// Instances whose id is taken are left out of the answer, as from the binding.
@@ -224,13 +266,7 @@ pub async fn create_batch(State(api): State<Api>, Named(name): Named, request: B
     let mut created = Vec::with_capacity(outcomes.len());
     for outcome in outcomes {
         match outcome {
-            Ok(instance) => created.push(json!({
-                "id": instance.id,
-                "status": instance.answer.status.as_str(),
-                "version_id": version_id,
-                "workflow_id": public_ids::workflow(workflow.id),
-                "trigger_source": "api",
-            })),
+            Ok(instance) => created.push(created_view(&workflow, instance, version_id.clone())),
             Err(error) if is_repeated(&error) => {}
             Err(error) => return Err(error.into()),
         }
@@ -267,7 +303,7 @@ fn terminate_answer(begun: Begun) -> Response {
         Begun::Now => "ok",
         Begun::Already => "already_running",
     };
-    success(json!({ "status": status }))
+    success(TerminationView { status })
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use axum::extract::{Query, State};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use stepwell_engine::{Entry, Recorded};
 
 use super::Api;
@@ -13,12 +13,32 @@ use super::limits::{LOG_LINES_DEFAULT, LOG_LINES_MAX};
 use super::resource::Part;
 use super::times::Iso;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub struct LogParams {
     /// Number of the last line that is known.
     #[serde(default)]
     after: u64,
     limit: Option<usize>,
+}
+
+/// Some lines; `cursor` is the number to go on after.
+#[derive(Serialize, JsonSchema)]
+pub struct LogPage {
+    lines: Vec<LineView>,
+    cursor: u64,
+}
+
+/// A line.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "LogLine")]
+struct LineView {
+    number: u64,
+    timestamp: Iso,
+    /// `<name>-<count>` of the step that wrote it.
+    step: Option<String>,
+    /// `log`, `warn`, …
+    level: String,
+    text: String,
 }
 
 /// Lines behind a number, oldest first; `cursor` continues.
@@ -30,19 +50,14 @@ pub async fn show(State(api): State<Api>, Part(name, id): Part, Query(params): Q
     let history = api.platform.store.load(row.key).await?.map_or_else(Vec::new, |(_, history)| history);
     let steps = step_names(&history);
     let cursor = lines.last().map_or(params.after, |last| last.number);
-    let lines: Vec<Value> = lines
-        .into_iter()
-        .map(|row| {
-            json!({
-                "number": row.number,
-                "timestamp": Iso(row.line.at),
-                "step": row.line.call.and_then(|call| steps.get(&call)),
-                "level": row.line.level,
-                "text": row.line.text,
-            })
-        })
-        .collect();
-    Ok(success(json!({ "lines": lines, "cursor": cursor })))
+    let lines = lines.into_iter().map(|row| LineView {
+        number: row.number,
+        timestamp: Iso(row.line.at),
+        step: row.line.call.and_then(|call| steps.get(&call).cloned()),
+        level: row.line.level,
+        text: row.line.text,
+    });
+    Ok(success(LogPage { lines: lines.collect(), cursor }))
 }
 
 /// `<name>-<count>` of each call.

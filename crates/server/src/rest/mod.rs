@@ -11,6 +11,7 @@ mod instances;
 pub mod limits;
 mod logs;
 mod observe;
+mod openapi;
 mod page_query;
 mod public_ids;
 mod resource;
@@ -105,7 +106,8 @@ pub fn routes() -> Vec<Route> {
     let of_account =
         [workflows::routes(), instances::routes(), instance::routes(), scripts::routes(), tokens::routes()];
     let of_account = of_account.into_iter().flatten().map(|route| route.below("/accounts/{account}"));
-    user::routes().into_iter().chain(of_account).map(|route| route.below("/client/v4")).collect()
+    let of_client = user::routes().into_iter().chain(of_account).map(|route| route.below("/client/v4"));
+    openapi::routes().into_iter().chain(of_client).collect()
 }
 
 /// Whether there is a route is nothing for strangers.

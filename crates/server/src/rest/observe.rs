@@ -1,11 +1,14 @@
 //! Around every request: its id, its line in the log, and the promise that whatever answers it answers in the envelope.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
 use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use futures_util::FutureExt as _;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::envelope;
@@ -18,15 +21,26 @@ const REQUEST_ID_CHARS_MAX: usize = 100;
 /// Bytes of a library's explanation.
 const EXPLANATION_BYTES_MAX: usize = 4 << 10;
 
-/// Names, times and logs a request.
+/// Names, times and logs a request. What is logged on its way has its id.
 pub async fn observe(request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let id = request_id(&request);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let mut response = in_envelope(next.run(request).await).await;
-    let status = response.status().as_u16();
-    let took_ms = begun.elapsed().as_millis();
-    tracing::debug!(%method, path, status, took_ms, request_id = id.to_str().unwrap_or_default(), "request");
+    let span = tracing::error_span!("request", id = id.to_str().unwrap_or_default());
+    let answer = async {
+        // A handler that panics has changed nothing that is not whole: commands and commits are others' business.
+        let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+        let response = answered.unwrap_or_else(|_| envelope::failure(&ApiError::internal("a handler panicked")));
+        let response = in_envelope(response).await;
+        let (status, took_ms) = (response.status().as_u16(), begun.elapsed().as_millis());
+        if response.status().is_server_error() {
+            tracing::warn!(%method, path, status, took_ms, "request");
+        } else {
+            tracing::debug!(%method, path, status, took_ms, "request");
+        }
+        response
+    };
+    let mut response = answer.instrument(span).await;
     response.headers_mut().insert(REQUEST_ID, id);
     response
 }

@@ -1,5 +1,6 @@
 //! Numbered pages of a list that is whole at hand.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::envelope::ResultInfo;
@@ -7,7 +8,7 @@ use super::limits::PER_PAGE_MAX;
 use crate::api_error::ApiError;
 
 /// Which page of a list.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 pub struct PageQuery {
     /// From 1.
     page: Option<usize>,

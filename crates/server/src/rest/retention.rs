@@ -1,6 +1,7 @@
 //! Retention as users write it: `{"success_retention", "error_retention"}` over REST and in configurations,
 //! `{successRetention, errorRetention}` in Workers; each a number of milliseconds or a duration.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use stepwell_engine::Retention;
@@ -12,7 +13,7 @@ use crate::api_error::ApiError;
 const DAY_MS: u64 = 86_400_000;
 
 /// As it came.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RetentionOptions {
     #[serde(default, alias = "successRetention", skip_serializing_if = "Option::is_none")]
     pub success_retention: Option<Value>,

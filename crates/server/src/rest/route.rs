@@ -8,6 +8,7 @@ use axum::http::Method;
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::Api;
 use super::envelope::Failure;
@@ -26,7 +27,49 @@ pub struct Route {
     pub path: String,
     /// What it wants of whoever asks.
     pub needs: Needs,
+    /// What its description says.
+    pub doc: Doc,
     handler: MethodRouter<Api>,
+}
+
+/// What the description of the API says of a route.
+#[derive(Clone, Copy, Default)]
+pub struct Doc {
+    /// What it does, in a sentence without its stop.
+    pub summary: &'static str,
+    /// Members of the query.
+    pub query: Option<SchemaOf>,
+    /// The body of a request.
+    pub body: Option<Content>,
+    /// The answer.
+    pub answer: Option<Answer>,
+}
+
+/// Makes the schema of a type.
+pub type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
+
+/// What a request carries.
+#[derive(Clone, Copy)]
+pub enum Content {
+    /// JSON.
+    Json(SchemaOf),
+    /// Files, with a part of this name that says what they are.
+    Multipart(&'static str),
+    /// Anything.
+    Bytes,
+}
+
+/// What a successful request is answered with.
+#[derive(Clone, Copy)]
+pub enum Answer {
+    /// `result` of the envelope.
+    Result(SchemaOf),
+    /// `result`, a page of a list, with `result_info`.
+    Page(SchemaOf),
+    /// `result`, or bytes where it is binary.
+    ResultOrBytes(SchemaOf),
+    /// Something outside the envelope, of this media type.
+    Plain(&'static str),
 }
 
 macro_rules! methods {
@@ -34,13 +77,59 @@ macro_rules! methods {
         #[doc = concat!("A route of method ", stringify!($filter), ".")]
         pub fn $name<H: Handler<T, Api>, T: 'static>(path: &str, needs: impl Into<Needs>, handler: H) -> Self {
             let handler = on(MethodFilter::$filter, handler);
-            Self { method: Method::$filter, path: path.to_owned(), needs: needs.into(), handler }
+            Self { method: Method::$filter, path: path.to_owned(), needs: needs.into(), doc: Doc::default(), handler }
         }
     )*};
 }
 
 impl Route {
     methods! { get GET post POST put PUT patch PATCH delete DELETE }
+
+    /// Says what it does, in a sentence without its stop.
+    #[must_use]
+    pub fn says(mut self, summary: &'static str) -> Self {
+        self.doc.summary = summary;
+        self
+    }
+
+    /// Its query has the members of `Q`.
+    #[must_use]
+    pub fn asks<Q: JsonSchema>(mut self) -> Self {
+        self.doc.query = Some(SchemaGenerator::subschema_for::<Q>);
+        self
+    }
+
+    /// Its body is `B` in JSON.
+    #[must_use]
+    pub fn takes<B: JsonSchema>(self) -> Self {
+        self.takes_content(Content::Json(SchemaGenerator::subschema_for::<B>))
+    }
+
+    /// Its body is something else.
+    #[must_use]
+    pub fn takes_content(mut self, content: Content) -> Self {
+        self.doc.body = Some(content);
+        self
+    }
+
+    /// It answers with `R`.
+    #[must_use]
+    pub fn gives<R: JsonSchema>(self) -> Self {
+        self.gives_answer(Answer::Result(SchemaGenerator::subschema_for::<R>))
+    }
+
+    /// It answers with pages of `R`.
+    #[must_use]
+    pub fn pages<R: JsonSchema>(self) -> Self {
+        self.gives_answer(Answer::Page(SchemaGenerator::subschema_for::<Vec<R>>))
+    }
+
+    /// It answers with something else.
+    #[must_use]
+    pub fn gives_answer(mut self, answer: Answer) -> Self {
+        self.doc.answer = Some(answer);
+        self
+    }
 
     /// The same route below a prefix.
     #[must_use]

@@ -12,13 +12,14 @@ mod view;
 
 use axum::extract::multipart::MultipartRejection;
 use axum::extract::{Multipart, State};
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use stepwell_store::{ScopedName, ScriptRow};
 
 use super::envelope::{Failure, Reply, success};
 use super::resource::{Account, Named};
-use super::route::Route;
+use super::route::{Answer, Content, Route};
 use super::times::Iso;
 use super::{Api, ScriptUpload, public_ids, upload};
 use crate::api_error::ApiError;
@@ -30,39 +31,105 @@ const SCRIPT_NAME_CHARS_MAX: usize = 63;
 pub fn routes() -> Vec<Route> {
     use Scope::{Deploy, Metadata, Payloads};
     vec![
-        Route::get("/workers/scripts", Metadata, list),
-        Route::put("/workers/scripts/{script}", Deploy, upload),
-        Route::delete("/workers/scripts/{script}", Deploy, delete),
-        Route::get("/workers/scripts/{script}/versions", Metadata, versions::list),
-        Route::post("/workers/scripts/{script}/versions", Deploy, versions::upload),
-        Route::get("/workers/scripts/{script}/versions/{version}", Metadata, versions::show),
-        Route::delete("/workers/scripts/{script}/versions/{version}", Deploy, deletion::delete),
-        Route::get("/workers/scripts/{script}/content/v2", Payloads, content::show),
-        Route::get("/workers/scripts/{script}/deployments", Metadata, releases::list),
-        Route::post("/workers/scripts/{script}/deployments", Deploy, releases::create),
-        Route::get("/workers/scripts/{script}/secrets", Metadata, secrets::list),
-        Route::put("/workers/scripts/{script}/secrets", Deploy, secrets::put),
-        Route::delete("/workers/scripts/{script}/secrets/{secret}", Deploy, secrets::delete),
-        Route::patch("/workers/scripts/{script}/secrets-bulk", Deploy, secrets::patch_bulk),
-        Route::patch("/workers/workers/{script}/versions/latest", Deploy, secrets::patch_latest),
-        Route::get("/workers/scripts/{script}/settings", Metadata, settings::show),
-        Route::patch("/workers/scripts/{script}/settings", Deploy, secrets::patch_settings),
-        Route::get("/workers/scripts/{script}/script-settings", Metadata, settings::show_apart),
-        Route::patch("/workers/scripts/{script}/script-settings", Deploy, settings::patch_apart),
-        Route::get("/workers/subdomain", Metadata, addresses::account),
-        Route::get("/workers/scripts/{script}/subdomain", Metadata, addresses::script),
-        Route::post("/workers/scripts/{script}/subdomain", Deploy, addresses::script),
-        Route::get("/workers/workers/{script}", Metadata, addresses::worker),
-        Route::get("/workers/services/{script}", Metadata, service::show),
-        Route::delete("/workers/services/{script}", Deploy, delete),
-        Route::get("/workers/scripts/{script}/references", Metadata, service::references),
-        Route::get("/workers/tails/by-consumer/{script}", Metadata, service::none),
-        Route::get("/workers/durable_objects/namespaces", Metadata, service::none),
-        Route::get("/storage/kv/namespaces", Metadata, service::none),
+        Route::get("/workers/scripts", Metadata, list).says("Lists Workers").gives::<Vec<ScriptView>>(),
+        Route::put("/workers/scripts/{script}", Deploy, upload)
+            .says("Uploads a Worker and makes it the newest deployment")
+            .takes_content(Content::Multipart(upload::METADATA))
+            .gives::<Value>(),
+        Route::delete("/workers/scripts/{script}", Deploy, delete)
+            .says("Deletes a Worker that nothing needs")
+            .gives::<Value>(),
+        Route::get("/workers/scripts/{script}/versions", Metadata, versions::list)
+            .says("Lists the deployments of a Worker")
+            .gives::<Value>(),
+        Route::post("/workers/scripts/{script}/versions", Deploy, versions::upload)
+            .says("Uploads a version of a Worker without deploying it")
+            .takes_content(Content::Multipart(upload::METADATA))
+            .gives::<Value>(),
+        Route::get("/workers/scripts/{script}/versions/{version}", Metadata, versions::show)
+            .says("Shows a version")
+            .gives::<Value>(),
+        Route::delete("/workers/scripts/{script}/versions/{version}", Deploy, deletion::delete)
+            .says("Deletes a version that no unfinished instance needs")
+            .gives::<Value>(),
+        Route::get("/workers/scripts/{script}/content/v2", Payloads, content::show)
+            .says("Gives the modules of a version, as a multipart body")
+            .asks::<content::Params>()
+            .gives_answer(Answer::Plain("multipart/form-data")),
+        Route::get("/workers/scripts/{script}/deployments", Metadata, releases::list)
+            .says("Lists which version was current when")
+            .gives::<Value>(),
+        Route::post("/workers/scripts/{script}/deployments", Deploy, releases::create)
+            .says("Makes a version current")
+            .takes::<releases::NewDeployment>()
+            .gives::<Value>(),
+        Route::get("/workers/scripts/{script}/secrets", Metadata, secrets::list)
+            .says("Lists the names of a Worker's secrets")
+            .gives::<Value>(),
+        Route::put("/workers/scripts/{script}/secrets", Deploy, secrets::put)
+            .says("Sets a secret")
+            .takes::<secrets::NewSecret>()
+            .gives::<Value>(),
+        Route::delete("/workers/scripts/{script}/secrets/{secret}", Deploy, secrets::delete)
+            .says("Removes a secret")
+            .gives::<Value>(),
+        Route::patch("/workers/scripts/{script}/secrets-bulk", Deploy, secrets::patch_bulk)
+            .says("Sets and removes secrets")
+            .takes::<secrets::Bulk>()
+            .gives::<Value>(),
+        Route::patch("/workers/workers/{script}/versions/latest", Deploy, secrets::patch_latest)
+            .says("Makes a version whose secrets change when it becomes current")
+            .takes::<secrets::Latest>()
+            .gives::<Value>(),
+        Route::get("/workers/scripts/{script}/settings", Metadata, settings::show)
+            .says("Shows the settings of a Worker's current version")
+            .gives::<Value>(),
+        Route::patch("/workers/scripts/{script}/settings", Deploy, secrets::patch_settings)
+            .says("Sets secrets, in the words of older clients")
+            .takes_content(Content::Multipart("settings"))
+            .gives::<Value>(),
+        Route::get("/workers/scripts/{script}/script-settings", Metadata, settings::show_apart)
+            .says("Shows the settings of a Worker that belong to no version")
+            .gives::<Value>(),
+        Route::patch("/workers/scripts/{script}/script-settings", Deploy, settings::patch_apart)
+            .says("Changes the settings of a Worker that belong to no version")
+            .takes::<Map<String, Value>>()
+            .gives::<Value>(),
+        Route::get("/workers/subdomain", Metadata, addresses::account)
+            .says("Shows the name under which clients print addresses")
+            .gives::<Value>(),
+        Route::get("/workers/scripts/{script}/subdomain", Metadata, addresses::script)
+            .says("Shows where a Worker is reached")
+            .gives::<Value>(),
+        Route::post("/workers/scripts/{script}/subdomain", Deploy, addresses::script)
+            .says("Shows where a Worker is reached")
+            .gives::<Value>(),
+        Route::get("/workers/workers/{script}", Metadata, addresses::worker)
+            .says("Shows a Worker with its address")
+            .gives::<Value>(),
+        Route::get("/workers/services/{script}", Metadata, service::show)
+            .says("Shows a Worker as a service with one environment")
+            .gives::<Value>(),
+        Route::delete("/workers/services/{script}", Deploy, delete)
+            .says("Deletes a Worker that nothing needs")
+            .gives::<Value>(),
+        Route::get("/workers/scripts/{script}/references", Metadata, service::references)
+            .says("Lists the Workers that are bound to a Worker")
+            .gives::<Value>(),
+        Route::get("/workers/tails/by-consumer/{script}", Metadata, service::none)
+            .says("Lists nothing: this server has none")
+            .gives::<Value>(),
+        Route::get("/workers/durable_objects/namespaces", Metadata, service::none)
+            .says("Lists nothing: this server has none")
+            .gives::<Value>(),
+        Route::get("/storage/kv/namespaces", Metadata, service::none)
+            .says("Lists nothing: this server has none")
+            .gives::<Value>(),
     ]
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Script")]
 struct ScriptView {
     id: String,
     created_on: Iso,

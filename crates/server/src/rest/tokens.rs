@@ -3,8 +3,9 @@
 use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use stepwell_store::{AccountId, Token};
 
 use super::envelope::{Reply, success};
@@ -21,13 +22,19 @@ const NO_TOKEN: u32 = 1_001;
 
 pub fn routes() -> Vec<Route> {
     vec![
-        Route::get("/tokens", Scope::Admin, list),
-        Route::post("/tokens", Scope::Admin, create),
-        Route::delete("/tokens/{token}", Scope::Admin, revoke),
+        Route::get("/tokens", Scope::Admin, list)
+            .says("Lists the tokens that can use the account")
+            .gives::<Vec<TokenView>>(),
+        Route::post("/tokens", Scope::Admin, create)
+            .says("Makes a token, which only this answer tells")
+            .takes::<NewTokenBody>()
+            .gives::<TokenView>(),
+        Route::delete("/tokens/{token}", Scope::Admin, revoke).says("Ends a token").gives::<Value>(),
     ]
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "NewToken")]
 struct NewTokenBody {
     name: String,
     scopes: Vec<String>,
@@ -37,7 +44,8 @@ struct NewTokenBody {
     all_accounts: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Token")]
 struct TokenView {
     id: String,
     name: String,

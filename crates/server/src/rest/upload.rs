@@ -18,7 +18,8 @@ use crate::secrets::TextChange;
 
 /// Cloudflare's code of a script that cannot be.
 const SCRIPT_INVALID: u32 = 10_021;
-const METADATA: &str = "metadata";
+/// The part of an upload that says what the others are.
+pub const METADATA: &str = "metadata";
 
 /// Takes uploads and makes deployments of them.
 pub trait Deploy: Send + Sync {

@@ -1,28 +1,29 @@
 //! An upload as a script of this server: what it can have here, and what must be refused because user code would miss it.
 
+mod members;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use stepwell_engine::names;
+use stepwell_runtime::WORKERD_DATE;
 
 use crate::api_error::ApiError;
 use crate::rest::WorkflowOptions;
-use crate::rest::upload::{ScriptUpload, UploadBinding};
-use crate::script::{self, ScriptBinding, ScriptSettings, ScriptWorkflow, SecretChanges};
+use crate::rest::upload::ScriptUpload;
+use crate::script::{self, ScriptSettings, ScriptWorkflow, SecretChanges};
 use crate::secrets::TextChange;
+use members::Members;
 
 /// Cloudflare's code of a script that cannot be.
 const SCRIPT_INVALID: u32 = 10_021;
-/// Cloudflare's code of an inherited binding that there is not.
-const INHERIT_INVALID: u32 = 10_057;
 /// Cloudflare's compatibility date of an upload without one.
 const COMPATIBILITY_DATE_DEFAULT: &str = "2021-11-02";
 
 /// Members of the metadata that are taken apart; all others are kept as they are.
 const KNOWN_METADATA: [&str; 6] =
     ["main_module", "bindings", "compatibility_date", "compatibility_flags", "annotations", "keep_bindings"];
-/// The type of secrets among bindings.
-const SECRET: &str = "secret_text";
 
 /// What an upload builds on: the version before it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -44,16 +45,6 @@ pub struct DeployableScript {
     pub secrets: Vec<TextChange>,
 }
 
-/// Members of `env`, gathered one by one.
-#[derive(Default)]
-struct Members {
-    bindings: Vec<ScriptBinding>,
-    workflows: Vec<ScriptWorkflow>,
-    secrets: Vec<TextChange>,
-    /// Names of secrets that stay.
-    inherited: BTreeSet<String>,
-}
-
 impl ScriptUpload {
     /// Makes a script of an upload.
     ///
@@ -68,12 +59,11 @@ impl ScriptUpload {
         members.refuse_repeated_names()?;
         members.replace_secrets(&before.secrets);
         add_exports(&mut members.workflows, &self.metadata["exports"])?;
-        let date = Some(self.compatibility_date).filter(|date| !date.is_empty());
         let cpu_ms = self.metadata["limits"]["cpu_ms"].as_u64().and_then(|ms| u32::try_from(ms).ok());
         let settings = ScriptSettings {
             script: self.name,
             main_module: self.main_module,
-            compatibility_date: date.unwrap_or_else(|| COMPATIBILITY_DATE_DEFAULT.to_owned()),
+            compatibility_date: known_date(self.compatibility_date, &today()),
             compatibility_flags: self.compatibility_flags,
             bindings: members.bindings,
             workflows: members.workflows,
@@ -87,97 +77,25 @@ impl ScriptUpload {
     }
 }
 
-impl Members {
-    fn add(&mut self, binding: UploadBinding, script: &str, before: &Before) -> Result<(), ApiError> {
-        match binding {
-            UploadBinding::PlainText { name, text } => self.bindings.push(ScriptBinding::PlainText { name, text }),
-            UploadBinding::Json { name, json } => self.bindings.push(ScriptBinding::Json { name, json }),
-            UploadBinding::Secret { name, text } => self.secrets.push((name, Some(text))),
-            UploadBinding::Workflow { name, workflow_name, class_name, script_name } => {
-                let is_own = script_name.is_none_or(|other| other == script);
-                if let Some(class_name) = class_name.filter(|_| is_own) {
-                    add_workflow(&mut self.workflows, new_workflow(&workflow_name, class_name));
-                }
-                self.bindings.push(ScriptBinding::Workflow { name, workflow_name });
-            }
-            UploadBinding::D1 { name, id } => self.bindings.push(ScriptBinding::D1 { name, id }),
-            UploadBinding::Service { name, entrypoint: Some(entrypoint), .. } => {
-                return Err(unsupported(&name, &format!("a service with entrypoint {entrypoint:?}")));
-            }
-            UploadBinding::Service { name, service, .. } => {
-                self.bindings.push(ScriptBinding::Service { name, service });
-            }
-            UploadBinding::Inherit { name } => self.inherit(name, before)?,
-            UploadBinding::Other { name, kind } => return Err(unsupported(&name, &format!("of type {kind}"))),
-        }
-        Ok(())
-    }
-
-    fn inherit(&mut self, name: String, before: &Before) -> Result<(), ApiError> {
-        let settings = before.settings.as_ref();
-        let found = settings.and_then(|settings| settings.bindings.iter().find(|binding| binding.name() == name));
-        match (settings, found) {
-            (Some(settings), Some(binding)) => self.carry_over(binding, settings),
-            _ if before.secrets.contains(&name) => drop(self.inherited.insert(name)),
-            _ => {
-                let message = format!("binding {name:?} cannot be inherited: the version before has none of that name");
-                return Err(ApiError::new(400, INHERIT_INVALID, message));
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes a member of the version before, with the workflow that it leads to.
-    fn carry_over(&mut self, binding: &ScriptBinding, before: &ScriptSettings) {
-        if let ScriptBinding::Workflow { workflow_name, .. } = binding
-            && let Some(own) = before.workflows.iter().find(|own| own.name == *workflow_name)
-        {
-            add_workflow(&mut self.workflows, own.clone());
-        }
-        self.bindings.push(binding.clone());
-    }
-
-    /// What an upload does not speak of stays where `keep_bindings` has its type. Secrets stay as well where there are no
-    /// `keep_bindings`: that is how clients deploy that know nothing of them.
-    fn keep(&mut self, kinds: &Value, before: Option<&ScriptSettings>, secrets: &BTreeSet<String>) {
-        let Some(kinds) = kinds.as_array() else { return };
-        let is_kept = |kind: &str| kinds.iter().any(|other| other == kind);
-        for (binding, settings) in before.iter().flat_map(|it| it.bindings.iter().map(move |binding| (binding, it))) {
-            let is_there = self.bindings.iter().any(|own| own.name() == binding.name());
-            if is_kept(binding.kind()) && !is_there {
-                self.carry_over(binding, settings);
-            }
-        }
-        if !is_kept(SECRET) {
-            let set: BTreeSet<_> = self.secrets.iter().map(|(name, _)| name.clone()).collect();
-            let gone = secrets.iter().filter(|name| !set.contains(*name) && !self.inherited.contains(*name));
-            self.secrets.extend(gone.map(|name| (name.clone(), None)));
-        }
-    }
-
-    /// A secret whose name is another member's now is one no more.
-    fn replace_secrets(&mut self, secrets: &BTreeSet<String>) {
-        let gone = self.bindings.iter().map(ScriptBinding::name).filter(|name| secrets.contains(*name));
-        self.secrets.extend(gone.map(|name| (name.to_owned(), None)));
-    }
-
-    fn refuse_repeated_names(&self) -> Result<(), ApiError> {
-        let mut names = BTreeSet::new();
-        let set = self.secrets.iter().filter(|(_, text)| text.is_some()).map(|(name, _)| name.as_str());
-        match self.bindings.iter().map(ScriptBinding::name).chain(set).find(|name| !names.insert(*name)) {
-            Some(name) => {
-                Err(ApiError::new(400, SCRIPT_INVALID, format!("binding {name:?} is there twice: rename one")))
-            }
-            None => Ok(()),
-        }
-    }
-}
-
 /// Members of the metadata that mean nothing here.
 fn other(metadata: Value) -> serde_json::Map<String, Value> {
     let Value::Object(mut other) = metadata else { return serde_json::Map::new() };
     other.retain(|name, _| !KNOWN_METADATA.contains(&name.as_str()));
     other
+}
+
+/// The date that workerd is told. Code for a date that it does not know yet runs as on the newest that it does; what is in the
+/// future is left to be refused.
+fn known_date(date: String, today: &str) -> String {
+    match date.as_str() {
+        "" => COMPATIBILITY_DATE_DEFAULT.to_owned(),
+        later if later > WORKERD_DATE && later <= today => WORKERD_DATE.to_owned(),
+        _ => date,
+    }
+}
+
+fn today() -> String {
+    Timestamp::now().strftime("%Y-%m-%d").to_string()
 }
 
 /// Texts that the uploader attached.
@@ -248,18 +166,14 @@ fn add_export(workflows: &mut Vec<ScriptWorkflow>, class: &str, export: &Value) 
     Ok(())
 }
 
-fn unsupported(name: &str, what: &str) -> ApiError {
-    let message =
-        format!("binding {name:?} is {what}, which this server does not have yet; remove it and deploy again");
-    ApiError::new(400, SCRIPT_INVALID, message)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::script::{ScriptModule, ScriptModuleKind};
+    use crate::rest::upload::UploadBinding;
+    use crate::script::{ScriptBinding, ScriptModule, ScriptModuleKind};
+    use members::INHERIT_INVALID;
 
     fn upload(bindings: Vec<UploadBinding>) -> ScriptUpload {
         ScriptUpload {
@@ -327,6 +241,18 @@ mod tests {
             json!({ "type": "durable-object" }),
         ] {
             assert_eq!(declared(wrong.clone()).map_err(|error| error.status), Err(400), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_date_is_never_later_than_workerd_knows() {
+        for (date, known) in [
+            ("", COMPATIBILITY_DATE_DEFAULT),
+            ("2024-01-01", "2024-01-01"),
+            ("2031-05-05", WORKERD_DATE),
+            ("2031-05-07", "2031-05-07"),
+        ] {
+            assert_eq!(known_date(date.to_owned(), "2031-05-06"), known);
         }
     }
 

@@ -3,7 +3,8 @@
 use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{Query, State};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use stepwell_store::AccountRow;
 
@@ -24,19 +25,53 @@ const PER_PAGE_DEFAULT: usize = 20;
 
 pub fn routes() -> Vec<Route> {
     vec![
-        Route::get("/user", Needs::Token, user),
-        Route::get("/user/tokens/verify", Needs::Token, verify),
-        Route::get("/memberships", Needs::Token, memberships),
-        Route::get("/accounts", Needs::Token, accounts),
-        Route::post("/accounts", Scope::Admin, create_account),
-        Route::get("/accounts/{account}", Needs::Token, account_shown),
-        Route::delete("/accounts/{account}", Scope::Admin, delete_account),
+        Route::get("/user", Needs::Token, user).says("Shows the one user of this server").gives::<Value>(),
+        Route::get("/user/tokens/verify", Needs::Token, verify)
+            .says("Tells whether the token is valid")
+            .gives::<Value>(),
+        Route::get("/memberships", Needs::Token, memberships)
+            .says("Lists the accounts that the token may use, as memberships")
+            .asks::<PageQuery>()
+            .pages::<MembershipView>(),
+        Route::get("/accounts", Needs::Token, accounts)
+            .says("Lists the accounts that the token may use")
+            .asks::<PageQuery>()
+            .pages::<AccountView>(),
+        Route::post("/accounts", Scope::Admin, create_account)
+            .says("Makes an account")
+            .takes::<NewAccount>()
+            .gives::<AccountView>(),
+        Route::get("/accounts/{account}", Needs::Token, account_shown).says("Shows an account").gives::<AccountView>(),
+        Route::delete("/accounts/{account}", Scope::Admin, delete_account)
+            .says("Deletes an account that has nothing left but tokens")
+            .gives::<Value>(),
     ]
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct NewAccount {
     name: String,
+}
+
+/// An account.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Account")]
+struct AccountView {
+    id: String,
+    name: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    created_on: Iso,
+}
+
+/// That whoever asks may use an account.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Membership")]
+struct MembershipView {
+    id: String,
+    status: &'static str,
+    account: AccountView,
+    roles: [&'static str; 1],
 }
 
 async fn user() -> Reply {
@@ -107,6 +142,7 @@ fn check_reaches_all(holder: &Holder) -> Result<(), ApiError> {
     }
 }
 
-fn view(row: &AccountRow) -> Value {
-    json!({ "id": row.public_id, "name": row.name, "type": "standard", "created_on": Iso(row.created_at) })
+fn view(row: &AccountRow) -> AccountView {
+    let AccountRow { public_id, name, created_at, .. } = row.clone();
+    AccountView { id: public_id, name, kind: "standard", created_on: Iso(created_at) }
 }

@@ -1,9 +1,11 @@
 //! Paths of workflows: list, show, put, delete, versions.
 
+use std::collections::BTreeMap;
+
 use axum::body::Body;
 use axum::extract::{Query, State};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use stepwell_engine::{Cron, Status, WorkflowId, names};
 use stepwell_store::{DeploymentRow, NewWorkflow, ScheduleRow, StatusCounts, WorkflowRow};
 
@@ -25,16 +27,30 @@ const PER_PAGE_DEFAULT: usize = 100;
 
 pub fn routes() -> Vec<Route> {
     vec![
-        Route::get("/workflows", Scope::Metadata, list),
-        Route::get("/workflows/{workflow}", Scope::Metadata, show),
-        Route::put("/workflows/{workflow}", Scope::Deploy, put),
-        Route::delete("/workflows/{workflow}", Scope::Deploy, delete),
-        Route::get("/workflows/{workflow}/versions", Scope::Metadata, versions),
-        Route::get("/workflows/{workflow}/versions/{version}", Scope::Metadata, version),
+        Route::get("/workflows", Scope::Metadata, list)
+            .says("Lists workflows")
+            .asks::<PageQuery>()
+            .pages::<WorkflowView>(),
+        Route::get("/workflows/{workflow}", Scope::Metadata, show).says("Shows a workflow").gives::<WorkflowView>(),
+        Route::put("/workflows/{workflow}", Scope::Deploy, put)
+            .says("Makes a workflow of an exported class, or changes its settings")
+            .takes::<PutBody>()
+            .gives::<PutView>(),
+        Route::delete("/workflows/{workflow}", Scope::Deploy, delete)
+            .says("Deletes a workflow with all its instances")
+            .gives::<DeletedView>(),
+        Route::get("/workflows/{workflow}/versions", Scope::Metadata, versions)
+            .says("Lists the deployments that a workflow has had")
+            .asks::<PageQuery>()
+            .pages::<VersionView>(),
+        Route::get("/workflows/{workflow}/versions/{version}", Scope::Metadata, version)
+            .says("Shows a deployment of a workflow")
+            .gives::<VersionView>(),
     ]
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "NewWorkflow")]
 struct PutBody {
     script_name: String,
     class_name: String,
@@ -43,7 +59,8 @@ struct PutBody {
 }
 
 /// A workflow as lists and details show it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Workflow")]
 struct WorkflowView {
     id: String,
     name: String,
@@ -52,7 +69,8 @@ struct WorkflowView {
     created_on: Iso,
     modified_on: Iso,
     triggered_on: Option<Iso>,
-    instances: Value,
+    /// How many there are, by status.
+    instances: BTreeMap<&'static str, u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     limits: Option<Limits>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,8 +81,55 @@ struct WorkflowView {
     default_retention: Option<RetentionOptions>,
 }
 
+/// A workflow that was made or changed.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ChangedWorkflow")]
+struct PutView {
+    id: String,
+    name: String,
+    class_name: String,
+    script_name: String,
+    created_on: Iso,
+    modified_on: Iso,
+    triggered_on: Option<Iso>,
+    is_deleted: u8,
+    /// 1 while all of its instances are being terminated.
+    terminator_running: u8,
+    version_id: Option<String>,
+}
+
+/// That a workflow is gone.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DeletedWorkflow")]
+struct DeletedView {
+    status: &'static str,
+    success: bool,
+}
+
+/// A deployment as the version of a workflow.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "WorkflowVersion")]
+struct VersionView {
+    id: String,
+    class_name: String,
+    created_on: Iso,
+    modified_on: Iso,
+    workflow_id: String,
+    has_dag: bool,
+    language: &'static str,
+    limits: Option<Limits>,
+    default_retention: Option<RetentionOptions>,
+    /// Its number.
+    deployment: u32,
+    /// New instances start on it.
+    is_current: bool,
+    /// Unfinished instances that are pinned to it.
+    live_instances: u64,
+}
+
 /// A schedule with its next firing.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "WorkflowSchedule")]
 struct ScheduleView {
     cron: String,
     next_instance: Option<Iso>,
@@ -102,18 +167,18 @@ pub async fn put(State(api): State<Api>, Named(name): Named, request: Body) -> R
     let new = NewWorkflow { name, script, class_name, settings, at: now_ms() };
     let row = api.registry.put(new).await?;
     let deployment = api.platform.store.current_deployment(&row.script).await?;
-    Ok(success(json!({
-        "id": public_ids::workflow(row.id),
-        "name": row.name.name,
-        "class_name": row.class_name,
-        "script_name": row.script.name,
-        "created_on": Iso(row.created_at),
-        "modified_on": Iso(row.modified_at),
-        "triggered_on": null,
-        "is_deleted": 0,
-        "terminator_running": u8::from(api.sweeps.is_running(row.id)),
-        "version_id": deployment.map(|deployment| public_ids::version(deployment.id)),
-    })))
+    Ok(success(PutView {
+        id: public_ids::workflow(row.id),
+        name: row.name.name,
+        class_name: row.class_name,
+        script_name: row.script.name,
+        created_on: Iso(row.created_at),
+        modified_on: Iso(row.modified_at),
+        triggered_on: None,
+        is_deleted: 0,
+        terminator_running: u8::from(api.sweeps.is_running(row.id)),
+        version_id: deployment.map(|deployment| public_ids::version(deployment.id)),
+    }))
 }
 
 /// Deletes a workflow with all its instances.
@@ -122,7 +187,7 @@ pub async fn delete(State(api): State<Api>, Named(name): Named) -> Reply {
     // First of all, so that no schedule creates what is being deleted.
     api.registry.removed(row.id).await;
     sweep::delete_workflow(&api.platform, &row).await?;
-    Ok(success(json!({ "status": "ok", "success": true })))
+    Ok(success(DeletedView { status: "ok", success: true }))
 }
 
 pub async fn versions(State(api): State<Api>, Named(name): Named, Query(query): Query<PageQuery>) -> Reply {
@@ -142,22 +207,22 @@ pub async fn version(State(api): State<Api>, Part(name, id): Part) -> Reply {
     }
 }
 
-fn version_view(workflow: &WorkflowRow, row: &DeploymentRow) -> Value {
+fn version_view(workflow: &WorkflowRow, row: &DeploymentRow) -> VersionView {
     let options = WorkflowOptions::from_settings(&workflow.settings);
-    json!({
-        "id": public_ids::version(row.id),
-        "class_name": workflow.class_name,
-        "created_on": Iso(row.created_at),
-        "modified_on": Iso(row.created_at),
-        "workflow_id": public_ids::workflow(workflow.id),
-        "has_dag": false,
-        "language": "javascript",
-        "limits": options.limits,
-        "default_retention": options.default_retention,
-        "deployment": row.id.0,
-        "is_current": row.is_current,
-        "live_instances": row.live_instances,
-    })
+    VersionView {
+        id: public_ids::version(row.id),
+        class_name: workflow.class_name.clone(),
+        created_on: Iso(row.created_at),
+        modified_on: Iso(row.created_at),
+        workflow_id: public_ids::workflow(workflow.id),
+        has_dag: false,
+        language: "javascript",
+        limits: options.limits,
+        default_retention: options.default_retention,
+        deployment: row.id.0,
+        is_current: row.is_current,
+        live_instances: row.live_instances,
+    }
 }
 
 async fn view(api: &Api, row: WorkflowRow) -> Result<WorkflowView, ApiError> {
@@ -196,7 +261,6 @@ async fn schedule_views(api: &Api, workflow: WorkflowId) -> Result<Vec<ScheduleV
     Ok(rows.into_iter().map(view).collect())
 }
 
-fn counts_view(counts: StatusCounts) -> Value {
-    let counted = Status::ALL.into_iter().zip(counts);
-    Value::Object(counted.map(|(status, count)| (status.as_str().to_owned(), count.into())).collect())
+fn counts_view(counts: StatusCounts) -> BTreeMap<&'static str, u64> {
+    Status::ALL.into_iter().map(Status::as_str).zip(counts).collect()
 }

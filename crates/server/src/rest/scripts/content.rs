@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{versions, view};
@@ -17,8 +18,9 @@ use crate::script::Script;
 /// Names the main module.
 const ENTRYPOINT: &str = "cf-entrypoint";
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub struct Params {
+    /// Its id; without it, the current one.
     version: Option<String>,
 }
 

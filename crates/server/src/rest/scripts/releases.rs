@@ -2,6 +2,7 @@
 
 use axum::body::Bytes;
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use stepwell_store::ReleaseRow;
@@ -17,8 +18,9 @@ use crate::rest::{Api, body, public_ids};
 const STRATEGY: &str = "percentage";
 const WHOLE: f64 = 100.0;
 
-#[derive(Deserialize)]
-struct NewDeployment {
+/// Which version is to be current.
+#[derive(Deserialize, JsonSchema)]
+pub struct NewDeployment {
     #[serde(default)]
     strategy: Option<String>,
     versions: Vec<Share>,
@@ -26,7 +28,7 @@ struct NewDeployment {
     annotations: Map<String, Value>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Share {
     version_id: String,
     percentage: f64,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use axum::body::Bytes;
 use axum::extract::multipart::MultipartRejection;
 use axum::extract::{Multipart, State};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use stepwell_store::ScopedName;
@@ -24,28 +25,32 @@ const NAME_TAKEN: u32 = 10_053;
 /// Cloudflare's code of a secret that there is not.
 const NO_SECRET: u32 = 10_056;
 
-#[derive(Deserialize)]
-struct NewSecret {
+/// A secret.
+#[derive(Deserialize, JsonSchema)]
+pub struct NewSecret {
     name: String,
     text: String,
     #[serde(rename = "type")]
     kind: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "SecretText")]
 struct Text {
     text: String,
     #[serde(rename = "type")]
     kind: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct Bulk {
+/// Secrets by name; `null` removes one.
+#[derive(Deserialize, JsonSchema)]
+pub struct Bulk {
     secrets: BTreeMap<String, Option<Text>>,
 }
 
-#[derive(Deserialize)]
-struct Latest {
+/// Secrets by name; `null` removes one.
+#[derive(Deserialize, JsonSchema)]
+pub struct Latest {
     env: BTreeMap<String, Option<Text>>,
     #[serde(default)]
     annotations: BTreeMap<String, String>,
