@@ -2,6 +2,7 @@
 
 mod addresses;
 mod content;
+mod crons;
 mod deletion;
 mod releases;
 mod secrets;
@@ -36,8 +37,9 @@ pub fn routes() -> Vec<Route> {
             .says("Uploads a Worker and makes it the newest deployment")
             .takes_content(Content::Multipart(upload::METADATA))
             .gives::<Value>(),
-        Route::delete("/workers/scripts/{script}", Deploy, delete)
-            .says("Deletes a Worker that nothing needs")
+        Route::delete("/workers/scripts/{script}", Deploy, deletion::delete_script)
+            .says("Deletes a Worker; by force, with its workflows and their instances")
+            .asks::<deletion::Params>()
             .gives::<Value>(),
         Route::get("/workers/scripts/{script}/versions", Metadata, versions::list)
             .says("Lists the deployments of a Worker")
@@ -95,6 +97,13 @@ pub fn routes() -> Vec<Route> {
             .says("Changes the settings of a Worker that belong to no version")
             .takes::<Map<String, Value>>()
             .gives::<Value>(),
+        Route::get("/workers/scripts/{script}/schedules", Metadata, crons::show)
+            .says("Lists cron triggers, of which this server has none")
+            .gives::<crons::Crons>(),
+        Route::put("/workers/scripts/{script}/schedules", Deploy, crons::put)
+            .says("Takes an empty list of cron triggers")
+            .takes::<Vec<crons::Cron>>()
+            .gives::<crons::Crons>(),
         Route::get("/workers/subdomain", Metadata, addresses::account)
             .says("Shows the name under which clients print addresses")
             .gives::<Value>(),
@@ -110,8 +119,9 @@ pub fn routes() -> Vec<Route> {
         Route::get("/workers/services/{script}", Metadata, service::show)
             .says("Shows a Worker as a service with one environment")
             .gives::<Value>(),
-        Route::delete("/workers/services/{script}", Deploy, delete)
-            .says("Deletes a Worker that nothing needs")
+        Route::delete("/workers/services/{script}", Deploy, deletion::delete_script)
+            .says("Deletes a Worker; by force, with its workflows and their instances")
+            .asks::<deletion::Params>()
             .gives::<Value>(),
         Route::get("/workers/scripts/{script}/references", Metadata, service::references)
             .says("Lists the Workers that are bound to a Worker")
@@ -173,19 +183,10 @@ pub async fn upload(
     })))
 }
 
-pub async fn delete(State(api): State<Api>, Named(script): Named) -> Reply {
-    if api.platform.store.delete_script(&script).await? {
-        Ok(success(json!({ "id": script.name })))
-    } else {
-        Err(ApiError::no_script(&script).into())
-    }
-}
-
 /// An upload of a script.
 async fn received(script: ScopedName, parts: Result<Multipart, MultipartRejection>) -> Result<ScriptUpload, Failure> {
     check_name(&script.name)?;
-    let parts = parts.map_err(|refused| Failure(ApiError::bad_request(refused.body_text())))?;
-    Ok(upload::read(script, parts).await?)
+    Ok(upload::read(script, parts.map_err(upload::no_multipart)?).await?)
 }
 
 fn check_name(name: &str) -> Result<(), ApiError> {

@@ -2,22 +2,24 @@
 //!
 //! Here it is only taken apart; what it means, and whether it can run, is the deployment's business ([`Deploy`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::extract::Multipart;
-use axum::extract::multipart::{Field, MultipartError};
+use axum::extract::multipart::{Field, MultipartError, MultipartRejection};
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::Value;
 use stepwell_store::{DeploymentRow, ScopedName};
 
-use super::limits::UPLOAD_MODULES_MAX;
+use super::limits::{SCRIPT_BYTES_MAX, UPLOAD_BYTES_MAX, UPLOAD_MODULES_MAX};
 use crate::api_error::ApiError;
 use crate::script::{ScriptModule, ScriptModuleKind};
 use crate::secrets::TextChange;
 
 /// Cloudflare's code of a script that cannot be.
 const SCRIPT_INVALID: u32 = 10_021;
+/// Cloudflare's code of a script that is too large.
+const SCRIPT_TOO_LARGE: u32 = 10_027;
 /// The part of an upload that says what the others are.
 pub const METADATA: &str = "metadata";
 
@@ -177,7 +179,9 @@ async fn read_module(part: Field<'_>) -> Result<ScriptModule, ApiError> {
     let name = part.file_name().or(part.name()).unwrap_or_default().to_owned();
     let content_type = part.content_type().unwrap_or_default().to_owned();
     let Some(kind) = ScriptModuleKind::of_content_type(&content_type) else {
-        let message = format!("module {name:?} is of type {content_type:?}, which does not run here");
+        let message = format!(
+            "module {name:?} is of type {content_type:?}, which does not run here: JavaScript, WebAssembly, JSON, text and data do"
+        );
         return Err(ApiError::new(400, SCRIPT_INVALID, message));
     };
     Ok(ScriptModule { name, kind, bytes: part.bytes().await.map_err(multipart_error)?.into() })
@@ -185,9 +189,42 @@ async fn read_module(part: Field<'_>) -> Result<ScriptModule, ApiError> {
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn multipart_error(error: MultipartError) -> ApiError {
-    let status = error.status().as_u16();
-    let code = if status == 413 { 10_413 } else { 10_001 };
-    ApiError::new(status, code, format!("the upload: {}", error.body_text()))
+    match error.status().as_u16() {
+        413 => too_large("the upload", UPLOAD_BYTES_MAX),
+        status => ApiError::new(status, 10_001, format!("the upload: {}", error.body_text())),
+    }
+}
+
+/// A request that is no upload.
+///
+/// # Errors
+/// Always, in words of ours.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+pub fn no_multipart(refused: MultipartRejection) -> ApiError {
+    let message = format!(
+        "{}: send `multipart/form-data` with a part {METADATA:?} (JSON) and one part for each module",
+        refused.body_text()
+    );
+    ApiError::new(415, 10_001, message)
+}
+
+fn too_large(what: &str, bytes_max: usize) -> ApiError {
+    let mib_max = bytes_max >> 20;
+    let message = format!("{what} is larger than {mib_max} MiB: leave out what it does not need, or minify it");
+    ApiError::new(413, SCRIPT_TOO_LARGE, message)
+}
+
+fn check_modules(modules: &[ScriptModule]) -> Result<(), ApiError> {
+    let mut names = BTreeSet::new();
+    if let Some(twice) = modules.iter().find(|module| !names.insert(module.name.as_str())) {
+        return Err(ApiError::new(400, SCRIPT_INVALID, format!("module {:?} is there twice", twice.name)));
+    }
+    let code = modules.iter().filter(|module| module.kind != ScriptModuleKind::SourceMap);
+    let bytes: usize = code.map(|module| module.bytes.len()).sum();
+    if bytes > SCRIPT_BYTES_MAX {
+        return Err(too_large("the script", SCRIPT_BYTES_MAX));
+    }
+    Ok(())
 }
 
 fn assemble(name: ScopedName, metadata: &[u8], modules: Vec<ScriptModule>) -> Result<ScriptUpload, ApiError> {
@@ -200,6 +237,7 @@ fn assemble(name: ScopedName, metadata: &[u8], modules: Vec<ScriptModule>) -> Re
     let Some(main_module) = read.main_module else {
         return Err(ApiError::new(400, SCRIPT_INVALID, "metadata: main_module is missing"));
     };
+    check_modules(&modules)?;
     if !modules.iter().any(|module| module.name == main_module) {
         let message = format!("main_module {main_module:?} is not among the uploaded modules");
         return Err(ApiError::new(400, SCRIPT_INVALID, message));
@@ -250,6 +288,19 @@ mod tests {
         ScriptModule { name: "index.js".to_owned(), kind: ScriptModuleKind::EsModule, bytes: b"export {}".to_vec() }
     }
 
+    #[test]
+    fn what_is_too_large_or_there_twice_is_refused() {
+        let large = |kind| ScriptModule { kind, bytes: vec![0; SCRIPT_BYTES_MAX], ..module() };
+        let map = ScriptModule { name: "index.js.map".to_owned(), ..large(ScriptModuleKind::SourceMap) };
+        assert_eq!(check_modules(&[module(), map]), Ok(()));
+        let data = ScriptModule { name: "data".to_owned(), ..large(ScriptModuleKind::Data) };
+        let error = check_modules(&[module(), data]).expect_err("too large");
+        assert_eq!((error.status, error.code), (413, SCRIPT_TOO_LARGE));
+        assert!(error.message.contains("64 MiB"), "{}", error.message);
+        let error = check_modules(&[module(), module()]).expect_err("twice");
+        assert!(error.message.contains("\"index.js\" is there twice"), "{}", error.message);
+    }
+
     fn refused(metadata: &str) -> String {
         assemble(ScopedName::in_default("s"), metadata.as_bytes(), vec![module()]).expect_err(metadata).message
     }
@@ -280,6 +331,7 @@ mod tests {
             ("{}", "main_module"),
             (r#"{"main_module":"other.js"}"#, "other.js"),
             (r#"{"body_part":"index.js"}"#, "service-worker"),
+            (r#"[]"#, "metadata"),
             (r#"{"main_module":"index.js","bindings":[{"type":"d1","name":"DB"}]}"#, "\"DB\" of type d1"),
         ] {
             let message = refused(metadata);

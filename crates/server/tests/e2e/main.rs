@@ -1,6 +1,7 @@
 //! End-to-end tests of behaviour: the real binary, real workerd, real SQLite. What a crash does is tried elsewhere.
 
 mod bad_input;
+mod bad_uploads;
 mod binding;
 mod bindings;
 mod chaos;

@@ -12,9 +12,9 @@ use stepwell_store::ScopedName;
 
 use super::view;
 use crate::api_error::ApiError;
-use crate::rest::envelope::{Failure, Reply, success};
+use crate::rest::envelope::{Reply, success};
 use crate::rest::resource::{Named, Part};
-use crate::rest::{Api, body, public_ids};
+use crate::rest::{Api, body, public_ids, upload};
 use crate::secrets::TextChange;
 
 const SECRET: &str = "secret_text";
@@ -112,7 +112,7 @@ pub async fn patch_settings(
     Named(script): Named,
     parts: Result<Multipart, MultipartRejection>,
 ) -> Reply {
-    let mut parts = parts.map_err(|refused| Failure(ApiError::bad_request(refused.body_text())))?;
+    let mut parts = parts.map_err(upload::no_multipart)?;
     let mut settings = Settings { bindings: Vec::new() };
     while let Some(part) = parts.next_field().await.map_err(|error| ApiError::bad_request(error.body_text()))? {
         if part.name() == Some("settings") {
