@@ -5,6 +5,7 @@
 mod architecture;
 mod bench;
 mod javascript;
+mod openapi;
 mod parity;
 mod project;
 mod run;
@@ -24,7 +25,7 @@ enum Command {
     /// Install the tools, build, start a server with the example and run one instance of its workflow.
     Run(run::Options),
     /// Run every check: what must pass before a change is merged.
-    Test,
+    Test(test::Options),
     /// Drive the engine through seeded faults.
     Sim(sim::Options),
     /// Compare Stepwell with Miniflare, case by case.
@@ -36,7 +37,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Command::parse() {
         Command::Run(options) => run::run(&options),
-        Command::Test => test::run(),
+        Command::Test(options) => test::run(&options),
         Command::Sim(options) => sim::run(&options),
         Command::Parity(options) => parity::run(&options),
         Command::Bench(options) => bench::run(&options),

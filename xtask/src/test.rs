@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::tools::Tools;
-use crate::{architecture, javascript, parity, project, sim, tidy, tools};
+use crate::{architecture, javascript, openapi, parity, project, sim, tidy, tools};
 
 type Stage = (&'static str, fn(&Tools) -> Result<()>);
 
-const STAGES: [Stage; 8] = [
+const STAGES: [Stage; 9] = [
     ("format", |_| project::succeed(project::cargo().args(["fmt", "--all", "--check"]))),
     ("architecture", |_| architecture::check()),
     ("tidy", |_| tidy::check()),
@@ -20,17 +20,29 @@ const STAGES: [Stage; 8] = [
     }),
     ("simulator, fixed seeds", |_| sim::run_fixed_seeds()),
     ("tests", |tools| project::succeed(tools.set(project::cargo().args(["test", "--workspace"])))),
+    ("the API against its description", openapi::check),
     ("parity", parity::check),
 ];
 
-/// Runs all stages.
+/// Which stages.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Only stages with this in their names; all where absent
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+}
+
+/// Runs the stages.
 ///
 /// # Errors
-/// The first stage that fails, by name.
-pub fn run() -> Result<()> {
+/// The first stage that fails, by name; or no stage has such a name.
+pub fn run(options: &Options) -> Result<()> {
     let begun = Instant::now();
+    let wanted = options.only.as_deref().unwrap_or_default();
+    let stages: Vec<Stage> = STAGES.into_iter().filter(|(name, _)| name.contains(wanted)).collect();
+    ensure!(!stages.is_empty(), "no stage is named {wanted:?}; there are {}", STAGES.map(|(name, _)| name).join(", "));
     let tools = staged("tools", tools::install)?;
-    for (name, stage) in STAGES {
+    for (name, stage) in stages {
         staged(name, || stage(&tools))?;
     }
     println!("\n== all passed in {:.1} s", begun.elapsed().as_secs_f64());

@@ -1,10 +1,24 @@
 //! The real binary against a server that knows a few answers by heart: what people see, what programs see, what is asked,
 //! and how it ends.
 
+#[path = "cli/asked.rs"]
+mod asked;
+#[path = "cli/exit_codes.rs"]
+mod exit_codes;
 #[path = "cli/fake.rs"]
 mod fake;
 #[path = "cli/instances.rs"]
 mod instances;
+#[path = "cli/json.rs"]
+mod json;
+#[path = "cli/profiles.rs"]
+mod profiles;
+#[path = "cli/terminal.rs"]
+mod terminal;
+#[path = "cli/workers.rs"]
+mod workers;
+#[path = "cli/workers_known.rs"]
+mod workers_known;
 
 use std::path::Path;
 
@@ -22,6 +36,11 @@ struct Ran {
 }
 
 impl Ran {
+    fn of(output: std::process::Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        Self { code: output.status.code().expect("a code"), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
     /// For a snapshot.
     fn told(&self) -> String {
         let errors = if self.stderr.is_empty() { String::new() } else { format!("\n-- stderr\n{}", self.stderr) };
@@ -33,6 +52,8 @@ impl Ran {
 fn stepwell() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stepwell"));
     command.env_clear().env("TZ", "UTC").args(["--now", NOW]);
+    // No profile of whoever runs the tests.
+    command.env("XDG_CONFIG_HOME", "/nonexistent").stdin(std::process::Stdio::null());
     for name in ["PATH", "HOME", "XDG_CACHE_HOME", "STEPWELL_TOOLS"] {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
@@ -42,9 +63,7 @@ fn stepwell() -> Command {
 }
 
 async fn finish(mut command: Command) -> Ran {
-    let output = command.output().await.expect("the binary runs");
-    let text = |bytes| String::from_utf8(bytes).expect("text");
-    Ran { code: output.status.code().expect("a code"), stdout: text(output.stdout), stderr: text(output.stderr) }
+    Ran::of(command.output().await.expect("the binary runs"))
 }
 
 async fn run(fake: &Fake, args: &[&str]) -> Ran {
@@ -210,6 +229,8 @@ async fn changes_are_asked_for_in_cloudflare_s_words_and_told() {
         ],
         &["instances", "terminate", "orders", "busy"],
         &["instances", "terminate", "orders", "busy", "--rollback"],
+        &["instances", "terminate-all", "orders"],
+        &["instances", "terminate-all", "orders", "--status", "waiting", "--yes"],
         &["instances", "send-event", "orders", "busy", "--type", "a/b", "--payload", "{\"ok\": true}"],
         &["instances", "send-event", "orders", "a b", "--type", "go"],
         &["instances", "delete", "orders", "a", "b"],
@@ -226,6 +247,8 @@ async fn changes_are_asked_for_in_cloudflare_s_words_and_told() {
             "2",
             "--date-start",
             "2026-01-01",
+            "--date-end",
+            "2026-01-31",
         ],
     ] {
         let ran = run(&fake, &[&["workflows"], args].concat()).await;
@@ -270,7 +293,8 @@ async fn the_token_comes_from_the_flag_the_environment_or_the_data_directory() {
     for (args, variable, token) in [
         (&["workflows", "list"][..], None, None),
         (&["workflows", "list", "--data", data], None, Some("Bearer from-file")),
-        (&["workflows", "list", "--data", data], Some("from-env"), Some("Bearer from-env")),
+        (&["workflows", "list", "--data", data], Some("from-env"), Some("Bearer from-file")),
+        (&["workflows", "list"], Some("from-env"), Some("Bearer from-env")),
         (&["workflows", "list", "--token", "from-flag"], Some("from-env"), Some("Bearer from-flag")),
     ] {
         let fake = Fake::start().await;
@@ -301,7 +325,22 @@ async fn errors_say_what_to_do_and_have_their_exit_codes() {
         &["workflows", "instances", "pause", "orders", ""],
         &["workflows", "instances", "send-event", "orders", "busy", "--type", "t", "--payload", "nope"],
         &["workflows", "instances", "list", "orders", "--status", "done"],
+        &["workflows", "instances", "list", "orders", "--date-start", "yesterday"],
+        &["workflows", "instances", "list", "orders", "--date-start", "2026-02-01", "--date-end", "2026-01-01"],
+        &["workflows", "instances", "describe", "orders", "done", "--logs", "--json"],
+        &["workflows", "trigger", "orders", "--params", "@/nonexistent"],
         &["deploy", "/nonexistent"],
+        &["versions", "list", "--config", "/nonexistent"],
+        &["versions", "view", "8", "--name", "shop"],
+        &["versions", "deploy", "7@50%", "--name", "shop"],
+        &["secret", "list", "--name", "nobody"],
+        &["secret", "bulk", "/nonexistent", "--name", "shop"],
+        &["delete", "shop"],
+        &["rollback", "--name", ""],
+        &["workflows", "list", "--profile", "nobody"],
+        &["workflows", "describe", "nobody", "--json"],
+        &["workflows", "list", "--token", "wrong", "--json"],
+        &["workflows", "describe", "--json"],
     ] {
         text += &format!("$ {}\n{}\n", args.join(" "), run(&fake, args).await.told());
     }

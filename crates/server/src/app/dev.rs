@@ -1,10 +1,11 @@
 //! `stepwell dev`: deploys projects from disk, again whenever they change, and lets anybody on this machine in.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use serde_json::json;
 use stepwell_engine::StepConfig;
 use stepwell_engine::engine::Chaos;
 use stepwell_runtime::Outbound;
@@ -57,17 +58,24 @@ pub async fn dev(options: DevOptions) -> anyhow::Result<ExitCode> {
         directories: if options.projects.is_empty() { vec![first] } else { options.projects },
         environment: options.env,
         watch: Watch::new().context("cannot watch files")?,
+        is_json: options.json,
     };
     let scripts = projects.deploy_all().await?;
     let default_script = (scripts.len() == 1).then(|| ScopedName::in_default(&*scripts[0]));
     let settings = FaceSettings { auth: Auth::Open, d1, default_script, is_dev: true, host_socket };
     listeners.serve(&core, settings)?;
-    for script in &scripts {
-        println!("{script:<16} http://{script}.localhost:{}", ingress.port());
+    let urls = scripts.iter().map(|script| (script, format!("http://{script}.localhost:{}", ingress.port())));
+    let api = format!("http://{api}/client/v4");
+    if options.json {
+        let (ingress, state, workers) =
+            (format!("http://{ingress}"), state.display(), urls.collect::<BTreeMap<_, _>>());
+        println!("{}", json!({ "ingress": ingress, "api": api, "state": state.to_string(), "workers": workers }));
+    } else {
+        urls.for_each(|(script, url)| println!("{script:<16} {url}"));
+        println!("{:<16} {api}", "API");
+        println!("{:<16} {}", "State", state.display());
+        println!("ready");
     }
-    println!("{:<16} http://{api}/client/v4", "API");
-    println!("{:<16} {}", "State", state.display());
-    println!("ready");
     tokio::spawn(projects.redeploy_on_change());
     Ok(run_until_stopped(core).await)
 }
@@ -112,6 +120,8 @@ struct Projects {
     directories: Vec<PathBuf>,
     environment: Option<String>,
     watch: Watch,
+    /// Whether a program reads what is told.
+    is_json: bool,
 }
 
 impl Projects {
@@ -184,6 +194,7 @@ impl Projects {
         loop {
             self.watch.changed().await;
             match self.deploy_all().await {
+                Ok(names) if self.is_json => println!("{}", json!({ "deployed": names })),
                 Ok(names) => println!("deployed {}", names.join(", ")),
                 Err(error) => eprintln!("error: {error:#}\nthe code deployed before goes on running"),
             }

@@ -1,5 +1,6 @@
 //! `stepwell serve`: deployments come by the API, everybody needs a token, user code reaches public addresses only.
 
+use serde_json::json;
 use stepwell_engine::engine::Chaos;
 use stepwell_runtime::Outbound;
 
@@ -30,11 +31,18 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<ExitCode> {
     let settings =
         FaceSettings { auth, d1: D1::open(options.data.join("d1")), default_script: None, is_dev: false, host_socket };
     listeners.serve(&core, settings)?;
-    if let Some(token) = new_token {
-        println!("API token (shown once): {token}");
+    let data = options.data.display();
+    if options.json {
+        let (ingress, api) = (format!("http://{ingress}"), format!("http://{api}/client/v4"));
+        let ready = json!({ "ingress": ingress, "api": api, "data": data.to_string(), "token": new_token });
+        println!("{ready}");
+    } else {
+        if let Some(token) = new_token {
+            println!("API token (shown once): {token}");
+        }
+        println!("Ingress  http://{ingress}   (Host: <script>.localhost)");
+        println!("API      http://{api}/client/v4");
+        println!("Data     {data}");
     }
-    println!("Ingress  http://{ingress}   (Host: <script>.localhost)");
-    println!("API      http://{api}/client/v4");
-    println!("Data     {}", options.data.display());
     Ok(run_until_stopped(core).await)
 }

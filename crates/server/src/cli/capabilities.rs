@@ -12,12 +12,10 @@ use super::{CliError, ExitCode};
 const TABLE: &str = include_str!("../../../../docs/compatibility.json");
 
 /// Show what of Cloudflare Workflows works here, and what shows it
+///
+/// With --json, the whole table is printed, with cases, tests and differences.
 #[derive(Debug, Args)]
-pub struct CapabilitiesArgs {
-    /// Print the whole table as JSON, with cases, tests and differences
-    #[arg(long)]
-    json: bool,
-}
+pub struct CapabilitiesArgs {}
 
 #[derive(Deserialize)]
 struct Capabilities {
@@ -41,7 +39,7 @@ struct Difference {
 
 impl CapabilitiesArgs {
     pub fn run(&self, screen: &Screen) -> Result<ExitCode, CliError> {
-        if self.json {
+        if screen.is_json {
             screen.print(TABLE)?;
         } else {
             screen.print(&shown(screen)?)?;

@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use super::connection::{Connection, Origin};
 use super::{ACCOUNT_ID, CliError};
 
 /// A server that takes longer for one answer is as good as gone. Deploying starts the Worker once, which is the slowest.
@@ -24,22 +25,28 @@ const ANSWER_TIMEOUT_MS: u64 = 60_000;
 const CONNECT_TIMEOUT_MS: u64 = 5_000;
 /// Larger than the largest page that the server makes, so that a strange server cannot fill our memory.
 const ANSWER_BYTES_MAX: usize = 256 << 20;
+/// Enough of an answer to tell a web page by.
+const STRANGER_BYTES: usize = 64;
 const API_PREFIX: &str = "/client/v4";
 
 /// What speaks to one server.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Client {
     http: HttpClient<HttpConnector, Full<Bytes>>,
     /// `http://host:port`, without a slash at its end.
     url: String,
     token: Option<String>,
+    account: String,
+    origin: Origin,
 }
 
-/// What is asked of the account.
+/// What is asked.
 #[derive(Debug, Clone)]
 pub struct Ask {
     method: Method,
-    /// Below the account, with its query.
+    /// Whether `path` is below the account.
+    is_of_account: bool,
+    /// With its query.
     path: String,
     body: Body,
     timeout_ms: u64,
@@ -91,11 +98,17 @@ struct ErrorItem {
 }
 
 impl Ask {
-    /// For the path of these segments, each of which may be any text.
+    /// For the path of these segments below the account, each of which may be any text.
     #[must_use]
     pub fn new(method: Method, segments: &[&str]) -> Self {
         let path = segments.iter().fold(String::new(), |path, segment| path + "/" + &encoded(segment));
-        Self { method, path, body: Body::Empty, timeout_ms: ANSWER_TIMEOUT_MS }
+        Self { method, is_of_account: true, path, body: Body::Empty, timeout_ms: ANSWER_TIMEOUT_MS }
+    }
+
+    /// Of the server itself, as who is asking.
+    #[must_use]
+    pub fn of_server(method: Method, segments: &[&str]) -> Self {
+        Self { is_of_account: false, ..Self::new(method, segments) }
     }
 
     /// Adds a parameter to the query.
@@ -145,7 +158,7 @@ impl Answer {
 }
 
 impl Client {
-    /// For the server at `url`, which may also be what `stepwell env` prints.
+    /// For the server at `url`, which may also be what `stepwell env` prints, and its first account.
     ///
     /// # Errors
     /// When `url` is no plain HTTP address.
@@ -154,7 +167,23 @@ impl Client {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(Duration::from_millis(CONNECT_TIMEOUT_MS)));
         connector.set_nodelay(true);
-        Ok(Self { http: HttpClient::builder(TokioExecutor::new()).build(connector), url, token })
+        let http = HttpClient::builder(TokioExecutor::new()).build(connector);
+        Ok(Self { http, url, token, account: ACCOUNT_ID.to_owned(), origin: Origin::Flag })
+    }
+
+    /// For a server that was decided on.
+    ///
+    /// # Errors
+    /// When its address is no plain HTTP address.
+    pub fn connect(connection: &Connection) -> Result<Self, CliError> {
+        let client = Self::new(&connection.url, connection.token.clone())?;
+        Ok(Self { account: connection.account.clone(), origin: connection.origin.clone(), ..client })
+    }
+
+    /// `http://host:port`.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// `http://host:port/client/v4`.
@@ -168,13 +197,44 @@ impl Client {
     /// # Errors
     /// When nobody answers in time, or the answer is an error or not the API's.
     pub async fn ask(&self, ask: Ask) -> Result<Answer, CliError> {
-        let url = format!("{}/accounts/{ACCOUNT_ID}{}", self.api_base(), ask.path);
+        let url = match ask.is_of_account {
+            true => format!("{}/accounts/{}{}", self.api_base(), encoded(&self.account), ask.path),
+            false => self.api_base() + &ask.path,
+        };
         let timeout = Duration::from_millis(ask.timeout_ms);
         let request = self.request(&url, ask)?;
         let answered = tokio::time::timeout(timeout, self.exchange(request)).await;
         let silent = |_| self.unreachable(format!("no answer within {} s", timeout.as_secs()));
         let (status, bytes) = answered.map_err(silent)??;
-        read(url, status, &bytes)
+        read(url, status, &bytes).map_err(|error| self.advised(error))
+    }
+
+    /// What to do about a token depends on where it came from.
+    fn advised(&self, error: CliError) -> CliError {
+        let CliError::Api { status: status @ (401 | 403), code, message } = error else { return error };
+        let advice = match (&self.origin, &self.token) {
+            (origin, Some(_)) if status == 403 => format!(
+                "{} was asked for account {} ({}); `stepwell whoami` tells what the token is good for.",
+                self.url,
+                self.account,
+                origin.told()
+            ),
+            (Origin::Profile(name), Some(_)) => format!(
+                "The token of profile {name} does not serve: `stepwell login {} --name {name}` takes another one.",
+                self.url
+            ),
+            (_, None) => format!(
+                "Give the server's data directory with --data DIR, its token with STEPWELL_TOKEN, or log in with `stepwell \
+                 login {}`.",
+                self.url
+            ),
+            (origin, Some(_)) => format!(
+                "{} was asked ({}). Another token can come with STEPWELL_TOKEN, --data DIR or --profile NAME.",
+                self.url,
+                origin.told()
+            ),
+        };
+        CliError::Unauthorized { status, code, message, advice }
     }
 
     fn request(&self, url: &str, ask: Ask) -> Result<Request<Full<Bytes>>, CliError> {
@@ -206,13 +266,21 @@ impl Client {
     }
 
     fn unreachable(&self, detail: String) -> CliError {
-        CliError::Unreachable { url: self.url.clone(), detail }
+        let advice = match &self.origin {
+            Origin::Profile(name) => format!(
+                "Profile {name} names it: `stepwell profiles list` shows others, `--profile local` is the server on this machine."
+            ),
+            _ => "Is it running? Start one with `stepwell dev` or `stepwell serve --data DIR`, or say where it is with --api \
+                  URL (or STEPWELL_API)."
+                .to_owned(),
+        };
+        CliError::Unreachable { url: self.url.clone(), detail, advice }
     }
 }
 
 fn read(url: String, status: u16, bytes: &[u8]) -> Result<Answer, CliError> {
     let Ok(envelope) = serde_json::from_slice::<Envelope>(bytes) else {
-        let detail = format!("with HTTP status {status} and no JSON of the expected shape");
+        let detail = format!("with HTTP status {status} and {}", kind_of(bytes));
         return Err(CliError::Malformed { url, detail });
     };
     if !envelope.success || status >= 400 {
@@ -226,7 +294,22 @@ fn read(url: String, status: u16, bytes: &[u8]) -> Result<Answer, CliError> {
     Ok(Answer { url, result, info: envelope.result_info.unwrap_or_default() })
 }
 
-fn base(url: &str) -> Result<String, CliError> {
+/// What a stranger answered, in a few words.
+fn kind_of(bytes: &[u8]) -> &'static str {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(STRANGER_BYTES)]).trim_start().to_ascii_lowercase();
+    match text.as_str() {
+        "" => "nothing",
+        text if text.starts_with("<!doctype html") || text.starts_with("<html") => "a web page",
+        text if text.starts_with(['{', '[']) => "JSON of another shape",
+        _ => "something that is no JSON",
+    }
+}
+
+/// The address of a server, as people write it.
+///
+/// # Errors
+/// When it is no plain HTTP address.
+pub fn base(url: &str) -> Result<String, CliError> {
     let wrong = |why: &str| CliError::Usage(format!("\"{url}\" is not the address of a server: {why}"));
     let parsed: Uri = url.parse().map_err(|_| wrong("write it as http://127.0.0.1:8788"))?;
     match (parsed.scheme_str(), parsed.authority()) {

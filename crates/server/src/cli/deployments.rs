@@ -1,4 +1,4 @@
-//! `stepwell deployments`: the uploads of a script that are kept, which is current, and how many instances need each.
+//! `stepwell deployments`: the uploads of Workers that are kept, which serves, and how many instances need each.
 
 use clap::{Args, Subcommand};
 use hyper::Method;
@@ -6,63 +6,53 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::address::ServerAddress;
-use super::client::{Ask, Client};
+use super::client::Ask;
+use super::desk::Desk;
+use super::release::{self, Release};
 use super::screen::{Screen, Tone};
 use super::table::{Cell, Table};
 use super::text::one_line;
+use super::version::{MESSAGE, Version, find, versions_of};
+use super::worker::WorkerArgs;
 use super::{CliError, ExitCode, times};
 
-/// List the deployments of scripts and delete those that are not needed
+/// List the deployments of Workers, say which serves, and delete those that are not needed
 #[derive(Debug, Args)]
 pub struct DeploymentsArgs {
     #[command(subcommand)]
     command: DeploymentsCommand,
     #[command(flatten)]
     server: ServerAddress,
-    /// Print JSON
-    #[arg(long, global = true)]
-    json: bool,
 }
 
 #[derive(Debug, Subcommand)]
 enum DeploymentsCommand {
     /// List deployments with the unfinished instances that are pinned to each
     List {
-        /// Only those of this script
-        script: Option<String>,
+        /// Only those of this Worker
+        #[arg(value_name = "WORKER", conflicts_with = "name")]
+        worker: Option<String>,
+        /// Only those of this Worker
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Say which version of a Worker serves
+    Status {
+        #[command(flatten)]
+        worker: WorkerArgs,
     },
     /// Delete a deployment that no unfinished instance needs (this happens by itself as well)
     Delete {
-        /// Name of the script
-        script: String,
-        /// Number or id of the deployment
+        /// Name of the Worker
+        worker: String,
+        /// Number, id or tag of the deployment
         deployment: String,
     },
 }
 
 #[derive(Deserialize)]
-struct Script {
+struct Worker {
     id: String,
-}
-
-/// The API's versions are this server's deployments.
-#[derive(Deserialize)]
-struct Versions {
-    items: Vec<Deployment>,
-}
-
-#[derive(Deserialize)]
-struct Deployment {
-    id: String,
-    number: u32,
-    metadata: Metadata,
-    is_current: bool,
-    live_instances: u64,
-}
-
-#[derive(Deserialize)]
-struct Metadata {
-    created_on: Timestamp,
 }
 
 /// A row for programs.
@@ -78,81 +68,80 @@ struct Row<'a> {
 
 impl DeploymentsArgs {
     pub async fn run(self, screen: &Screen) -> Result<ExitCode, CliError> {
-        let client = self.server.client()?;
+        let desk = Desk::of(&self.server, screen)?;
         match self.command {
-            DeploymentsCommand::List { script } => list(&client, screen, script, self.json).await,
-            DeploymentsCommand::Delete { script, deployment } => {
-                let known = deployments_of(&client, &script).await?;
-                let named = |other: &&Deployment| other.id == deployment || other.number.to_string() == deployment;
-                let id = known.iter().find(named).map_or(deployment.as_str(), |found| found.id.as_str());
-                let path = ["workers", "scripts", &script, "versions", id];
-                let answer = client.ask(Ask::new(Method::DELETE, &path)).await?;
-                if self.json {
-                    screen.line(answer.result.get())?;
-                } else {
-                    let (script, deployment) = (one_line(&script), one_line(&deployment));
-                    screen.print(&format!("Deployment {deployment} of {script} has been deleted.\n"))?;
-                }
-                Ok(ExitCode::Ok)
+            DeploymentsCommand::List { worker, name } => desk.list_deployments(worker.or(name)).await,
+            DeploymentsCommand::Status { worker } => desk.tell_release(&worker.name()?).await,
+            DeploymentsCommand::Delete { worker, deployment } => desk.delete_deployment(&worker, &deployment).await,
+        }
+    }
+}
+
+impl Desk<'_> {
+    async fn list_deployments(&self, worker: Option<String>) -> Result<ExitCode, CliError> {
+        let names = match worker {
+            Some(name) => vec![name],
+            None => {
+                let ask = Ask::new(Method::GET, &["workers", "scripts"]);
+                self.client.ask(ask).await?.parse::<Vec<Worker>>()?.into_iter().map(|worker| worker.id).collect()
             }
+        };
+        let mut all = Vec::new();
+        for name in names {
+            let mut versions = versions_of(&self.client, &name).await?;
+            versions.sort_by_key(|version| !version.is_current);
+            all.extend(versions.into_iter().map(|version| (name.clone(), version)));
         }
-    }
-}
-
-/// The current one first, then the others, newest first.
-async fn deployments_of(client: &Client, script: &str) -> Result<Vec<Deployment>, CliError> {
-    let ask = Ask::new(Method::GET, &["workers", "scripts", script, "versions"]);
-    let Versions { mut items } = client.ask(ask).await?.parse()?;
-    items.sort_by_key(|item| (!item.is_current, std::cmp::Reverse(item.number)));
-    Ok(items)
-}
-
-async fn list(client: &Client, screen: &Screen, script: Option<String>, json: bool) -> Result<ExitCode, CliError> {
-    let names = match script {
-        Some(name) => vec![name],
-        None => {
-            let scripts: Vec<Script> = client.ask(Ask::new(Method::GET, &["workers", "scripts"])).await?.parse()?;
-            scripts.into_iter().map(|script| script.id).collect()
-        }
-    };
-    let mut all = Vec::new();
-    for name in names {
-        let deployments = deployments_of(client, &name).await?;
-        all.extend(deployments.into_iter().map(|deployment| (name.clone(), deployment)));
-    }
-    if json {
         let rows: Vec<Row<'_>> = all.iter().map(row).collect();
-        screen.line(&serde_json::to_string(&rows).map_err(anyhow::Error::from)?)?;
-    } else if all.is_empty() {
-        screen.print("No deployments yet. Deploy a project with `stepwell deploy`.\n")?;
-    } else {
-        screen.print(&table(&all, screen).render(screen))?;
+        self.screen.show(&rows, || match all.is_empty() {
+            true => "No deployments yet. Deploy a project with `stepwell deploy`.\n".to_owned(),
+            false => table(&all, self.screen).render(self.screen),
+        })?;
+        Ok(ExitCode::Ok)
     }
-    Ok(ExitCode::Ok)
+
+    async fn tell_release(&self, worker: &str) -> Result<ExitCode, CliError> {
+        let answer = self.client.ask(release::ask(worker)).await?;
+        let Some(newest) = release::read(&answer)?.into_iter().next() else {
+            return Err(CliError::NotFound(format!("no version of Worker \"{}\" serves yet", one_line(worker))));
+        };
+        let versions = versions_of(&self.client, worker).await?;
+        let version = versions.iter().find(|version| Some(version.id.as_str()) == newest.version_id());
+        self.screen.show(&status_json(&newest, version), || status_text(worker, &newest, version, self.screen))?;
+        Ok(ExitCode::Ok)
+    }
+
+    async fn delete_deployment(&self, worker: &str, name: &str) -> Result<ExitCode, CliError> {
+        let version = find(&self.client, worker, name).await?;
+        let path = ["workers", "scripts", worker, "versions", &version.id];
+        self.tell(Ask::new(Method::DELETE, &path), |_: serde::de::IgnoredAny| {
+            format!("Deployment {} of {} has been deleted.\n", version.number, one_line(worker))
+        })
+        .await
+    }
 }
 
-fn row((script, deployment): &(String, Deployment)) -> Row<'_> {
-    let Deployment { id, number, metadata, is_current, live_instances } = deployment;
+fn row((script, version): &(String, Version)) -> Row<'_> {
     Row {
         script,
-        id,
-        deployment: *number,
-        created_on: metadata.created_on,
-        is_current: *is_current,
-        live_instances: *live_instances,
+        id: &version.id,
+        deployment: version.number,
+        created_on: version.metadata.created_on,
+        is_current: version.is_current,
+        live_instances: version.live_instances,
     }
 }
 
-fn table(all: &[(String, Deployment)], screen: &Screen) -> Table<'static> {
-    let cells = |(script, deployment): &(String, Deployment)| {
-        let current = if deployment.is_current { ("current", Tone::Good) } else { ("", Tone::Plain) };
+fn table(all: &[(String, Version)], screen: &Screen) -> Table<'static> {
+    let cells = |(script, version): &(String, Version)| {
+        let current = if version.is_current { ("current", Tone::Good) } else { ("", Tone::Plain) };
         vec![
             script.clone().into(),
-            deployment.number.to_string().into(),
-            times::relative(deployment.metadata.created_on, screen.now()).into(),
-            deployment.live_instances.to_string().into(),
+            version.number.to_string().into(),
+            times::relative(version.metadata.created_on, screen.now()).into(),
+            version.live_instances.to_string().into(),
             Cell(current.0.to_owned(), current.1),
-            deployment.id.clone().into(),
+            version.id.clone().into(),
         ]
     };
     Table {
@@ -160,4 +149,36 @@ fn table(all: &[(String, Deployment)], screen: &Screen) -> Table<'static> {
         shrinking: &[0],
         rows: all.iter().map(cells).collect(),
     }
+}
+
+fn status_json(release: &Release, version: Option<&Version>) -> serde_json::Value {
+    serde_json::json!({
+        "id": release.id,
+        "created_on": release.created_on,
+        "annotations": release.annotations,
+        "version_id": release.version_id(),
+        "version": version.map(|version| version.number),
+        "live_instances": version.map(|version| version.live_instances),
+    })
+}
+
+fn status_text(worker: &str, release: &Release, version: Option<&Version>, screen: &Screen) -> String {
+    let number = version.map_or_else(|| "?".to_owned(), |version| version.number.to_string());
+    let since = times::local_and_relative(release.created_on, screen.now(), &screen.zone);
+    let mut text = format!(
+        "Version {number} of {} serves since {since}: {}\n",
+        one_line(worker),
+        one_line(release.version_id().unwrap_or_default())
+    );
+    if let Some(message) = release.annotations.get(MESSAGE) {
+        text += &format!("  {}\n", one_line(message));
+    }
+    if let Some(version) = version {
+        let instances = super::trigger::counted(
+            usize::try_from(version.live_instances).unwrap_or(usize::MAX),
+            "unfinished instance",
+        );
+        text += &format!("  {instances} on it\n");
+    }
+    text
 }

@@ -3,7 +3,8 @@
 use clap::Args;
 use serde_json::json;
 
-use super::address::{ACCOUNT_ID, ServerAddress};
+use super::address::ServerAddress;
+use super::client::Client;
 use super::screen::Screen;
 use super::{CliError, ExitCode};
 
@@ -12,34 +13,28 @@ const DEV_TOKEN: &str = "dev";
 
 /// Print the variables that make wrangler speak to this server
 ///
-/// For a shell: eval "$(stepwell env)"
+/// For a shell: eval "$(stepwell env)". With --json, they are the members of an object.
 #[derive(Debug, Args)]
 pub struct EnvArgs {
     #[command(flatten)]
     server: ServerAddress,
-    /// Print a JSON object
-    #[arg(long)]
-    json: bool,
 }
 
 impl EnvArgs {
     pub fn run(&self, screen: &Screen) -> Result<ExitCode, CliError> {
-        let token = self.server.token()?.unwrap_or_else(|| DEV_TOKEN.to_owned());
-        let base = self.server.client()?.api_base();
+        let connection = self.server.connection()?;
+        let base = Client::connect(&connection)?.api_base();
+        let token = connection.token.as_deref().unwrap_or(DEV_TOKEN);
         let variables = [
             ("CLOUDFLARE_API_BASE_URL", base.as_str()),
-            ("CLOUDFLARE_ACCOUNT_ID", ACCOUNT_ID),
-            ("CLOUDFLARE_API_TOKEN", token.as_str()),
+            ("CLOUDFLARE_ACCOUNT_ID", connection.account.as_str()),
+            ("CLOUDFLARE_API_TOKEN", token),
         ];
-        if self.json {
-            let object: serde_json::Map<_, _> =
-                variables.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
-            screen.line(&serde_json::Value::Object(object).to_string())?;
-        } else {
-            let lines: String =
-                variables.iter().map(|(name, value)| format!("export {name}={}\n", quoted(value))).collect();
-            screen.print(&lines)?;
-        }
+        let object: serde_json::Map<_, _> =
+            variables.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
+        screen.show(&object, || {
+            variables.iter().map(|(name, value)| format!("export {name}={}\n", quoted(value))).collect()
+        })?;
         Ok(ExitCode::Ok)
     }
 }

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use serde_json::json;
+
 use super::ExitCode;
 
 /// Cloudflare's code; its text says no more than `instance.not_found`.
@@ -16,16 +18,21 @@ pub enum CliError {
     /// What was named does not exist, as this side found out.
     #[error("{0}")]
     NotFound(String),
+    /// It cannot be done as things are, as this side found out.
+    #[error("{0}")]
+    Refused(String),
+    /// The user was asked and said no.
+    #[error("nothing has been done")]
+    Declined,
     /// Nothing answers.
-    #[error(
-        "cannot reach a server at {url}: {detail}\n\
-         Is it running? Start one with `stepwell dev` or `stepwell serve --data DIR`, or say where it is with --api URL \
-         (or STEPWELL_API)."
-    )]
-    Unreachable { url: String, detail: String },
+    #[error("cannot reach a server at {url}: {detail}\n{advice}")]
+    Unreachable { url: String, detail: String, advice: String },
     /// The server answered with an error.
-    #[error("{message} [code {code}]{}", advice(*status, *code))]
+    #[error("{message} [code {code}]{}", advice(*code))]
     Api { status: u16, code: u32, message: String },
+    /// The server does not let the caller do it.
+    #[error("{message} [code {code}]\n{advice}")]
+    Unauthorized { status: u16, code: u32, message: String, advice: String },
     /// Something answers, and not as a Stepwell server does.
     #[error(
         "{url} answered {detail}, which is not how a Stepwell server answers. Does --api name its API port (8788 unless \
@@ -40,12 +47,9 @@ pub enum CliError {
     Other(#[from] anyhow::Error),
 }
 
-fn advice(status: u16, code: u32) -> &'static str {
-    match (status, code) {
-        (_, INSTANCE_NOT_FOUND) => "\n`stepwell workflows instances list NAME` shows which instances there are.",
-        (401 | 403, _) => {
-            "\nGive the server's data directory with --data DIR, or its token with STEPWELL_TOKEN or --token."
-        }
+fn advice(code: u32) -> &'static str {
+    match code {
+        INSTANCE_NOT_FOUND => "\n`stepwell workflows instances list NAME` shows which instances there are.",
         _ => "",
     }
 }
@@ -59,9 +63,24 @@ impl CliError {
             Self::NotFound(_) => ExitCode::NotFound,
             Self::Unreachable { .. } => ExitCode::Unreachable,
             Self::Api { status, .. } => ExitCode::of_status(*status),
-            Self::Malformed { .. } | Self::Other(_) => ExitCode::Failure,
+            Self::Unauthorized { .. } => ExitCode::Unauthorized,
+            Self::Refused(_) => ExitCode::Refused,
+            Self::Malformed { .. } | Self::Declined | Self::Other(_) => ExitCode::Failure,
             Self::OutputClosed => ExitCode::Ok,
         }
+    }
+
+    /// For programs: `{"error":{"kind","exit_code","message","status"?,"code"?}}`.
+    #[must_use]
+    pub fn json(&self) -> String {
+        let exit_code = self.exit_code();
+        let mut error = json!({ "kind": exit_code.word(), "exit_code": exit_code as u8, "message": self.to_string() });
+        if let Self::Api { status, code, message } | Self::Unauthorized { status, code, message, .. } = self {
+            error["message"] = message.as_str().into();
+            error["status"] = (*status).into();
+            error["code"] = (*code).into();
+        }
+        json!({ "error": error }).to_string()
     }
 }
 

@@ -8,12 +8,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::client::Ask;
+use super::desk::Desk;
 use super::detail::Detail;
 use super::latest::{LATEST, resolve};
 use super::screen::Tone;
 use super::text::{one_line, printable};
 use super::timeline::hanging;
-use super::workflows::{Desk, check_name};
+use super::watch::until_interrupted;
+use super::workflows::check_name;
 use super::{CliError, ExitCode};
 
 /// Lines asked for at once: as many as the server gives.
@@ -88,6 +90,13 @@ impl Reader<'_> {
 
 impl Desk<'_> {
     pub async fn show_logs(&self, args: &LogsArgs) -> Result<ExitCode, CliError> {
+        match args.follow {
+            true => until_interrupted(self.follow_logs(args)).await,
+            false => self.follow_logs(args).await,
+        }
+    }
+
+    async fn follow_logs(&self, args: &LogsArgs) -> Result<ExitCode, CliError> {
         check_name(&args.name)?;
         let id = resolve(&self.client, &args.name, &args.id).await?;
         let mut reader = Reader { desk: self, path: vec!["workflows", &args.name, "instances", &id], cursor: 0 };
@@ -100,7 +109,7 @@ impl Desk<'_> {
             }
             shown += self.show_rest(&mut reader, args.step.as_deref()).await?;
         }
-        if shown == 0 && !self.json {
+        if shown == 0 && !self.screen.is_json {
             let of = args.step.as_deref().map_or_else(String::new, |step| format!(" in step {}", one_line(step)));
             self.screen.line(&format!("Instance {} has printed nothing{of}.", one_line(&id)))?;
         }
@@ -117,7 +126,7 @@ impl Desk<'_> {
             }
             for line in lines.iter().filter(|line| step.is_none_or(|step| line.is_of(step))) {
                 shown += 1;
-                match self.json {
+                match self.screen.is_json {
                     true => self.screen.line(&serde_json::to_string(line).map_err(anyhow::Error::from)?)?,
                     false => self.screen.print(&(self.log_line(line).join("\n") + "\n"))?,
                 }

@@ -4,20 +4,37 @@
 //! flags. What a server does is not here: `dev` and `serve` only hand over their options.
 
 mod address;
+mod argument;
 mod capabilities;
 mod client;
+mod completions;
+mod connection;
+mod delete;
 mod deploy;
 mod deployments;
+mod desk;
 mod detail;
 mod doctor;
+mod drawing;
 mod env;
 mod error;
 mod exit;
+mod instance_deletion;
+mod instance_list;
 mod instances;
 mod latest;
+mod login;
 mod logs;
 mod policy;
+mod profiles;
+mod profiles_command;
+mod prompt;
+mod reference;
+mod release;
+mod rollback;
 mod screen;
+mod secret;
+mod secret_file;
 mod server;
 mod setup;
 mod status;
@@ -26,10 +43,18 @@ mod table;
 mod text;
 mod timeline;
 mod times;
+mod trigger;
+mod upload;
+mod version;
+mod versions;
 mod watch;
+mod whoami;
+mod worker;
 mod workflows;
 
-use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
 use jiff::Timestamp;
 
 pub use address::{ACCOUNT_ID, OPERATOR_TOKEN_FILE};
@@ -45,6 +70,9 @@ pub use server::{DevOptions, ServeOptions};
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// Print JSON, also for errors
+    #[arg(long, global = true)]
+    json: bool,
     /// Let this be the present
     #[arg(long, hide = true, global = true, value_name = "TIME")]
     now: Option<Timestamp>,
@@ -55,26 +83,62 @@ enum Command {
     Dev(DevOptions),
     Serve(ServeOptions),
     Deploy(deploy::DeployArgs),
+    Versions(versions::VersionsArgs),
     Deployments(deployments::DeploymentsArgs),
+    Rollback(rollback::RollbackArgs),
+    Delete(delete::DeleteArgs),
+    Secret(secret::SecretArgs),
     Workflows(workflows::WorkflowsArgs),
-    Capabilities(capabilities::CapabilitiesArgs),
+    Login(login::LoginArgs),
+    Logout(login::LogoutArgs),
+    Profiles(profiles_command::ProfilesArgs),
+    Whoami(whoami::WhoamiArgs),
     Env(env::EnvArgs),
+    Capabilities(capabilities::CapabilitiesArgs),
     Setup(setup::SetupArgs),
     Doctor(doctor::DoctorArgs),
+    Completions(completions::CompletionsArgs),
+    ExitCodes(exit::ExitCodesArgs),
+    #[command(hide = true)]
+    Reference(reference::ReferenceArgs),
+}
+
+/// The tree of commands.
+fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Does what the arguments of this process say. Whatever goes wrong is told on standard error.
 #[must_use]
 pub fn main() -> std::process::ExitCode {
-    let cli = Cli::parse();
-    let screen = Screen::stdout(cli.now);
+    let line: Vec<OsString> = std::env::args_os().collect();
+    let cli = match Cli::try_parse_from(&line) {
+        Ok(cli) => cli,
+        Err(error) => return misread(&error, &line),
+    };
+    let screen = Screen::stdout(cli.now, cli.json);
     let outcome = run(cli.command, &screen);
-    outcome.unwrap_or_else(|error| tell(&error).into())
+    outcome.unwrap_or_else(|error| tell(&error, cli.json).into())
 }
 
-fn tell(error: &CliError) -> ExitCode {
-    if !matches!(error, CliError::OutputClosed) {
-        screen::complain(&error.to_string());
+/// What clap has to say: help, a version, or what is wrong with the line.
+fn misread(error: &clap::Error, line: &[OsString]) -> std::process::ExitCode {
+    let wants_json = line.iter().take_while(|word| *word != "--").any(|word| word == "--json");
+    if error.use_stderr() && wants_json {
+        let message = error.render().to_string();
+        return tell(&CliError::Usage(message.trim().trim_start_matches("error: ").to_owned()), true).into();
+    }
+    // Where nobody reads it there is nobody to tell.
+    let _ = error.print();
+    let code = if error.use_stderr() { ExitCode::Usage } else { ExitCode::Ok };
+    code.into()
+}
+
+fn tell(error: &CliError, is_json: bool) -> ExitCode {
+    match error {
+        CliError::OutputClosed => {}
+        error if is_json => eprintln!("{}", error.json()),
+        error => screen::complain(&error.to_string()),
     }
     error.exit_code()
 }
@@ -84,12 +148,23 @@ fn run(command: Command, screen: &Screen) -> Result<std::process::ExitCode, CliE
         Command::Dev(options) => return serving(crate::app::dev(options)),
         Command::Serve(options) => return serving(crate::app::serve(options)),
         Command::Deploy(args) => asking(args.run(screen))?,
+        Command::Versions(args) => asking(args.run(screen))?,
         Command::Deployments(args) => asking(args.run(screen))?,
+        Command::Rollback(args) => asking(args.run(screen))?,
+        Command::Delete(args) => asking(args.run(screen))?,
+        Command::Secret(args) => asking(args.run(screen))?,
         Command::Workflows(args) => asking(args.run(screen))?,
+        Command::Login(args) => asking(args.run(screen))?,
+        Command::Whoami(args) => asking(args.run(screen))?,
         Command::Doctor(args) => asking(args.run(screen))?,
-        Command::Capabilities(args) => args.run(screen)?,
+        Command::Logout(args) => args.run(screen)?,
+        Command::Profiles(args) => args.run(screen)?,
         Command::Env(args) => args.run(screen)?,
+        Command::Capabilities(args) => args.run(screen)?,
         Command::Setup(args) => args.run(screen)?,
+        Command::Completions(args) => args.run(screen)?,
+        Command::ExitCodes(args) => args.run(screen)?,
+        Command::Reference(args) => args.run(screen)?,
     };
     Ok(code.into())
 }
@@ -110,8 +185,6 @@ fn asking(command: impl Future<Output = Result<ExitCode, CliError>>) -> Result<E
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::server::ChaosKind;
     use super::*;
 
@@ -137,6 +210,7 @@ mod tests {
             pin: false,
             fast_retries: false,
             chaos: None,
+            json: false,
         };
         assert_eq!(options, expected);
     }
@@ -156,6 +230,7 @@ mod tests {
             pin: true,
             fast_retries: true,
             chaos: Some(ChaosKind::Replay),
+            json: false,
         };
         assert_eq!(options, expected);
     }
@@ -175,6 +250,7 @@ mod tests {
                 workflow_create_rate: None,
             },
             test_clock: None,
+            json: false,
         };
         assert_eq!(options, expected);
     }

@@ -6,6 +6,8 @@ use std::io::{self, IsTerminal as _, Write as _};
 use clap::builder::styling::{AnsiColor, Style};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use serde::Serialize;
 
 use super::CliError;
 
@@ -33,30 +35,38 @@ pub struct Screen {
     /// Rows of a terminal that can be drawn over.
     pub rows: Option<usize>,
     pub zone: TimeZone,
+    /// Whether a program reads the output (`--json`).
+    pub is_json: bool,
     fixed_now: Option<Timestamp>,
 }
 
 impl Screen {
     /// The standard output of this process. `fixed_now` stands still, for tests.
     #[must_use]
-    pub fn stdout(fixed_now: Option<Timestamp>) -> Self {
+    pub fn stdout(fixed_now: Option<Timestamp>, is_json: bool) -> Self {
+        let has_colour = io::stdout().is_terminal() && !no_colour() && !is_json;
+        let unmeasured = Self { has_colour, width: None, rows: None, zone: TimeZone::system(), is_json, fixed_now };
+        unmeasured.measured()
+    }
+
+    /// The same, of the size that the terminal has now.
+    #[must_use]
+    pub fn measured(&self) -> Self {
         let is_terminal = io::stdout().is_terminal();
         let size = is_terminal.then(|| rustix::termios::tcgetwinsize(io::stdout()).ok()).flatten();
         let size = size.filter(|size| size.ws_col > 0 && size.ws_row > 0);
         let columns = env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
         Self {
-            has_colour: is_terminal && !no_colour(),
             width: columns.or(size.map(|size| size.ws_col.into())).map(|width: usize| width.max(WIDTH_MIN)),
             rows: size.map(|size| size.ws_row.into()),
-            zone: TimeZone::system(),
-            fixed_now,
+            ..self.clone()
         }
     }
 
     /// Nothing but text, in UTC: what a file gets.
     #[cfg(test)]
     pub fn plain(width: Option<usize>, now: Timestamp) -> Self {
-        Self { has_colour: false, width, rows: None, zone: TimeZone::UTC, fixed_now: Some(now) }
+        Self { has_colour: false, width, rows: None, zone: TimeZone::UTC, is_json: false, fixed_now: Some(now) }
     }
 
     #[must_use]
@@ -72,6 +82,26 @@ impl Screen {
         }
         let style = style(tone);
         format!("{style}{text}{style:#}")
+    }
+
+    /// Writes the JSON of a value where a program reads, else what `told` makes of it.
+    ///
+    /// # Errors
+    /// As [`Screen::print`].
+    pub fn show(&self, value: &impl Serialize, told: impl FnOnce() -> String) -> Result<(), CliError> {
+        match self.is_json {
+            true => self.line(&serde_json::to_string(value).map_err(anyhow::Error::from)?),
+            false => self.print(&told()),
+        }
+    }
+
+    /// Whether anybody reads standard output: a pipe may have been closed at its other end.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        let out = io::stdout();
+        let mut polled = [PollFd::new(&out, PollFlags::OUT)];
+        let asked = poll(&mut polled, Some(&Timespec::default()));
+        asked.is_err() || !polled[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
     }
 
     /// Writes to standard output.
@@ -95,10 +125,19 @@ impl Screen {
 
 /// Says what went wrong, on standard error.
 pub fn complain(message: &str) {
+    tell("error:", Tone::Bad, message);
+}
+
+/// Says what is to be known, on standard error.
+pub fn warn(message: &str) {
+    tell("warning:", Tone::Waiting, message);
+}
+
+fn tell(label: &str, tone: Tone, message: &str) {
     let is_coloured = io::stderr().is_terminal() && !no_colour();
-    let style = if is_coloured { style(Tone::Bad) } else { Style::new() };
+    let style = if is_coloured { style(tone) } else { Style::new() };
     // Where standard error is closed there is nobody to tell.
-    let _ = writeln!(io::stderr(), "{style}error:{style:#} {message}");
+    let _ = writeln!(io::stderr(), "{style}{label}{style:#} {message}");
 }
 
 fn no_colour() -> bool {

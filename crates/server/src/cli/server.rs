@@ -39,6 +39,9 @@ pub struct DevOptions {
     /// Disturb runs on purpose, to find code that does not replay
     #[arg(long, value_name = "KIND")]
     pub chaos: Option<ChaosKind>,
+    /// Print what is told about the server as lines of JSON: first {"ingress","api","state","workers"} when it is ready
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// How `stepwell dev` disturbs runs.
@@ -77,4 +80,7 @@ pub struct ServeOptions {
     /// Let this be the server's clock
     #[arg(long, hide = true, value_name = "START[*SPEED]")]
     pub test_clock: Option<TestClock>,
+    /// Print what is told about the server as a line of JSON when it is ready: {"ingress","api","data","token"?}
+    #[arg(long)]
+    pub json: bool,
 }

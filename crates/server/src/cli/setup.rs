@@ -8,22 +8,18 @@ use super::{CliError, ExitCode, error};
 use crate::tools::{ESBUILD_VERSION, Tools, WORKERD_RELEASE};
 
 /// Install the pinned workerd and esbuild, or check that they are there
+///
+/// With --json, only {"workerd":"/path","esbuild":"/path"} is printed; progress goes to standard error.
 #[derive(Debug, Args)]
-pub struct SetupArgs {
-    /// Print only {"workerd":"/path","esbuild":"/path"}; progress goes to standard error
-    #[arg(long)]
-    json: bool,
-}
+pub struct SetupArgs {}
 
 impl SetupArgs {
     pub fn run(&self, screen: &Screen) -> Result<ExitCode, CliError> {
         let tools = ensure_tools()?;
-        if self.json {
-            screen.line(&json!({ "workerd": tools.workerd, "esbuild": tools.esbuild }).to_string())?;
-        } else {
-            screen.line(&format!("{WORKERD_RELEASE}  {}", tools.workerd.display()))?;
-            screen.line(&format!("esbuild {ESBUILD_VERSION}      {}", tools.esbuild.display()))?;
-        }
+        screen.show(&json!({ "workerd": tools.workerd, "esbuild": tools.esbuild }), || {
+            let (workerd, esbuild) = (tools.workerd.display(), tools.esbuild.display());
+            format!("{WORKERD_RELEASE}  {workerd}\nesbuild {ESBUILD_VERSION}      {esbuild}\n")
+        })?;
         Ok(ExitCode::Ok)
     }
 }

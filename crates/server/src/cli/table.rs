@@ -6,6 +6,8 @@ use super::text::{columns, cut, one_line, pad};
 const GAP: usize = 2;
 /// A column that gives way keeps so many columns: enough to recognise what is in it.
 const SHRUNK_MIN: usize = 8;
+/// Letters of a heading by which a reader knows it.
+const HEADING_MIN: usize = 4;
 
 /// A cell: text, and how it is meant.
 pub struct Cell(pub String, pub Tone);
@@ -50,7 +52,21 @@ impl Table<'_> {
             widths[column] -= 1;
             excess -= 1;
         }
+        self.cut_headings(&mut widths, excess);
         widths
+    }
+
+    /// Where that was not enough, headings that are wider than all below them give way as well.
+    fn cut_headings(&self, widths: &mut [usize], excess: usize) {
+        let cells =
+            |column: usize| self.rows.iter().filter_map(|row| row.get(column)).map(|cell| columns(&cell.0)).max();
+        for _ in 0..excess {
+            let spare = |column: &usize| widths[*column].saturating_sub(cells(*column).unwrap_or(0).max(HEADING_MIN));
+            match (0..widths.len()).filter(|column| spare(column) > 0).max_by_key(spare) {
+                Some(column) => widths[column] -= 1,
+                None => return,
+            }
+        }
     }
 }
 
@@ -83,6 +99,14 @@ mod tests {
                         one          a-rather-long-class  x\n\
                         three-three  Short                y\n";
         assert_eq!(render(None), expected);
+    }
+
+    #[test]
+    fn headings_give_way_to_a_narrow_screen_after_that() {
+        let rows = vec![vec![Cell::from("an-identifier".to_owned()), Cell::from("3".to_owned())]];
+        let table = Table { headings: &["NAME", "LIVE INSTANCES"], shrinking: &[], rows };
+        let narrow = table.render(&Screen::plain(Some(21), jiff::Timestamp::UNIX_EPOCH));
+        assert_eq!(narrow, "NAME           LIVE …\nan-identifier  3\n");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Text for a terminal: cut to a width, broken into lines, and without what would command the terminal.
 
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
 /// Text of users for the terminal: control characters other than line breaks are shown, not obeyed.
 pub fn printable(text: &str) -> String {
     let shown = |c: char| match c {
@@ -21,9 +23,9 @@ pub fn one_line(text: &str) -> String {
     printable(text).replace('\n', " ")
 }
 
-/// Columns taken, counting a character as one.
+/// Columns taken on a terminal.
 pub fn columns(text: &str) -> usize {
-    text.chars().count()
+    text.width()
 }
 
 /// At most `width` columns of `text`, the last one telling that there is more.
@@ -31,7 +33,17 @@ pub fn cut(text: &str, width: usize) -> String {
     if columns(text) <= width {
         return text.to_owned();
     }
-    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+    let kept = fitting(text.chars(), width.saturating_sub(1));
+    text.chars().take(kept).chain(['…']).collect()
+}
+
+/// How many of the first characters fit in so many columns.
+fn fitting(chars: impl Iterator<Item = char>, width: usize) -> usize {
+    let taken = |taken: &mut usize, c: char| {
+        *taken += c.width().unwrap_or(0);
+        Some(*taken)
+    };
+    chars.scan(0, taken).take_while(|taken| *taken <= width).count()
 }
 
 /// `text` filled up with spaces.
@@ -48,9 +60,13 @@ pub fn wrap(text: &str, width: Option<usize>) -> Vec<String> {
 fn wrap_line(line: &str, width: usize) -> Vec<String> {
     let mut rest: Vec<char> = line.chars().collect();
     let mut lines = Vec::new();
-    while rest.len() > width {
-        let space = rest[..=width].iter().rposition(|c| *c == ' ').filter(|at| *at > 0);
-        let (end, next) = space.map_or((width, width), |at| (at, at + 1));
+    loop {
+        let fits = fitting(rest.iter().copied(), width).max(1);
+        if fits >= rest.len() {
+            break;
+        }
+        let space = rest[..=fits].iter().rposition(|c| *c == ' ').filter(|at| *at > 0);
+        let (end, next) = space.map_or((fits, fits), |at| (at, at + 1));
         lines.push(rest[..end].iter().collect());
         rest.drain(..next);
     }
@@ -113,6 +129,7 @@ mod tests {
     fn text_is_cut_with_a_sign_that_there_is_more() {
         assert_eq!(cut("grüße", 5), "grüße");
         assert_eq!(cut("grüße!", 5), "grüß…");
+        assert_eq!((columns("日本"), cut("日本語", 5).as_str(), cut("日本語", 4).as_str()), (4, "日本…", "日…"));
     }
 
     #[test]
@@ -121,6 +138,8 @@ mod tests {
         assert_eq!(wrap("abcdefgh", Some(3)), ["abc", "def", "gh"]);
         assert_eq!(wrap("a\n\nb", Some(3)), ["a", "", "b"]);
         assert_eq!(wrap("one two", None), ["one two"]);
+        assert_eq!(wrap("日本語", Some(4)), ["日本", "語"]);
+        assert_eq!(wrap("日本", Some(1)), ["日", "本"]);
     }
 
     #[test]

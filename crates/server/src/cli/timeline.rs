@@ -112,7 +112,7 @@ impl Timeline<'_> {
     }
 
     fn is_too_long(&self, text: &str) -> bool {
-        self.output_chars_max > 0 && columns(text) > self.output_chars_max
+        self.output_chars_max > 0 && text.chars().count() > self.output_chars_max
     }
 
     fn truncated(&self, text: &str) -> String {
@@ -120,7 +120,7 @@ impl Timeline<'_> {
             return text.to_owned();
         }
         let kept: String = text.chars().take(self.output_chars_max).collect();
-        let left_out = columns(text) - self.output_chars_max;
+        let left_out = text.chars().count() - self.output_chars_max;
         format!("{kept}\n… {left_out} more characters; --truncate-output-limit 0 shows all")
     }
 

@@ -1,107 +1,89 @@
-//! `--watch`: an instance drawn over and over on a terminal, until it ends. A file gets the end only.
+//! `--watch`: shown again whenever it changes, in place on a terminal, until it ends or Ctrl-C does.
+//!
+//! Where nobody looks on, an instance is shown at its end only, and a list is written again below itself.
 
-use super::client::Ask;
+use std::time::Duration;
+
+use super::client::{Answer, Ask};
+use super::desk::Desk;
 use super::detail::Detail;
+use super::drawing::Drawing;
 use super::screen::Screen;
 use super::timeline::Timeline;
-use super::workflows::Desk;
 use super::{CliError, ExitCode};
 
 /// How long the server holds back its answer when a person looks on: often enough to see steps pass.
 const REDRAW_MS: u64 = 300;
 /// And when nobody does. The server waits a minute at most.
 const WAIT_MS: u64 = 30_000;
-/// Lines that stay at the top of a screen that is too low: what the instance is and how it stands.
-const HEAD_LINES: usize = 5;
+/// Between two looks at a list, which the server does not wait for.
+const LIST_EVERY: Duration = Duration::from_secs(1);
 
-/// A line that the terminal broke in two would be covered in half; characters may be wider than we count.
-const NO_LINE_BREAKS: &str = "\u{1b}[?7l";
-const LINE_BREAKS: &str = "\u{1b}[?7h";
+/// Does it until Ctrl-C, which is no error. (What is drawn stays as it is.)
+///
+/// # Errors
+/// Those of `command`.
+pub async fn until_interrupted(
+    command: impl Future<Output = Result<ExitCode, CliError>>,
+) -> Result<ExitCode, CliError> {
+    tokio::select! {
+        done = command => done,
+        signal = tokio::signal::ctrl_c() => signal.map(|()| ExitCode::Interrupted).map_err(CliError::from),
+    }
+}
 
 /// Shows the instance until it has ended.
 ///
 /// # Errors
 /// When the server cannot be asked any more.
 pub async fn watch(desk: &Desk<'_>, ask: &Ask, timeline: &Timeline<'_>) -> Result<ExitCode, CliError> {
-    let draws = desk.screen.rows.is_some() && !desk.json;
+    let draws = desk.screen.rows.is_some() && !desk.screen.is_json;
     let mut drawing = Drawing::default();
     let mut wait_ms = if draws { 0 } else { WAIT_MS };
     loop {
         let answer = desk.client.ask(ask.clone().waiting(wait_ms)).await?;
         let detail: Detail = answer.parse()?;
+        let screen = desk.screen.measured();
+        let timeline = Timeline { screen: &screen, ..timeline.clone() };
         if detail.has_ended() {
-            match desk.json {
-                true => desk.screen.line(answer.result.get())?,
-                false => desk.screen.print(&drawing.over(timeline.render(&detail)))?,
+            match screen.is_json {
+                true => screen.line(answer.result.get())?,
+                false => screen.print(&drawing.over(timeline.render(&detail)))?,
             }
             return Ok(if detail.status == "complete" { ExitCode::Ok } else { ExitCode::InstanceFailed });
         }
         if draws {
-            let drawn = drawing.over(fitted(timeline.render(&detail), desk.screen));
-            desk.screen.print(&format!("{NO_LINE_BREAKS}{drawn}{LINE_BREAKS}"))?;
+            screen.print(&drawing.redrawn(timeline.render(&detail), &screen))?;
             wait_ms = REDRAW_MS;
         }
     }
 }
 
-/// What stands on the screen and is drawn over.
-#[derive(Debug, Default)]
-struct Drawing {
-    lines: usize,
-}
-
-impl Drawing {
-    /// What puts `lines` in place of the last drawing. Each line clears what it covers, so that nothing flickers.
-    fn over(&mut self, lines: Vec<String>) -> String {
-        if self.lines == 0 && lines.is_empty() {
-            return String::new();
+/// Shows a list for as long as somebody looks on.
+///
+/// # Errors
+/// When the server cannot be asked any more, or its answer is of another shape.
+pub async fn watch_list(
+    desk: &Desk<'_>,
+    ask: &Ask,
+    told: impl Fn(&Answer, &Screen) -> Result<String, CliError>,
+) -> Result<ExitCode, CliError> {
+    let draws = desk.screen.rows.is_some() && !desk.screen.is_json;
+    let mut drawing = Drawing::default();
+    let mut last = String::new();
+    while desk.screen.is_read() {
+        let answer = desk.client.ask(ask.clone()).await?;
+        let screen = desk.screen.measured();
+        if draws {
+            let lines = told(&answer, &screen)?.lines().map(str::to_owned).collect();
+            screen.print(&drawing.redrawn(lines, &screen))?;
+        } else if last != answer.result.get() {
+            let gap = if last.is_empty() || screen.is_json { "" } else { "\n" };
+            let text = if screen.is_json { format!("{}\n", answer.result) } else { told(&answer, &screen)? };
+            screen.print(&format!("{gap}{text}"))?;
+            answer.result.get().clone_into(&mut last);
         }
-        let up = if self.lines > 0 { format!("\u{1b}[{}A\r", self.lines) } else { String::new() };
-        let clears = self.lines > 0;
-        self.lines = lines.len();
-        let end = if clears { "\u{1b}[K\n" } else { "\n" };
-        let below = if clears { "\u{1b}[J" } else { "" };
-        let body: String = lines.into_iter().map(|line| line + end).collect();
-        format!("{up}{body}{below}")
+        tokio::time::sleep(LIST_EVERY).await;
     }
-}
-
-/// What cannot be scrolled back to cannot be drawn over: the middle is left out where the screen is too low.
-fn fitted(lines: Vec<String>, screen: &Screen) -> Vec<String> {
-    let rows = screen.rows.map_or(usize::MAX, |rows| rows.saturating_sub(1)).max(HEAD_LINES + 2);
-    if lines.len() <= rows {
-        return lines;
-    }
-    let tail = rows - HEAD_LINES - 1;
-    let left_out = lines.len() - HEAD_LINES - tail;
-    let mut shown = lines[..HEAD_LINES].to_vec();
-    shown.push(format!("… {left_out} more lines"));
-    shown.extend_from_slice(&lines[lines.len() - tail..]);
-    shown
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn lines(texts: &[&str]) -> Vec<String> {
-        texts.iter().map(|text| (*text).to_owned()).collect()
-    }
-
-    #[test]
-    fn a_drawing_covers_the_one_before() {
-        let mut drawing = Drawing::default();
-        assert_eq!(drawing.over(lines(&["a", "b"])), "a\nb\n");
-        assert_eq!(drawing.over(lines(&["c"])), "\u{1b}[2A\rc\u{1b}[K\n\u{1b}[J");
-        assert_eq!(drawing.over(lines(&["d"])), "\u{1b}[1A\rd\u{1b}[K\n\u{1b}[J");
-    }
-
-    #[test]
-    fn a_low_screen_shows_the_head_and_the_newest() {
-        let mut screen = Screen::plain(None, jiff::Timestamp::UNIX_EPOCH);
-        let all: Vec<String> = (0..20).map(|number| number.to_string()).collect();
-        assert_eq!(fitted(all.clone(), &screen), all);
-        screen.rows = Some(10);
-        assert_eq!(fitted(all, &screen), lines(&["0", "1", "2", "3", "4", "… 12 more lines", "17", "18", "19"]));
-    }
+    Err(CliError::OutputClosed)
 }

@@ -1,4 +1,4 @@
-//! `stepwell workflows`: what workflows there are, one of them, a new instance of one, an end to one.
+//! `stepwell workflows`: what workflows there are, one of them, an end to one.
 
 use std::collections::BTreeMap;
 
@@ -6,15 +6,17 @@ use clap::{Args, Subcommand};
 use hyper::Method;
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::address::ServerAddress;
-use super::client::{Ask, Body, Client};
+use super::client::{Answer, Ask};
+use super::desk::Desk;
 use super::instances::InstancesCommand;
 use super::screen::{Screen, Tone};
 use super::table::{Cell, Table};
 use super::text::{one_line, pad};
-use super::{CliError, ExitCode, status, times};
+use super::trigger::TriggerArgs;
+use super::watch::{until_interrupted, watch_list};
+use super::{CliError, ExitCode, prompt, status, times};
 
 const LABEL_WIDTH: usize = 16;
 
@@ -25,22 +27,12 @@ pub struct WorkflowsArgs {
     command: WorkflowsCommand,
     #[command(flatten)]
     server: ServerAddress,
-    /// Print the API's result as JSON
-    #[arg(long, global = true)]
-    json: bool,
 }
 
 #[derive(Debug, Subcommand)]
 enum WorkflowsCommand {
     /// List workflows
-    List {
-        /// Which page of the list
-        #[arg(long, default_value_t = 1)]
-        page: u32,
-        /// Workflows on a page
-        #[arg(long, value_name = "N")]
-        per_page: Option<u32>,
-    },
+    List(ListArgs),
     /// Describe a workflow
     Describe {
         /// Name of the workflow
@@ -52,6 +44,9 @@ enum WorkflowsCommand {
     Delete {
         /// Name of the workflow
         name: String,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
     },
     /// List, describe and manage the instances of a workflow
     #[command(subcommand)]
@@ -59,26 +54,16 @@ enum WorkflowsCommand {
 }
 
 #[derive(Debug, Args)]
-struct TriggerArgs {
-    /// Name of the workflow
-    name: String,
-    /// Parameters of the instance, as JSON
-    #[arg(value_name = "PARAMS")]
-    positional_params: Option<String>,
-    /// Parameters of the instance, as JSON
-    #[arg(long, value_name = "JSON", conflicts_with = "positional_params")]
-    params: Option<String>,
-    /// Id of the instance [default: a random UUID]
+struct ListArgs {
+    /// Which page of the list
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    page: u32,
+    /// Workflows on a page
+    #[arg(long, value_name = "N")]
+    per_page: Option<u32>,
+    /// Show it again whenever something changes, until Ctrl-C
     #[arg(long)]
-    id: Option<String>,
-}
-
-/// What every command on workflows works with.
-pub struct Desk<'a> {
-    pub client: Client,
-    pub screen: &'a Screen,
-    /// Whether a program reads the output.
-    pub json: bool,
+    watch: bool,
 }
 
 #[derive(Deserialize)]
@@ -108,87 +93,35 @@ struct Version {
     created_on: Timestamp,
 }
 
-#[derive(Deserialize)]
-struct Created {
-    id: String,
-    status: String,
-}
-
 impl WorkflowsArgs {
     pub async fn run(self, screen: &Screen) -> Result<ExitCode, CliError> {
-        let desk = Desk { client: self.server.client()?, screen, json: self.json };
+        let desk = Desk::of(&self.server, screen)?;
         match self.command {
-            WorkflowsCommand::List { page, per_page } => desk.list_workflows(page, per_page).await,
+            WorkflowsCommand::List(args) => desk.list_workflows(&args).await,
             WorkflowsCommand::Describe { name } => desk.describe_workflow(&name).await,
-            WorkflowsCommand::Trigger(args) => desk.trigger(&args).await,
-            WorkflowsCommand::Delete { name } => desk.delete_workflow(&name).await,
+            WorkflowsCommand::Trigger(args) => args.run(&desk).await,
+            WorkflowsCommand::Delete { name, yes } => desk.delete_workflow(&name, yes).await,
             WorkflowsCommand::Instances(command) => command.run(&desk).await,
         }
     }
 }
 
 impl Desk<'_> {
-    /// Prints the result for a program, or what `tell` makes of it for people.
-    pub async fn tell<T: for<'de> Deserialize<'de>>(
-        &self,
-        ask: Ask,
-        tell: impl FnOnce(T) -> String,
-    ) -> Result<ExitCode, CliError> {
-        let answer = self.client.ask(ask).await?;
-        if self.json {
-            self.screen.line(answer.result.get())?;
-        } else {
-            self.screen.print(&tell(answer.parse()?))?;
+    async fn list_workflows(&self, args: &ListArgs) -> Result<ExitCode, CliError> {
+        let per_page = args.per_page.map(|count| count.to_string());
+        let ask = Ask::new(Method::GET, &["workflows"]).query("page", &args.page.to_string());
+        let ask = ask.maybe_query("per_page", per_page.as_deref());
+        let told = |answer: &Answer, screen: &Screen| Ok(workflows_text(answer.parse()?, args.page, screen));
+        if args.watch {
+            return until_interrupted(watch_list(self, &ask, told)).await;
         }
-        Ok(ExitCode::Ok)
-    }
-
-    async fn list_workflows(&self, page: u32, per_page: Option<u32>) -> Result<ExitCode, CliError> {
-        let per_page = per_page.map(|count| count.to_string());
-        let ask = Ask::new(Method::GET, &["workflows"]).query("page", &page.to_string());
-        self.tell(ask.maybe_query("per_page", per_page.as_deref()), |workflows: Vec<Workflow>| match workflows.len() {
-            0 if page > 1 => format!("No workflows on page {page}.\n"),
-            0 => "No workflows yet. Deploy a project with `stepwell deploy`, or run one with `stepwell dev`.\n"
-                .to_owned(),
-            _ => self.workflow_table(workflows).render(self.screen),
-        })
-        .await
-    }
-
-    fn workflow_table(&self, workflows: Vec<Workflow>) -> Table<'static> {
-        let has_schedules = workflows.iter().any(|workflow| !workflow.schedules.is_empty());
-        let row = |workflow: Workflow| {
-            let next = workflow.schedules.iter().filter_map(|schedule| schedule.next_instance).min();
-            let count = |words: &[&str]| words.iter().filter_map(|word| workflow.instances.get(*word)).sum::<u64>();
-            let open = count(&["queued", "running", "paused", "waiting", "waitingForPause", "rollingBack"]);
-            let errored = count(&["errored"]);
-            let triggered = workflow.triggered_on.map(|at| times::relative(at, self.screen.now()));
-            let mut cells: Vec<Cell> = vec![
-                workflow.name.into(),
-                workflow.script_name.into(),
-                workflow.class_name.into(),
-                open.to_string().into(),
-                count(&["complete"]).to_string().into(),
-                Cell(errored.to_string(), if errored > 0 { Tone::Bad } else { Tone::Plain }),
-                triggered.unwrap_or_else(|| "never".to_owned()).into(),
-            ];
-            if has_schedules {
-                cells.push(next.map_or_else(String::new, |at| times::relative(at, self.screen.now())).into());
-            }
-            cells
-        };
-        let headings = &["NAME", "SCRIPT", "CLASS", "OPEN", "COMPLETE", "ERRORED", "LAST TRIGGERED", "NEXT SCHEDULED"];
-        Table {
-            headings: if has_schedules { headings } else { &headings[..7] },
-            shrinking: &[1, 2],
-            rows: workflows.into_iter().map(row).collect(),
-        }
+        self.tell(ask, |workflows| workflows_text(workflows, args.page, self.screen)).await
     }
 
     async fn describe_workflow(&self, name: &str) -> Result<ExitCode, CliError> {
         check_name(name)?;
         let answer = self.client.ask(Ask::new(Method::GET, &["workflows", name])).await?;
-        if self.json {
+        if self.screen.is_json {
             self.screen.line(answer.result.get())?;
             return Ok(ExitCode::Ok);
         }
@@ -234,31 +167,51 @@ impl Desk<'_> {
         text
     }
 
-    async fn trigger(&self, args: &TriggerArgs) -> Result<ExitCode, CliError> {
-        check_name(&args.name)?;
-        let params = args.params.as_deref().or(args.positional_params.as_deref()).filter(|text| !text.is_empty());
-        let params = params.map(|text| json("--params", text)).transpose()?;
-        let id = args.id.as_ref().map(|id| serde_json::Value::from(id.as_str()).to_string());
-        let members = [("instance_id", id.as_deref()), ("params", params.map(RawValue::get))];
-        let members: Vec<_> =
-            members.into_iter().filter_map(|(name, value)| value.map(|value| format!("\"{name}\":{value}"))).collect();
-        let body = Body::Json(format!("{{{}}}", members.join(",")));
-        let ask = Ask::new(Method::POST, &["workflows", &args.name, "instances"]).body(body);
-        self.tell(ask, |created: Created| {
-            let (name, id) = (one_line(&args.name), one_line(&created.id));
-            let status = status::painted(&created.status, self.screen);
-            let next = format!("stepwell workflows instances describe {name} {id} --watch");
-            format!("Instance {id} of {name} has been created: {status}\n{}\n", self.screen.paint(Tone::Dim, &next))
-        })
-        .await
-    }
-
-    async fn delete_workflow(&self, name: &str) -> Result<ExitCode, CliError> {
+    async fn delete_workflow(&self, name: &str, is_sure: bool) -> Result<ExitCode, CliError> {
         check_name(name)?;
+        prompt::confirm(&format!("Delete workflow {} and all its instances?", one_line(name)), is_sure)?;
         self.tell(Ask::new(Method::DELETE, &["workflows", name]), |_: serde::de::IgnoredAny| {
             format!("Workflow {} and its instances have been deleted.\n", one_line(name))
         })
         .await
+    }
+}
+
+fn workflows_text(workflows: Vec<Workflow>, page: u32, screen: &Screen) -> String {
+    match workflows.len() {
+        0 if page > 1 => format!("No workflows on page {page}.\n"),
+        0 => "No workflows yet. Deploy a project with `stepwell deploy`, or run one with `stepwell dev`.\n".to_owned(),
+        _ => workflow_table(workflows, screen).render(screen),
+    }
+}
+
+fn workflow_table(workflows: Vec<Workflow>, screen: &Screen) -> Table<'static> {
+    let has_schedules = workflows.iter().any(|workflow| !workflow.schedules.is_empty());
+    let row = |workflow: Workflow| {
+        let next = workflow.schedules.iter().filter_map(|schedule| schedule.next_instance).min();
+        let count = |words: &[&str]| words.iter().filter_map(|word| workflow.instances.get(*word)).sum::<u64>();
+        let open = count(&["queued", "running", "paused", "waiting", "waitingForPause", "rollingBack"]);
+        let errored = count(&["errored"]);
+        let triggered = workflow.triggered_on.map(|at| times::relative(at, screen.now()));
+        let mut cells: Vec<Cell> = vec![
+            workflow.name.into(),
+            workflow.script_name.into(),
+            workflow.class_name.into(),
+            open.to_string().into(),
+            count(&["complete"]).to_string().into(),
+            Cell(errored.to_string(), if errored > 0 { Tone::Bad } else { Tone::Plain }),
+            triggered.unwrap_or_else(|| "never".to_owned()).into(),
+        ];
+        if has_schedules {
+            cells.push(next.map_or_else(String::new, |at| times::relative(at, screen.now())).into());
+        }
+        cells
+    };
+    let headings = &["NAME", "SCRIPT", "CLASS", "OPEN", "COMPLETE", "ERRORED", "LAST TRIGGERED", "NEXT SCHEDULED"];
+    Table {
+        headings: if has_schedules { headings } else { &headings[..7] },
+        shrinking: &[1, 2],
+        rows: workflows.into_iter().map(row).collect(),
     }
 }
 
@@ -271,17 +224,4 @@ pub fn check_name(name: &str) -> Result<(), CliError> {
         "" => Err(CliError::Usage("the name of a workflow cannot be empty".to_owned())),
         _ => Ok(()),
     }
-}
-
-/// JSON text as it was typed, so that no number loses a digit on the way.
-///
-/// # Errors
-/// When it is none; `what` names it.
-pub fn json<'a>(what: &str, text: &'a str) -> Result<&'a RawValue, CliError> {
-    serde_json::from_str(text).map_err(|error| {
-        CliError::Usage(format!(
-            "{what} is not JSON: {error}\n  {}\nQuote strings within, and all of it for the shell: '{{\"key\": \"value\"}}'",
-            super::text::cut(&one_line(text), 100)
-        ))
-    })
 }

@@ -63,7 +63,7 @@ fn dot_env_names(environment: Option<&str>) -> Vec<String> {
 
 /// npm `dotenv`'s grammar: `export` allowed, `=` or `:`, three kinds of quotes over several lines, `#` comments; lines that
 /// are none of this are skipped.
-fn parse(text: &str) -> BTreeMap<String, String> {
+pub fn parse(text: &str) -> BTreeMap<String, String> {
     let text = text.replace("\r\n", "\n");
     let mut values = BTreeMap::new();
     let mut rest = text.as_str();

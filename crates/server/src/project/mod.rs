@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 pub use bindings::{D1Config, ServiceConfig, WorkflowConfig};
 pub use dev::{D1Seed, DevConfig, OutboundStub, OutboundTarget};
 pub use diagnostics::{ConfigError, Problem};
+pub use dotenv::parse as parse_dot_env;
 pub use rules::{ModuleKind, ModuleRule, ModuleRules};
 pub use settings::{BuildConfig, CustomBuild, Var};
 
@@ -84,6 +85,19 @@ impl ProjectConfig {
         Self::load_on(path, environment, &jiff::Zoned::now().strftime("%Y-%m-%d").to_string())
     }
 
+    /// The script's name alone, and warnings: what else is in the configuration may be wrong.
+    ///
+    /// # Errors
+    /// As [`ProjectConfig::load`], of the name.
+    pub fn script_name(path: &Path, environment: Option<&str>) -> Result<(String, Vec<String>), ConfigError> {
+        let file = locate(path)?;
+        let table = document::read(&file)?;
+        let mut diagnostics = Diagnostics::default();
+        warn_of_others(path, &file, &mut diagnostics);
+        let name = name(&Environment::choose(&table, environment, &mut diagnostics), environment, &mut diagnostics);
+        Ok((name, diagnostics.finish(&file)?))
+    }
+
     /// Files and directories to watch when there is no bundle that could name its inputs: those of the configuration, and
     /// where the sources are.
     #[must_use]
@@ -102,6 +116,7 @@ impl ProjectConfig {
         let table = document::read(&file)?;
         let local = LocalSecrets::load(&root, environment)?;
         let mut diagnostics = Diagnostics::default();
+        warn_of_others(path, &file, &mut diagnostics);
         let mut config = read(&table, &file, environment, &local, today, &mut diagnostics);
         let warnings = diagnostics.finish(&file)?;
         config.dev = dev::load(&root, &config.d1)?;
@@ -127,6 +142,19 @@ fn locate(path: &Path) -> Result<PathBuf, ConfigError> {
         );
         ConfigError::Missing { directory: path.clone(), advice }
     })
+}
+
+/// A directory with several configurations is meant by one of them: wrangler takes the first of its order as well, in silence.
+fn warn_of_others(path: &Path, file: &Path, diagnostics: &mut Diagnostics) {
+    let Some(directory) = file.parent().filter(|_| !path.is_file()) else { return };
+    let others: Vec<&str> = CONFIG_NAMES.into_iter().filter(|name| directory.join(name).is_file()).skip(1).collect();
+    if !others.is_empty() {
+        let message = format!(
+            "is taken, and {} beside it is not; remove one, or name the file that is meant",
+            others.join(" and ")
+        );
+        diagnostics.warn(None, "", message);
+    }
 }
 
 fn config_in(directory: &Path) -> Option<PathBuf> {

@@ -207,6 +207,7 @@ pub struct Attempt {
     pub error: Option<ErrorView>,
     /// How often it was begun anew because its worker was lost.
     #[serde(skip_serializing_if = "is_zero")]
+    #[schemars(default)]
     pub interruptions: u32,
 }
 

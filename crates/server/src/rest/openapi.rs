@@ -3,7 +3,8 @@
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use schemars::generate::SchemaSettings;
-use schemars::{JsonSchema, SchemaGenerator};
+use schemars::transform::ReplaceBoolSchemas;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::Api;
@@ -31,7 +32,10 @@ async fn show(State(_): State<Api>) -> Response {
 /// The description of these routes.
 #[must_use]
 pub fn describe(routes: &[Route]) -> Value {
-    let mut generator = SchemaSettings::draft2020_12().with(|it| it.definitions_path = SCHEMAS.into()).into_generator();
+    let settings = SchemaSettings::draft2020_12().with(|it| it.definitions_path = SCHEMAS.into());
+    let mut objects = ReplaceBoolSchemas::default();
+    objects.skip_additional_properties = true;
+    let mut generator = settings.with_transform(objects).into_generator();
     let mut paths = Map::new();
     // A path with a slash at its end is another spelling of the one without.
     for route in routes.iter().filter(|route| !route.path.ends_with('/')) {
@@ -141,7 +145,7 @@ fn in_query(query: SchemaOf, generator: &mut SchemaGenerator) -> Vec<Value> {
 
 fn content_of(content: Content, generator: &mut SchemaGenerator) -> Value {
     match content {
-        Content::Json(schema) => json!({ JSON: { "schema": schema(generator) } }),
+        Content::Json(schema) => json!({ JSON: { "schema": object(schema(generator)) } }),
         Content::Bytes => json!({ BYTES: {} }),
         Content::Multipart(part) => {
             let schema = json!({
@@ -159,15 +163,15 @@ fn success(answer: Option<Answer>, generator: &mut SchemaGenerator) -> Value {
     let content = match answer {
         None => json!({ JSON: { "schema": envelope(generator, &succeeded, json!({}), false) } }),
         Some(Answer::Result(schema)) => {
-            let result = schema(generator).into();
+            let result = object(schema(generator));
             json!({ JSON: { "schema": envelope(generator, &succeeded, result, false) } })
         }
         Some(Answer::Page(schema)) => {
-            let result = schema(generator).into();
+            let result = object(schema(generator));
             json!({ JSON: { "schema": envelope(generator, &succeeded, result, true) } })
         }
         Some(Answer::ResultOrBytes(schema)) => {
-            let result = schema(generator).into();
+            let result = object(schema(generator));
             json!({ JSON: { "schema": envelope(generator, &succeeded, result, false) }, BYTES: {} })
         }
         Some(Answer::Plain(media_type)) => json!({ media_type: {} }),
@@ -192,6 +196,12 @@ fn envelope(generator: &mut SchemaGenerator, success: &Value, result: Value, is_
         schema["properties"]["result_info"] = of::<ResultInfo>(generator);
     }
     schema
+}
+
+/// A schema that allows everything is written `{}` rather than `true`, which not every reader knows.
+fn object(mut schema: Schema) -> Value {
+    schema.ensure_object();
+    schema.into()
 }
 
 fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {

@@ -11,12 +11,14 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::instances;
+use crate::{instances, workers_known};
 
 const BODY_BYTES_MAX: usize = 64 << 20;
-const BASE: &str = "/client/v4/accounts/00000000000000000000000057e9e11a";
+/// The account of every server.
+pub const ACCOUNT: &str = "00000000000000000000000057e9e11a";
+const API: &str = "/client/v4";
 
-/// What was asked: below the account, and as text.
+/// What was asked: below the first account, and as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
     pub line: String,
@@ -64,7 +66,7 @@ async fn answer(State(log): State<Arc<Mutex<Vec<Asked>>>>, request: Request) -> 
     let header = |name| parts.headers.get(name).map(|value| value.to_str().expect("text").to_owned());
     let path = parts.uri.to_string();
     let asked = Asked {
-        line: format!("{} {}", parts.method, path.strip_prefix(BASE).unwrap_or(&path)),
+        line: format!("{} {}", parts.method, below_account(&path)),
         token: header(header::AUTHORIZATION),
         content_type: header(header::CONTENT_TYPE).unwrap_or_default(),
         body: String::from_utf8_lossy(&body).into_owned(),
@@ -81,6 +83,18 @@ async fn answer(State(log): State<Arc<Mutex<Vec<Asked>>>>, request: Request) -> 
     response
 }
 
+fn below_account(path: &str) -> &str {
+    let below = path.strip_prefix(API).unwrap_or(path);
+    below.strip_prefix("/accounts/").and_then(|rest| rest.strip_prefix(ACCOUNT)).unwrap_or(below)
+}
+
+fn told(known: workers_known::Known) -> (u16, String) {
+    match known {
+        Ok(result) => ok(&result),
+        Err((status, code, message)) => error(status, code, message),
+    }
+}
+
 /// `earlier`: how often the same was asked before.
 fn known(asked: &Asked, earlier: usize) -> (u16, String) {
     if asked.token.as_deref() == Some("Bearer wrong") {
@@ -89,6 +103,12 @@ fn known(asked: &Asked, earlier: usize) -> (u16, String) {
     let line = asked.line.split('?').next().expect("a line");
     let (method, path) = line.split_once(' ').expect("a method and a path");
     let segments: Vec<&str> = path.split('/').skip(1).collect();
+    if matches!(segments.first(), Some(&("user" | "accounts"))) {
+        return told(workers_known::answer_of_server(method, path, asked.token.as_deref()));
+    }
+    if let Some(known) = workers_known::answer(method, &segments, &asked.body) {
+        return told(known);
+    }
     match (method, segments.as_slice()) {
         ("GET", ["workflows"]) => ok(&workflows()),
         ("GET", ["workflows", "orders"]) => ok(&workflows()[0]),
@@ -103,6 +123,8 @@ fn known(asked: &Asked, earlier: usize) -> (u16, String) {
             ok(&json!({"id": "order-9", "status": "queued", "version_id": "v-2"}))
         }
         ("POST", ["workflows", "orders", "instances", "batch", "delete"]) => ok(&deletions(&asked.body)),
+        ("POST", ["workflows", "orders", "instances", "batch"]) => ok(&created(&asked.body)),
+        ("PUT", ["workflows", "orders", "instances", "terminate"]) => ok(&json!({"status": "ok"})),
         ("GET", ["workflows", "orders", "instances", id]) => match instances::detail(id, earlier) {
             Some(text) => (200, format!(r#"{{"success":true,"errors":[],"messages":[],"result":{text}}}"#)),
             None => error(404, 10_400, "instance.not_found"),
@@ -115,14 +137,6 @@ fn known(asked: &Asked, earlier: usize) -> (u16, String) {
             ok(&json!({"status": status_after(&asked.body)}))
         }
         ("POST", ["workflows", "orders", "instances", _, "events", _]) => ok(&json!({})),
-        ("GET", ["workers", "scripts"]) => ok(&json!([{"id": "idle"}, {"id": "shop"}])),
-        ("GET", ["workers", "scripts", script, "versions"]) => ok(&versions(script)),
-        ("DELETE", ["workers", "scripts", "shop", "versions", "v-7"]) => error(
-            409,
-            20_409,
-            "deployment 7 is needed by 1 unfinished instance(s): orders/order-1; let them end or terminate them first",
-        ),
-        ("PUT", ["workers", "scripts", name]) => ok(&json!({"id": name, "etag": "e"})),
         ("PUT", ["workflows", name]) => ok(&json!({"id": "w", "name": name})),
         _ => error(404, 10_200, &format!("workflow {:?} does not exist", segments.get(1).unwrap_or(&""))),
     }
@@ -161,17 +175,12 @@ fn deletions(body: &str) -> Value {
     json!({"deleted": deleted, "errors": errors.into_iter().map(error).collect::<Vec<_>>()})
 }
 
-fn versions(script: &str) -> Value {
-    let row = |number: u32, created_on: &str, is_current: bool, live_instances: u32| {
-        json!({"id": format!("v-{number}"), "number": number, "metadata": {"created_on": created_on}, "is_current": is_current,
-            "live_instances": live_instances})
-    };
-    match script {
-        "shop" => {
-            json!({"items": [row(9, "2026-11-21T11:58:00.000Z", true, 12), row(7, "2026-11-01T12:00:00.000Z", false, 1)]})
-        }
-        _ => json!({"items": [row(3, "2026-11-20T12:00:00.000Z", true, 0)]}),
-    }
+/// Everything can be created but `taken`.
+fn created(body: &str) -> Value {
+    let body: Value = serde_json::from_str(body).expect("JSON");
+    let wanted = body.as_array().expect("instances");
+    let row = |one: &Value| json!({"id": one["instance_id"], "status": "queued", "version_id": "v-2"});
+    wanted.iter().filter(|one| one["instance_id"] != "taken").map(row).collect()
 }
 
 fn workflows() -> Value {

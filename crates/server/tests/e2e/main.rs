@@ -5,6 +5,7 @@ mod bad_uploads;
 mod binding;
 mod bindings;
 mod chaos;
+mod command_line;
 mod deployments;
 mod deploys;
 mod diverged;

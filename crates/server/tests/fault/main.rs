@@ -10,4 +10,5 @@ mod sleepers;
 mod storm;
 mod streams;
 mod support;
+mod unconfirmed;
 mod values;

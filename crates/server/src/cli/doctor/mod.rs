@@ -28,9 +28,6 @@ pub struct DoctorArgs {
     /// Port for the API
     #[arg(long, default_value_t = 8788)]
     api_port: u16,
-    /// Print the findings as JSON
-    #[arg(long)]
-    json: bool,
 }
 
 /// How something was found.
@@ -75,9 +72,7 @@ impl DoctorArgs {
         findings.push(machine::port("api port", self.api_port, "--api-port (dev) or --api (serve)", runs));
         findings.push(machine::data_dir(&data));
         findings.push(machine::disk(&data));
-        let text =
-            if self.json { json(&findings)? } else { findings.iter().map(|finding| line(finding, screen)).collect() };
-        screen.print(&text)?;
+        screen.show(&findings, || findings.iter().map(|finding| line(finding, screen)).collect())?;
         let has_failed = findings.iter().any(|finding| finding.health == Health::Fail);
         Ok(if has_failed { ExitCode::Failure } else { ExitCode::Ok })
     }
@@ -87,11 +82,8 @@ impl DoctorArgs {
 async fn stepwell_answers(api_port: u16) -> bool {
     let Ok(client) = Client::new(&format!("http://127.0.0.1:{api_port}"), None) else { return false };
     let ask = Ask::new(hyper::Method::GET, &["workflows"]).query("per_page", "1");
-    matches!(client.ask(ask.within_ms(machine::PROBE_TIMEOUT_MS)).await, Ok(_) | Err(CliError::Api { .. }))
-}
-
-fn json(findings: &[Finding]) -> Result<String, CliError> {
-    Ok(serde_json::to_string(findings).map_err(anyhow::Error::from)? + "\n")
+    let answered = client.ask(ask.within_ms(machine::PROBE_TIMEOUT_MS)).await;
+    matches!(answered, Ok(_) | Err(CliError::Api { .. } | CliError::Unauthorized { .. }))
 }
 
 fn line(finding: &Finding, screen: &Screen) -> String {

@@ -1,0 +1,100 @@
+//! A file of secrets for `stepwell secret bulk`: JSON or `.env`, as wrangler takes it. Values are taken as they are written; nothing
+//! in them is expanded.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
+
+use serde_json::Value;
+
+use super::text::one_line;
+use super::{CliError, prompt};
+use crate::project::parse_dot_env;
+
+/// Cloudflare's bound for one request.
+const SECRETS_MAX: usize = 100;
+/// A hundred values of the largest size, and names.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Names and values; none where the secret is to be deleted. `file` is a path; without it, standard input is read.
+///
+/// # Errors
+/// Where it cannot be read or holds no secrets, saying where.
+pub fn read(file: Option<&str>) -> Result<BTreeMap<String, Option<String>>, CliError> {
+    let (text, place) = match file {
+        Some(file) => (text_of(file)?, one_line(file)),
+        None => (prompt::input()?, "standard input".to_owned()),
+    };
+    let secrets = parse(&text).map_err(|why| CliError::Usage(format!("{place}: {why}")))?;
+    if secrets.len() > SECRETS_MAX {
+        let count = secrets.len();
+        return Err(CliError::Usage(format!("{place} holds {count} secrets; {SECRETS_MAX} can be set at once")));
+    }
+    Ok(secrets)
+}
+
+fn text_of(file: &str) -> Result<String, CliError> {
+    let failed = |error| CliError::Usage(format!("cannot read {}: {error}", one_line(file)));
+    let mut text = String::new();
+    File::open(file).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)).map_err(failed)?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(CliError::Usage(format!("{} has more than {FILE_BYTES_MAX} bytes", one_line(file))));
+    }
+    Ok(text)
+}
+
+fn parse(text: &str) -> Result<BTreeMap<String, Option<String>>, String> {
+    match serde_json::from_str(text) {
+        Ok(Value::Object(members)) => members.into_iter().map(|(name, value)| member(name, value)).collect(),
+        Ok(_) => Err("an object of names and values is expected, as in {\"NAME\": \"value\"}".to_owned()),
+        Err(error) if text.trim_start().starts_with('{') => Err(format!("not JSON: {error}")),
+        Err(_) => {
+            let secrets = parse_dot_env(text);
+            match secrets.is_empty() {
+                true => Err("neither {\"NAME\": \"value\"} nor lines NAME=value are in it".to_owned()),
+                false => Ok(secrets.into_iter().map(|(name, value)| (name, Some(value))).collect()),
+            }
+        }
+    }
+}
+
+fn member(name: String, value: Value) -> Result<(String, Option<String>), String> {
+    match value {
+        Value::String(text) => Ok((name, Some(text))),
+        Value::Null => Ok((name, None)),
+        _ => Err(format!("the value of \"{}\" is no text; put it in quotes, or null to delete it", one_line(&name))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: Result<&[(&str, Option<&str>)], &str>) {
+        match (parse(text), expected) {
+            (Ok(read), Ok(expected)) => {
+                let read: Vec<_> = read.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
+                assert_eq!(read, expected, "{text}");
+            }
+            (Err(told), Err(expected)) => assert!(told.contains(expected), "{text}: {told}"),
+            (read, _) => panic!("{text}: {read:?}"),
+        }
+    }
+
+    #[test]
+    fn a_file_is_json_or_lines_of_names_and_values() {
+        check(r#"{"A": "1", "B": null}"#, Ok(&[("A", Some("1")), ("B", None)]));
+        check("A=1\nexport B='x y'\n", Ok(&[("A", Some("1")), ("B", Some("x y"))]));
+        check("PRICE=$5", Ok(&[("PRICE", Some("$5"))]));
+        check("{}", Ok(&[]));
+    }
+
+    #[test]
+    fn what_holds_no_secrets_is_refused_with_what_is_expected() {
+        check(r#"{"A": 1}"#, Err("\"A\" is no text"));
+        check(r#"["A"]"#, Err("an object"));
+        check(r#"{"A": "1""#, Err("not JSON"));
+        check("", Err("NAME=value"));
+        check("nonsense", Err("NAME=value"));
+    }
+}

@@ -1,0 +1,137 @@
+//! The command line against a real server, from logging in to the end of a Worker. Shapes and errors are tried with a server that
+//! knows its answers by heart.
+
+use std::process::Stdio;
+
+use hyper::Method;
+use serde_json::Value as Json;
+use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
+
+use crate::support::{Project, Server, eventually};
+
+/// Somebody at a shell, in the directory of a project, with a configuration directory of their own.
+struct User<'a> {
+    server: &'a Server,
+    project: &'a Project,
+    home: TempDir,
+}
+
+impl<'a> User<'a> {
+    async fn logged_in(server: &'a Server, project: &'a Project) -> Self {
+        let user = Self { server, project, home: tempfile::tempdir().expect("a directory") };
+        let token = server.token.as_deref().expect("serve has a token");
+        user.runs_with(&["login", &format!("http://{}", server.api), "--token", "-"], token).await;
+        user
+    }
+
+    /// What a command prints; it must succeed.
+    async fn runs(&self, arguments: &[&str]) -> String {
+        self.runs_with(arguments, "").await
+    }
+
+    async fn runs_with(&self, arguments: &[&str], input: &str) -> String {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_stepwell"));
+        command.args(arguments).current_dir(self.project.path()).env("XDG_CONFIG_HOME", self.home.path());
+        for variable in ["STEPWELL_API", "STEPWELL_TOKEN", "STEPWELL_DATA", "CLOUDFLARE_API_BASE_URL"] {
+            command.env_remove(variable);
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the command line runs");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        // A command that does not read its input may end before it is written.
+        let _ = stdin.write_all(input.as_bytes()).await;
+        drop(stdin);
+        let output = child.wait_with_output().await.expect("it ends");
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {told}{}", String::from_utf8_lossy(&output.stderr));
+        told
+    }
+
+    async fn json(&self, arguments: &[&str]) -> Json {
+        serde_json::from_str(&self.runs(&[arguments, &["--json"]].concat()).await).expect("JSON")
+    }
+
+    /// Waits until the Worker's answer begins so: a new worker process takes over in a moment.
+    async fn serves(&self, text: &str) {
+        eventually(|| format!("{text:?} is served"), || async { self.served().await.starts_with(text).then_some(()) })
+            .await;
+    }
+
+    /// What the Worker answers.
+    async fn served(&self) -> String {
+        let answer = self.server.fetch("app", Method::GET, "/", "").await;
+        format!("{} {}", answer.status, answer.text())
+    }
+}
+
+fn code(version: &str) -> String {
+    format!(
+        "import {{ WorkflowEntrypoint }} from 'cloudflare:workers';
+export class Flow extends WorkflowEntrypoint {{
+    async run(event, step) {{
+        return step.do('only', async () => event.payload.n + ' on {version}');
+    }}
+}}
+export default {{ fetch(request, env) {{ return new Response('{version} ' + (env.KEY ?? 'without')); }} }};"
+    )
+}
+
+#[tokio::test]
+async fn a_worker_goes_from_its_first_deploy_to_its_end_by_command_line() {
+    let server = Server::serve().await;
+    let project = Project::worker("app", &["Flow"], &code("one"));
+    let user = User::logged_in(&server, &project).await;
+    user.runs(&["deploy"]).await;
+    assert!(user.served().await.starts_with("200 one"));
+    user.runs_with(&["secret", "put", "KEY"], "hidden\n").await;
+    assert_eq!(user.json(&["secret", "list"]).await[0]["name"], "KEY");
+
+    project.write("index.js", &code("two"));
+    let uploaded = user.json(&["versions", "upload", "--tag", "second"]).await;
+    assert!(user.served().await.starts_with("200 one"), "an upload does not serve");
+    user.runs(&["versions", "deploy", "second"]).await;
+    user.serves("200 two hidden").await;
+    let status = user.json(&["deployments", "status"]).await;
+    assert_eq!((&status["version_id"], status["version"].as_u64()), (&uploaded["id"], uploaded["number"].as_u64()));
+    user.runs(&["rollback"]).await;
+    user.serves("200 one").await;
+
+    user.runs(&["workflows", "trigger", "Flow", "--id", "a", "--params", r#"{"n":1}"#]).await;
+    let watched = user.json(&["workflows", "instances", "describe", "Flow", "a", "--watch"]).await;
+    assert_eq!(watched["output"], "\"1 on one\"");
+    let batch = r#"[{"id":"a"},{"id":"b","params":{"n":2}},{"params":{"n":3}}]"#;
+    let told = user.runs_with(&["workflows", "trigger", "Flow", "--batch", "@-"], batch).await;
+    assert_eq!(told, "2 instances of Flow created. 1 left out: their ids are taken.\n");
+    user.runs(&["workflows", "instances", "terminate-all", "Flow"]).await;
+
+    user.runs_with(&["secret", "bulk"], r#"{"KEY": null, "OTHER": "x"}"#).await;
+    assert_eq!(user.json(&["secret", "list"]).await[0]["name"], "OTHER");
+    let who = user.json(&["whoami"]).await;
+    assert_eq!((&who["origin"], &who["token"]["status"]), (&"profile default".into(), &"active".into()));
+    user.runs(&["workflows", "delete", "Flow"]).await;
+    user.runs(&["delete"]).await;
+    assert_eq!(user.json(&["deployments", "list"]).await, Json::Array(Vec::new()));
+}
+
+#[tokio::test]
+async fn a_dev_server_wants_no_token_and_tells_programs_when_it_is_ready() {
+    let project = Project::worker("app", &["Flow"], &code("one"));
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_stepwell"));
+    command.args(["dev", "--json", "--port", "0", "--api-port", "0"]).current_dir(project.path());
+    let mut child = command.kill_on_drop(true).stdout(Stdio::piped()).spawn().expect("the server can be started");
+    let mut lines = {
+        use tokio::io::AsyncBufReadExt as _;
+        tokio::io::BufReader::new(child.stdout.take().expect("a pipe")).lines()
+    };
+    let line = lines.next_line().await.expect("text").expect("it is ready");
+    let ready: Json = serde_json::from_str(&line).expect("JSON");
+    let api = ready["api"].as_str().expect("an address");
+    assert!(ready["workers"]["app"].as_str().is_some_and(|url| url.contains("app.localhost")), "{ready}");
+    let home = tempfile::tempdir().expect("a directory");
+    let mut login = tokio::process::Command::new(env!("CARGO_BIN_EXE_stepwell"));
+    login.args(["login", api, "--json"]).env("XDG_CONFIG_HOME", home.path()).env_remove("STEPWELL_TOKEN");
+    let output = login.stdin(Stdio::null()).output().await.expect("the command line runs");
+    let told: Json = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&told["has_token"], output.status.code()), (&false.into(), Some(0)));
+}
