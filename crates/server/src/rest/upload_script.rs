@@ -24,6 +24,8 @@ const COMPATIBILITY_DATE_DEFAULT: &str = "2021-11-02";
 /// Members of the metadata that are taken apart; all others are kept as they are.
 const KNOWN_METADATA: [&str; 6] =
     ["main_module", "bindings", "compatibility_date", "compatibility_flags", "annotations", "keep_bindings"];
+/// Members that belong to the script and to none of its versions.
+pub const APART: [&str; 4] = ["logpush", "observability", "tags", "tail_consumers"];
 
 /// What an upload builds on: the version before it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -77,10 +79,10 @@ impl ScriptUpload {
     }
 }
 
-/// Members of the metadata that mean nothing here.
+/// Members of the metadata of a version that mean nothing here.
 fn other(metadata: Value) -> serde_json::Map<String, Value> {
     let Value::Object(mut other) = metadata else { return serde_json::Map::new() };
-    other.retain(|name, _| !KNOWN_METADATA.contains(&name.as_str()));
+    other.retain(|name, _| KNOWN_METADATA.iter().chain(&APART).all(|known| known != name));
     other
 }
 
@@ -308,8 +310,8 @@ mod tests {
     #[test]
     fn what_is_not_known_is_kept() {
         let mut given = upload(vec![]);
-        given.metadata =
-            json!({ "main_module": "index.js", "bindings": [{ "type": "secret_text" }], "unheard_of": [1] });
+        given.metadata = json!({ "main_module": "index.js", "bindings": [{ "type": "secret_text" }], "unheard_of": [1],
+            "tags": ["of the script"] });
         let settings = given.into_script(Before::default()).expect("a script").script.settings;
         assert_eq!(Value::Object(settings.other), json!({ "unheard_of": [1] }));
     }

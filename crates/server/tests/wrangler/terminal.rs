@@ -4,6 +4,7 @@
 //! Requests that only ask are listed sorted, because some are made at the same time; those that change something in their
 //! order.
 
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use hyper::Method;
@@ -19,7 +20,7 @@ use crate::support::{PATIENCE, Project, Server};
 /// A terminal, with the environment that `stepwell env` prints.
 pub struct Terminal {
     pub release: Release,
-    directory: std::path::PathBuf,
+    directory: PathBuf,
     environment: Vec<(&'static str, String)>,
     proxy: Proxy,
     home: TempDir,
@@ -27,6 +28,14 @@ pub struct Terminal {
     transcript: String,
     /// They are there as long as the terminal.
     _projects: Vec<Project>,
+}
+
+/// What a command showed, and what it asked.
+struct Shown {
+    stdout: String,
+    stderr: String,
+    code: Option<i32>,
+    exchanges: Vec<Exchange>,
 }
 
 impl Terminal {
@@ -85,6 +94,20 @@ impl Terminal {
 
     /// Runs a command with something on its standard input.
     pub async fn wrangler_given(&mut self, arguments: &[&str], input: &str) {
+        let Shown { stdout, stderr, code, exchanges } = self.run(arguments, input).await;
+        self.tell(arguments, &stdout, &stderr, code, &exchanges);
+        self.check(arguments, &exchanges);
+    }
+
+    /// Runs a command whose output is not for the transcript, but given.
+    pub async fn wrangler_quietly(&mut self, arguments: &[&str]) -> String {
+        let Shown { stdout, stderr, code, exchanges } = self.run(arguments, "").await;
+        self.check(arguments, &exchanges);
+        assert_eq!(code, Some(0), "{stderr}");
+        stdout
+    }
+
+    async fn run(&self, arguments: &[&str], input: &str) -> Shown {
         let mut command = self.release.command(self.home.path());
         command.args(arguments).current_dir(&self.directory).envs(self.environment.iter().cloned());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -97,9 +120,12 @@ impl Terminal {
         let output = ended.unwrap_or_else(|_| panic!("{arguments:?} does not end")).expect("a child of ours");
         let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        let exchanges = self.proxy.take();
-        self.tell(arguments, &stdout, &stderr, output.status.code(), &exchanges);
-        for exchange in &exchanges {
+        Shown { stdout, stderr, code: output.status.code(), exchanges: self.proxy.take() }
+    }
+
+    /// Nothing may have been asked that the server does not know, or fails at.
+    fn check(&self, arguments: &[&str], exchanges: &[Exchange]) {
+        for exchange in exchanges {
             let (line, answer) = (exchange.line(), &exchange.answer);
             assert!(
                 !exchange.is_fault(),
@@ -114,10 +140,22 @@ impl Terminal {
         self.note(&format!("GET {script}{path} -> {}\n{}", answer.status, answer.text()));
     }
 
+    /// The id of a workflow's newest instance.
+    pub async fn newest_instance(&self, server: &Server, workflow: &str) -> String {
+        let path = format!("workflows/{workflow}/instances?per_page=1");
+        let listed = server.api(Method::GET, &path, "").await.ok();
+        listed["result"][0]["id"].as_str().expect("an id").to_owned()
+    }
+
     /// The id of a Worker's newest version.
     pub async fn newest_version(&self, server: &Server, script: &str) -> String {
         let listed = server.api(Method::GET, &format!("workers/scripts/{script}/versions"), "").await.ok();
         listed["result"]["items"][0]["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// The user's home directory.
+    pub fn home(&self) -> &Path {
+        self.home.path()
     }
 
     /// Compares all that was seen with the snapshot of this story and release.

@@ -9,11 +9,9 @@ mod tell {
     use crate::support::Server;
     use crate::terminal::Terminal;
 
-    const SOURCE: &str = include_str!("workers/shop.js");
-
     pub async fn workflows_are_listed_described_and_deleted(release: Release) {
         let server = Server::serve().await;
-        server.deploy("shop", &["Checkout", "Refund"], SOURCE).await.ok();
+        server.deploy("shop", &["Checkout", "Refund"], include_str!("workers/shop.js")).await.ok();
         let mut terminal = Terminal::open(release, &server).await;
         terminal.wrangler(&["workflows", "list", "--page", "2", "--per-page", "1"]).await;
         terminal.wrangler(&["workflows", "describe", "Checkout"]).await;

@@ -44,6 +44,7 @@ export default {
       currency: env.CURRENCY,
       rates: env.RATES,
       secret: env.API_KEY ?? null,
+      extra: env.EXTRA ?? null,
       stock: await (await env.STOCK.fetch("https://stock/tea")).text(),
       terms,
       logo: Buffer.from(logo).toString("hex"),
@@ -60,4 +61,5 @@ interface Env {
   CURRENCY: string;
   RATES: Record<string, number>;
   API_KEY?: string;
+  EXTRA?: string;
 }

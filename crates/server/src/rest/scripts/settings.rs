@@ -9,13 +9,11 @@ use super::view;
 use crate::api_error::ApiError;
 use crate::rest::envelope::{Reply, success};
 use crate::rest::resource::Named;
+use crate::rest::upload_script::APART;
 use crate::rest::{Api, body};
 
 /// Bytes of what is kept for a script.
 const SETTINGS_BYTES_MAX: usize = 64 << 10;
-
-/// What clients set for a script with an upload of it, or apart.
-const APART: [&str; 4] = ["logpush", "observability", "tags", "tail_consumers"];
 
 /// Of the current version, with what was set apart from it.
 pub async fn show(State(api): State<Api>, Named(script): Named) -> Reply {
