@@ -109,3 +109,13 @@ fn an_instance_that_is_moved_while_it_is_pinned_is_caught() {
 fn an_instance_that_is_not_moved_to_the_newest_deployment_is_caught() {
     check(Mutant::LeftBehind);
 }
+
+#[test]
+fn a_stream_of_which_the_engine_hears_nothing_is_caught() {
+    check(Mutant::ForgottenStream);
+}
+
+#[test]
+fn a_kill_from_outside_that_is_told_as_a_crash_is_caught() {
+    check(Mutant::BlamedForKill);
+}

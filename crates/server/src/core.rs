@@ -54,24 +54,48 @@ pub struct Core {
     failed: Option<oneshot::Receiver<CommitError>>,
 }
 
-impl Core {
-    /// Opens the store and starts the driver, which takes up whatever was under way.
+/// A core that is open and does nothing yet: code can be deployed, before anything that was under way goes on with what
+/// was deployed before.
+pub struct OpenCore {
+    /// Worker processes.
+    pub workers: Workers,
+    /// Deploying.
+    pub deployer: Deployer,
+    registry: Registry,
+    store: Store,
+    ports: DriverPorts,
+    creation_rates: CreationRates,
+    chaos: Chaos,
+}
+
+impl OpenCore {
+    /// Opens the store.
     ///
     /// # Errors
     /// Where the data directory cannot be used; the message says what to do.
-    pub async fn start(config: CoreConfig) -> anyhow::Result<Self> {
+    pub async fn open(config: CoreConfig) -> anyhow::Result<Self> {
         let data_dir = config.data_dir.clone();
         let store = tokio::task::spawn_blocking(move || Store::open(&data_dir, Options::default())).await??;
         let ports = DriverPorts::new();
-        let driver = ports.handle.clone();
         let secrets = Secrets::open(&config.data_dir, store.clone())?;
         let workers = Workers::new(config.workers, store.clone(), secrets.clone(), ports.sessions.clone());
-        let registry = Registry::new(store.clone(), driver.clone(), config.policy);
+        let registry = Registry::new(store.clone(), ports.handle.clone(), config.policy);
         let deployer = Deployer::new(store.clone(), workers.clone(), registry.clone(), secrets);
+        let CoreConfig { creation_rates, chaos, .. } = config;
+        Ok(Self { workers, deployer, registry, store, ports, creation_rates, chaos })
+    }
+
+    /// Starts the driver, which takes up whatever was under way.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub async fn start(self) -> anyhow::Result<Core> {
+        let Self { workers, deployer, registry, store, ports, creation_rates, chaos } = self;
         let known = registry.all().await?;
         let accounts = Accounts::open(store.clone()).await?;
         let next_key = InstanceKey(store.max_key().await?.0 + 1);
-        let engine = Engine::new(next_key, RUNS_MAX).with_chaos(config.chaos);
+        let engine = Engine::new(next_key, RUNS_MAX).with_chaos(chaos);
+        let driver = ports.handle.clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let (fail, failed) = oneshot::channel();
         let (runtime, pool, memory) = (tokio::runtime::Handle::current(), workers.clone(), store.clone());
@@ -90,10 +114,12 @@ impl Core {
         });
         let thread = thread.context("the driver's thread cannot be started")?;
         let retirement = tokio::spawn(retire(store.clone()));
-        let platform = Platform { store, driver, rate: CreationRate::new(config.creation_rates) };
-        Ok(Self { platform, workers, deployer, registry, accounts, retirement, stop, thread, failed: Some(failed) })
+        let platform = Platform { store, driver, rate: CreationRate::new(creation_rates) };
+        Ok(Core { platform, workers, deployer, registry, accounts, retirement, stop, thread, failed: Some(failed) })
     }
+}
 
+impl Core {
     /// Resolves when the store has failed for good: the process must end. Pending for ever otherwise.
     pub fn failed(&mut self) -> impl Future<Output = CommitError> + Send + 'static {
         let failed = self.failed.take();

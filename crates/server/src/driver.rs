@@ -176,6 +176,8 @@ impl<P: WorkerPool> Driver<P> {
         for input in known {
             driver.input(input);
         }
+        // The first inputs want things, too: what is due may not wait for the next one.
+        driver.flush();
         tokio::pin!(stop);
         while driver.failed.is_none() {
             let tick = driver.until_tick();
@@ -453,7 +455,7 @@ impl<P: WorkerPool> Driver<P> {
         self.runtime.spawn(async move {
             let due = insist("what is due", || store.due(after, until, DUE_PAGE)).await;
             let complete = due.len() < DUE_PAGE;
-            let due = due.into_iter().map(|due| Due { at: due.wake_at, key: due.key, has_ended: due.has_ended });
+            let due = due.into_iter().map(|due| Due { at: due.wake_at, key: due.key, ended_at: due.ended_at });
             let due = due.collect();
             let _ = done.send(Done::DueRead(until, due, complete));
         });

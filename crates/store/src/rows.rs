@@ -45,8 +45,8 @@ pub struct Due {
     pub workflow: WorkflowId,
     /// Whose code it is pinned to.
     pub deployment: DeploymentId,
-    /// It has ended, and is to go then.
-    pub has_ended: bool,
+    /// When it ended, if it has.
+    pub ended_at: Option<Millis>,
 }
 
 /// Direction of a list, by creation.

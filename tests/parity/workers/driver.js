@@ -3,12 +3,17 @@
 // only the journal; everything else they use is Cloudflare's.
 //
 // `POST /` takes `{"method", "args", "workflow", "id"?, "probe"?}` and answers `{"value"}` or `{"error"}`;
-// `GET /journal?id=` answers what an instance has noted.
+// `GET /journal?id=` answers what an instance has noted, `GET /journals` what all have, and `GET /held` which stand still
+// before a kill.
 
 import { describe, describeError } from './describe.js';
+import { journals, unheld } from './kill.js';
 
-/** @type {Map<string, string[]>} by instance id */
-const journal = new Map();
+/** @type {Map<string, string[]>} by instance id; it outlives a kill, as what has happened in the world does */
+const journal = new Map(Object.entries(journals));
+
+/** @type {Map<string, { begun: number, ended: number }>} withheld calls by instance id */
+const held = new Map();
 
 /**
  * Notes what must happen as often on every host, replayed or not: attempts, and what comes after a wait.
@@ -42,6 +47,27 @@ export function marks({ instanceId }, what) {
 }
 
 /**
+ * Whether an instance is held before a kill: all but those of cases that say themselves where the kill comes.
+ * @param {string} id
+ */
+export function isHeld(id) {
+  return !unheld.some((name) => id === name || id.startsWith(`${name}-`));
+}
+
+/** @param {string} id */
+export function begun(id) {
+  const calls = held.get(id) ?? { begun: 0, ended: 0 };
+  calls.begun += 1;
+  held.set(id, calls);
+}
+
+/** @param {string} id */
+export function ended(id) {
+  const calls = held.get(id);
+  if (calls) calls.ended += 1;
+}
+
+/**
  * What became of a promise, as observations tell it.
  * @param {() => unknown} act
  */
@@ -63,6 +89,8 @@ export function driver(probes = {}) {
     async fetch(request, env, ctx) {
       const url = new URL(request.url);
       if (url.pathname === '/journal') return Response.json(journal.get(url.searchParams.get('id') ?? '') ?? []);
+      if (url.pathname === '/journals') return Response.json(Object.fromEntries(journal));
+      if (url.pathname === '/held') return Response.json(Object.fromEntries(held));
       const call = await request.json();
       return Response.json(await outcome(() => perform(call, { ...ctx.exports, ...env }, probes)));
     },

@@ -87,7 +87,7 @@ pub enum Op {
         /// How long.
         ms: u64,
     },
-    /// The server is killed and started again, where a run is about that; nothing otherwise.
+    /// The server is killed and started again here, where a run is about that; nothing otherwise.
     Crash,
 }
 
@@ -272,6 +272,12 @@ impl CaseText {
 }
 
 impl Op {
+    /// Whether it creates instances.
+    pub fn creates(&self) -> bool {
+        let Self::Call { request, .. } = self else { return false };
+        request["id"].is_null() && (request["method"] == "create" || request["method"] == "createBatch")
+    }
+
     fn label(&self) -> Option<&String> {
         match self {
             Self::Call { label, .. } => Some(label),

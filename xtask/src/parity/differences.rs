@@ -1,5 +1,5 @@
-//! The intended differences from Miniflare, each with a stable id and its reason. A deviation that no difference covers fails
-//! the suite, and so does a difference that no longer occurs.
+//! The intended differences from Miniflare, and from a run without a kill of the server, each with a stable id and its
+//! reason. A deviation that no difference covers fails the suite, and so does a difference that no longer occurs.
 
 use std::collections::HashSet;
 use std::fs;
@@ -23,7 +23,11 @@ pub struct Difference {
     /// In a few words.
     pub title: String,
     /// What Miniflare does.
-    pub miniflare: String,
+    #[serde(default)]
+    miniflare: Option<String>,
+    /// What Stepwell itself does where nothing kills it; one of the two is given.
+    #[serde(default)]
+    calm: Option<String>,
     /// What Stepwell does.
     pub stepwell: String,
     /// Why, with the source.
@@ -32,6 +36,25 @@ pub struct Difference {
     pub behaviours: Vec<String>,
     /// Where it is seen.
     pub at: Vec<Place>,
+}
+
+/// What is compared with Stepwell, and what that does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Other<'a> {
+    /// Miniflare.
+    Miniflare(&'a str),
+    /// Stepwell itself, where nothing kills it.
+    Calm(&'a str),
+}
+
+impl Difference {
+    /// What is compared with Stepwell.
+    pub fn other(&self) -> Other<'_> {
+        match (&self.miniflare, &self.calm) {
+            (Some(does), _) => Other::Miniflare(does),
+            (None, does) => Other::Calm(does.as_deref().unwrap_or_default()),
+        }
+    }
 }
 
 /// A field of a case; `*` stands for any text in both.
@@ -48,6 +71,9 @@ pub struct Place {
     /// How the two values are related.
     #[serde(default)]
     pub rule: Option<Rule>,
+    /// It depends on how long things take: it need not occur.
+    #[serde(default)]
+    pub sometimes: bool,
 }
 
 #[derive(Deserialize)]
@@ -84,6 +110,8 @@ impl Differences {
             );
             ensure!(ids.insert(difference.id.clone()), "two differences are {:?}", difference.id);
             ensure!(!difference.at.is_empty(), "{} is nowhere", difference.id);
+            let has_one = difference.miniflare.is_some() != difference.calm.is_some();
+            ensure!(has_one, "{} differs from one of `miniflare` and `calm`", difference.id);
         }
         Ok(Self { all: file.difference, seen: HashSet::new() })
     }
@@ -93,9 +121,18 @@ impl Differences {
         &self.all
     }
 
-    /// Whether a deviation is intended; notes that it was seen.
+    /// Whether a deviation from Miniflare is intended; notes that it was seen.
     pub fn covers(&mut self, case: &str, deviation: &Deviation) -> bool {
-        for (index, difference) in self.all.iter().enumerate() {
+        self.covers_in(case, deviation, |other| matches!(other, Other::Miniflare(_)))
+    }
+
+    /// The same for a deviation that a kill has made.
+    pub fn covers_kill(&mut self, case: &str, deviation: &Deviation) -> bool {
+        self.covers_in(case, deviation, |other| matches!(other, Other::Calm(_)))
+    }
+
+    fn covers_in(&mut self, case: &str, deviation: &Deviation, is_meant: impl Fn(Other<'_>) -> bool) -> bool {
+        for (index, difference) in self.all.iter().enumerate().filter(|(_, one)| is_meant(one.other())) {
             for (number, place) in difference.at.iter().enumerate() {
                 if place.covers(case, deviation) {
                     self.seen.insert((index, number));
@@ -111,7 +148,7 @@ impl Differences {
         let mut unseen = Vec::new();
         for (index, difference) in self.all.iter().enumerate() {
             for (number, place) in difference.at.iter().enumerate() {
-                if !self.seen.contains(&(index, number)) {
+                if !place.sometimes && !self.seen.contains(&(index, number)) {
                     unseen.push(format!("{} at {} {}", difference.id, place.case, place.field));
                 }
             }
@@ -182,7 +219,23 @@ mod tests {
     }
 
     #[test]
+    fn what_a_kill_may_change_is_no_difference_from_miniflare() {
+        let calm = TEXT.replace("miniflare = ''", "calm = ''").replace("is = 5 }", "is = 5, sometimes = true }");
+        let mut differences = Differences::parse(&calm).unwrap();
+        let found = deviation("x.0.y", json!(1));
+        assert!(!differences.covers("a-1", &found));
+        assert!(differences.covers_kill("a-1", &found));
+        assert_eq!(differences.unseen(), [""; 0]);
+    }
+
+    #[test]
     fn two_differences_of_one_id_are_refused() {
         assert!(Differences::parse(&format!("{TEXT}\n{TEXT}")).is_err());
+    }
+
+    #[test]
+    fn a_difference_is_from_one_thing() {
+        assert!(Differences::parse(&TEXT.replace("miniflare = ''", "miniflare = ''\ncalm = ''")).is_err());
+        assert!(Differences::parse(&TEXT.replace("miniflare = ''\n", "")).is_err());
     }
 }

@@ -6,6 +6,7 @@ use std::fs;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value as Json, json};
 
+use super::differences::Other;
 use super::table::{Behaviour, Item, State, Table};
 use crate::project;
 
@@ -75,7 +76,13 @@ fn data(table: &Table<'_>) -> Json {
         .differences
         .all()
         .iter()
-        .map(|one| json!({ "id": one.id, "title": one.title, "miniflare": one.miniflare, "stepwell": one.stepwell, "why": one.why }))
+        .map(|one| {
+            let (other, does) = match one.other() {
+                Other::Miniflare(does) => ("miniflare", does),
+                Other::Calm(does) => ("calm", does),
+            };
+            json!({ "id": one.id, "title": one.title, other: does, "stepwell": one.stepwell, "why": one.why })
+        })
         .collect();
     json!({ "behaviours": behaviours, "differences": differences })
 }
@@ -121,6 +128,7 @@ fn document(table: &Table<'_>) -> String {
         let _ = writeln!(text, "{}", row(table, &shown_member, behaviour));
     }
     text.push_str(&differences(table));
+    text.push_str(&runs(table));
     text.push_str(&acceptance(table));
     text
 }
@@ -166,10 +174,33 @@ fn cell(text: &str) -> String {
 fn differences(table: &Table<'_>) -> String {
     let mut text = "\n## Differences\n".to_owned();
     for one in table.differences.all() {
+        let (other, does, stepwell) = match one.other() {
+            Other::Miniflare(does) => ("Miniflare", does, "Stepwell"),
+            Other::Calm(does) => ("Without a kill", does, "With a kill"),
+        };
         let _ = write!(
             text,
-            "\n### {}\n\n{}\n\n- Miniflare: {}\n- Stepwell: {}\n- Why: {}\n",
-            one.id, one.title, one.miniflare, one.stepwell, one.why
+            "\n### {}\n\n{}\n\n- {}: {}\n- {}: {}\n- Why: {}\n",
+            one.id, one.title, other, does, stepwell, one.stepwell, one.why
+        );
+    }
+    text
+}
+
+fn runs(table: &Table<'_>) -> String {
+    let (all, killed) = (table.cases.len(), table.cases.iter().filter(|case| table.kills.kill(case)).count());
+    let replayed = table.cases.iter().filter(|case| case.replays).count();
+    let mut text = format!(
+        "\n## Runs\n\nAll {all} cases run on Miniflare and on Stepwell; {replayed} of them run again with a replay forced after every \
+         step, and {killed} with the server killed (`kill -9`) in their middle and started again, after which the same must be observed. \
+         The others are not killed:\n\n"
+    );
+    for one in table.kills.unkilled() {
+        let _ = writeln!(
+            text,
+            "- {} ({})",
+            one.why,
+            one.cases.iter().map(|case| format!("`{case}`")).collect::<Vec<_>>().join(", ")
         );
     }
     text

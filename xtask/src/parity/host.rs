@@ -54,8 +54,16 @@ impl Host {
     /// # Errors
     /// As [`Self::ask`].
     pub async fn journal(&self, worker: &str, id: &str) -> Result<Vec<String>> {
-        let entries = self.send(worker, Method::GET, &format!("/journal?id={id}"), String::new()).await?;
+        let entries = self.look(worker, &format!("/journal?id={id}")).await?;
         serde_json::from_value(entries).context("a journal is a list of texts")
+    }
+
+    /// What a Worker's driver shows under a path.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub async fn look(&self, worker: &str, path: &str) -> Result<Json> {
+        self.send(worker, Method::GET, path, String::new()).await
     }
 
     async fn send(&self, worker: &str, method: Method, path: &str, body: String) -> Result<Json> {

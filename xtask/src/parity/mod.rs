@@ -6,8 +6,10 @@ mod compare;
 mod differences;
 mod document;
 mod host;
+mod kills;
 mod miniflare;
 mod play;
+mod projects;
 mod stepwell;
 mod table;
 
@@ -19,12 +21,13 @@ use clap::Args;
 use serde_json::Value as Json;
 use tokio::sync::Semaphore;
 
-use self::case::{Case, Journal, Op, Worker};
+use self::case::{Case, Worker};
 use self::compare::deviations;
 use self::differences::Differences;
 use self::host::Host;
+use self::kills::Kills;
 use self::miniflare::Miniflare;
-use self::play::{JOURNAL, Play};
+use self::play::Play;
 use self::stepwell::{Setup, Stepwell};
 use self::table::Table;
 use crate::tools::Tools;
@@ -63,7 +66,7 @@ pub fn run(options: &Options) -> Result<()> {
     if !options.table {
         suite.compare(&tools::install()?, options, &mut differences)?;
     }
-    let table = Table::load(&project::root().join(DIRECTORY), &all, &differences)?;
+    let table = Table::load(&project::root().join(DIRECTORY), &all, &differences, &suite.kills)?;
     refuse(&table.faults())?;
     document::write(&table)
 }
@@ -76,7 +79,7 @@ pub fn check(tools: &Tools) -> Result<()> {
     let suite = Suite::load()?;
     let mut differences = Differences::load(&project::root().join(DIFFERENCES))?;
     let all = suite.cases();
-    let table = Table::load(&project::root().join(DIRECTORY), &all, &differences)?;
+    let table = Table::load(&project::root().join(DIRECTORY), &all, &differences, &suite.kills)?;
     refuse(&table.faults())?;
     document::check(&table)?;
     suite.compare(tools, &Options::default(), &mut differences)
@@ -89,11 +92,15 @@ fn refuse(faults: &[String]) -> Result<()> {
 
 struct Suite {
     workers: Vec<Worker>,
+    kills: Kills,
 }
 
 impl Suite {
     fn load() -> Result<Self> {
-        Ok(Self { workers: case::load(&project::root().join(WORKERS))? })
+        let workers = case::load(&project::root().join(WORKERS))?;
+        let names = workers.iter().flat_map(|worker| &worker.cases).map(|case| case.name.as_str()).collect();
+        let kills = Kills::load(&names)?;
+        Ok(Self { workers, kills })
     }
 
     fn cases(&self) -> Vec<&Case> {
@@ -108,8 +115,9 @@ impl Suite {
         let cases: Vec<&Case> = self.cases().into_iter().filter(is_wanted).collect();
         ensure!(!cases.is_empty(), "there is no such case");
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let setup = Setup { stepwell: tools::build()?, tools, workers: &self.workers };
-        faults.extend(runtime.block_on(compare_hosts(&setup, &cases, differences, options.show))?);
+        let directory = project::root().join(WORKERS);
+        let setup = Setup { stepwell: tools::build()?, tools, workers: &self.workers, directory: &directory };
+        faults.extend(runtime.block_on(compare_hosts(&setup, &self.kills, &cases, differences, options.show))?);
         if options.filter.is_none() {
             let unseen = differences.unseen().into_iter();
             faults.extend(unseen.map(|place| format!("an intended difference did not occur: {place}")));
@@ -123,6 +131,7 @@ type Observed = Vec<Result<Json>>;
 
 async fn compare_hosts(
     setup: &Setup<'_>,
+    kills: &Kills,
     cases: &[&Case],
     differences: &mut Differences,
     show: bool,
@@ -138,7 +147,7 @@ async fn compare_hosts(
         faults.extend(faults_of(case, miniflare, plain, |deviation| differences.covers(&case.name, deviation)));
     }
     faults.extend(replayed(setup, cases, &plain).await?);
-    faults.extend(crashed(setup, cases, &plain).await?);
+    faults.extend(killed(setup, kills, cases, &plain, differences).await?);
     Ok(faults)
 }
 
@@ -167,36 +176,30 @@ async fn replayed(setup: &Setup<'_>, cases: &[&Case], plain: &Observed) -> Resul
     let observed = play_all(&stepwell.host, &cases).await;
     stepwell.stop().await?;
     println!("{} cases with a replay after every step in {:.1} s", cases.len(), begun.elapsed().as_secs_f64());
-    Ok(same_as_plain("replayed", &cases, &plain, &observed))
+    Ok(same_as_plain("replayed", &cases, &plain, &observed, |_, _| false))
 }
 
-/// The server killed in the middle: nothing may be seen of it but that the isolate's journal is gone.
-async fn crashed(setup: &Setup<'_>, cases: &[&Case], plain: &Observed) -> Result<Vec<String>> {
+/// The server killed in the middle: nothing may be seen of it but what is intended.
+async fn killed(
+    setup: &Setup<'_>,
+    kills: &Kills,
+    cases: &[&Case],
+    plain: &Observed,
+    differences: &mut Differences,
+) -> Result<Vec<String>> {
     let begun = Instant::now();
-    let wanted = cases.iter().copied().zip(plain).filter(|(case, _)| case.script.contains(&Op::Crash));
-    let (cases, plain): (Vec<_>, Vec<_>) = wanted.unzip();
-    if cases.is_empty() {
+    let wanted = cases.iter().copied().zip(plain).filter(|(case, _)| kills.kill(case));
+    let (wanted, plain): (Vec<_>, Vec<_>) = wanted.unzip();
+    if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    let mut stepwell = Stepwell::start(setup, "Stepwell, killed", &[]).await?;
-    let cases: Vec<Case> = cases.into_iter().map(|case| Case { journal: Journal::None, ..case.clone() }).collect();
-    let observed = crash_between(&mut stepwell, setup, &cases).await?;
-    stepwell.stop().await?;
-    println!("{} cases with the server killed in {:.1} s", cases.len(), begun.elapsed().as_secs_f64());
-    Ok(same_as_plain("killed", &cases.iter().collect::<Vec<_>>(), &plain, &observed))
-}
-
-async fn crash_between(stepwell: &mut Stepwell, setup: &Setup<'_>, cases: &[Case]) -> Result<Observed> {
-    let mut halves = Vec::new();
-    let host = &stepwell.host;
-    let first = cases.iter().map(|case| async move { Play::half(host, case).await });
-    for half in futures_util::future::join_all(first).await {
-        halves.push(half?);
-    }
-    stepwell.crash(setup, &[]).await?;
-    let host = &stepwell.host;
-    let second = cases.iter().zip(halves).map(|(case, half)| Play::resume(host, case, half).finish());
-    Ok(futures_util::future::join_all(second).await)
+    let observed = kills::play(setup, &wanted).await?;
+    let (count, rest) = (wanted.len(), cases.len() - wanted.len());
+    println!(
+        "{count} cases with the server killed in their middle, {rest} have none, in {:.1} s",
+        begun.elapsed().as_secs_f64()
+    );
+    Ok(same_as_plain("killed", &wanted, &plain, &observed, |case, deviation| differences.covers_kill(case, deviation)))
 }
 
 async fn play_all(host: &Host, cases: &[&Case]) -> Observed {
@@ -208,12 +211,16 @@ async fn play_all(host: &Host, cases: &[&Case]) -> Observed {
     futures_util::future::join_all(plays).await
 }
 
-fn same_as_plain(how: &str, cases: &[&Case], plain: &[&Result<Json>], observed: &Observed) -> Vec<String> {
+fn same_as_plain(
+    how: &str,
+    cases: &[&Case],
+    plain: &[&Result<Json>],
+    observed: &Observed,
+    mut is_intended: impl FnMut(&str, &compare::Deviation) -> bool,
+) -> Vec<String> {
     let mut faults = Vec::new();
     for ((case, plain), observed) in cases.iter().zip(plain).zip(observed) {
-        let has_no_journal = case.journal == Journal::None;
-        let found =
-            faults_of(case, plain, observed, |deviation| has_no_journal && deviation.field.starts_with(JOURNAL));
+        let found = faults_of(case, plain, observed, |deviation| is_intended(&case.name, deviation));
         faults.extend(found.into_iter().map(|fault| format!("{how}: {fault}")));
     }
     faults

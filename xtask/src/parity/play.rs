@@ -42,18 +42,17 @@ impl<'a> Play<'a> {
         Self { host, case, done: half.done, seen: half.seen }
     }
 
-    /// Plays a case up to where the server is to be killed.
+    /// Plays a case until so many things of its script are done.
     ///
     /// # Errors
     /// The host fails, or what is waited for does not come.
-    pub async fn half(host: &Host, case: &Case) -> Result<Half> {
+    pub async fn half(host: &Host, case: &Case, done: usize) -> Result<Half> {
         let mut play = Play::new(host, case);
-        while let Some(op) = case.script.get(play.done) {
+        while play.done < done
+            && let Some(op) = case.script.get(play.done)
+        {
             play.done += 1;
-            if *op == Op::Crash {
-                break;
-            }
-            play.step(op).await?;
+            play.step(op).await.with_context(|| case.name.clone())?;
         }
         Ok(Half { done: play.done, seen: play.seen })
     }

@@ -1,7 +1,7 @@
 //! Stepwell as the host under test: the real binary's `dev` with all Workers of the suite, on a state directory that outlives a
 //! kill.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -28,6 +28,8 @@ pub struct Setup<'a> {
     pub tools: &'a Tools,
     /// The Workers.
     pub workers: &'a [Worker],
+    /// Where they are.
+    pub directory: &'a Path,
 }
 
 /// A server that runs. It is killed when this is dropped.
@@ -51,12 +53,19 @@ impl Stepwell {
         Ok(Self { host: Host::new(name, address), child, state, log })
     }
 
-    /// Kills it without warning and starts it again on its state.
+    /// Kills it without warning.
+    ///
+    /// # Errors
+    /// It is gone already.
+    pub async fn kill(&mut self) -> Result<()> {
+        self.child.kill().await.context("killing the server")
+    }
+
+    /// Starts it again on its state.
     ///
     /// # Errors
     /// It does not start.
-    pub async fn crash(&mut self, setup: &Setup<'_>, arguments: &[&str]) -> Result<()> {
-        self.child.kill().await.context("killing the server")?;
+    pub async fn start_again(&mut self, setup: &Setup<'_>, arguments: &[&str]) -> Result<()> {
         let (child, address) = spawn(setup, &self.state, arguments, &self.log).await?;
         self.child = child;
         self.host.moved_to(address);
@@ -94,7 +103,7 @@ async fn spawn(
 ) -> Result<(Child, String)> {
     let mut command = std::process::Command::new(&setup.stepwell);
     command.current_dir(project::root()).arg("dev");
-    command.args(setup.workers.iter().map(|worker| format!("{}/{}", super::WORKERS, worker.name)));
+    command.args(setup.workers.iter().map(|worker| setup.directory.join(&worker.name)));
     command.args(["--port", "0", "--api-port", "0", "--persist-to"]).arg(state.path()).args(arguments);
     setup.tools.set(&mut command).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = Command::from(command).kill_on_drop(true).spawn().context("starting the server")?;

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::case::Case;
 use super::differences::Differences;
+use super::kills::Kills;
 use crate::project;
 
 /// An API member of Cloudflare Workflows.
@@ -94,7 +95,10 @@ pub struct Table<'a> {
     pub acceptance: Vec<Group>,
     /// All differences.
     pub differences: &'a Differences,
-    cases: &'a [&'a Case],
+    /// Which cases are killed in their middle.
+    pub kills: &'a Kills,
+    /// All cases.
+    pub cases: &'a [&'a Case],
 }
 
 impl<'a> Table<'a> {
@@ -102,7 +106,12 @@ impl<'a> Table<'a> {
     ///
     /// # Errors
     /// A file cannot be read.
-    pub fn load(directory: &Path, cases: &'a [&'a Case], differences: &'a Differences) -> Result<Self> {
+    pub fn load(
+        directory: &Path,
+        cases: &'a [&'a Case],
+        differences: &'a Differences,
+        kills: &'a Kills,
+    ) -> Result<Self> {
         #[derive(Deserialize)]
         struct Members {
             member: Vec<Member>,
@@ -113,7 +122,7 @@ impl<'a> Table<'a> {
         }
         let members: Members = read(&directory.join("members.toml"))?;
         let acceptance: Groups = read(&directory.join("acceptance.toml"))?;
-        Ok(Self { members: members.member, acceptance: acceptance.group, differences, cases })
+        Ok(Self { members: members.member, acceptance: acceptance.group, differences, kills, cases })
     }
 
     /// The names of the cases that show a behaviour.
@@ -150,6 +159,7 @@ impl<'a> Table<'a> {
     /// What is wrong with the table itself.
     pub fn faults(&self) -> Vec<String> {
         let mut faults = self.unknown_names();
+        faults.extend(self.cases.iter().filter_map(|case| self.kills.fault(case)));
         for member in &self.members {
             faults.extend(self.faults_of(member));
         }

@@ -17,6 +17,15 @@ impl Engine {
         }
     }
 
+    /// The same for one that ended before anybody kept such a time: its row has the time of its end instead. The row is
+    /// written anew.
+    pub(super) fn set_late_expiry(&mut self, key: InstanceKey) {
+        self.set_expiry(key);
+        if let Some(slot) = self.slots.get_mut(&key) {
+            slot.commit = self.gather.next();
+        }
+    }
+
     /// Puts instances whose time is over into the batch.
     pub(super) fn expire(&mut self) {
         for _ in 0..EXPIRED_AT_ONCE.min(self.expired.len()) {

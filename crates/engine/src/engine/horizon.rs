@@ -18,6 +18,11 @@ pub(super) enum Wake {
 }
 
 impl Wake {
+    /// An ended instance of which nobody has said how long it is kept is loaded for that.
+    fn of_row(due: &Due) -> Self {
+        Self::of(due.ended_at.is_some_and(|ended_at| ended_at != due.at))
+    }
+
     fn of(has_ended: bool) -> Self {
         if has_ended { Self::Expire } else { Self::GoOn }
     }
@@ -83,7 +88,7 @@ impl Horizon {
     /// A range has been read. Instances for which `has_timer` is true have their timer already.
     pub fn read(&mut self, until: Millis, due: &[Due], complete: bool, has_timer: impl Fn(InstanceKey) -> bool) {
         let unknown = due.iter().filter(|due| !has_timer(due.key));
-        self.near.extend(unknown.map(|due| ((due.at, due.key), Wake::of(due.has_ended))));
+        self.near.extend(unknown.map(|due| ((due.at, due.key), Wake::of_row(due))));
         self.reading = None;
         self.read_to = match due.last() {
             Some(last) if !complete => (last.at, last.key),

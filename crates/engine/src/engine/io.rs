@@ -75,8 +75,8 @@ pub struct Due {
     pub at: Millis,
     /// Which.
     pub key: InstanceKey,
-    /// It has ended, and is to go then.
-    pub has_ended: bool,
+    /// When it ended: then it is to go. Where both times are the same, nobody has said yet how long it is kept.
+    pub ended_at: Option<Millis>,
 }
 
 /// What a user wants of an instance.

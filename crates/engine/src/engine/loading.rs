@@ -49,7 +49,11 @@ impl Engine {
         self.loads_under_way = self.loads_under_way.saturating_sub(1);
         let waiters = self.loading.remove(&key).unwrap_or_default();
         if let Some(instance) = instance {
+            let is_unjudged = instance.expires_at().is_some_and(|at| Some(at) == instance.ended_at());
             self.slots.insert(key, Slot::new(instance, None, CommitId(0)));
+            if is_unjudged {
+                self.set_late_expiry(key);
+            }
             self.due(key, now);
         }
         for waiter in waiters {

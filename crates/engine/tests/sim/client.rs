@@ -94,7 +94,8 @@ impl Client {
         self.next += 1;
         let input = match ask.clone() {
             Ask::Create((workflow, id)) => {
-                let own = rng.chance(20).then_some(Retention { success_ms: Some(3_000), error_ms: Some(60_000) });
+                let success_ms = Some(*rng.pick(&[0, 3_000]));
+                let own = rng.chance(20).then_some(Retention { success_ms, error_ms: Some(60_000) });
                 let (params, trigger) = (Payload::from_json("{}"), "api".to_owned());
                 Input::Create { reply, workflow, id, params, trigger, retention: own.unwrap_or_default() }
             }
@@ -125,7 +126,7 @@ impl Client {
             return Some(Ask::Create(rng.pick(&places).clone()));
         }
         let key = *rng.pick(&keys);
-        Some(match rng.below(21) {
+        Some(match rng.below(23) {
             0..=10 => Ask::Event(key, format!("\"e{}\"", self.next)),
             11 | 12 => Ask::Command(key, Command::Pause),
             13..=15 => Ask::Command(key, Command::Resume),
@@ -133,7 +134,7 @@ impl Client {
             17 => Ask::Command(key, Command::Restart),
             18 => Ask::Command(key, Command::Delete),
             19 => Ask::Command(key, Command::RollBack),
-            20 if rng.chance(70) => {
+            20..=22 if rng.chance(70) => {
                 let name = format!("s{}", rng.between(1, 8));
                 Ask::Command(key, Command::RestartFrom(StepTarget { kind: TargetKind::Do, name, count: 1 }))
             }

@@ -5,6 +5,9 @@
 mod checker;
 mod checker_rollback;
 mod client;
+mod code;
+mod course;
+mod host;
 mod keeping;
 pub mod mutant;
 mod nature;
@@ -12,6 +15,7 @@ mod program;
 mod rng;
 mod run;
 mod store;
+mod streams;
 mod turn;
 mod undo;
 mod worker;

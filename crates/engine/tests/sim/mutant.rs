@@ -23,6 +23,10 @@ pub enum Mutant {
     UnrecordedHandler,
     /// Handlers run in the order in which their steps began.
     RollbackOrder,
+    /// The engine does not hear of streams whose attempts have ended meanwhile.
+    ForgottenStream,
+    /// That a worker was killed from outside is told as a crash of its own.
+    BlamedForKill,
     /// The end of sessions that were closed in order is not reported.
     PlaceLeak,
     /// A server that starts believes that schedules were looked at some minutes before they were.

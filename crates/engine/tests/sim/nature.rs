@@ -5,10 +5,12 @@ use stepwell_engine::instance::Report;
 use stepwell_engine::scheduler::Pool;
 use stepwell_engine::{Input, RunId, SessionId};
 
+use super::mutant::Mutant;
 use super::run::Run;
 use super::store::Row;
+use super::streams::Writer;
 use super::turn::Poison;
-use super::worker::{Health, Word};
+use super::worker::{Health, Session, Word};
 use super::world::{Event, FAULTS_MS, World};
 
 /// Silence after which the host kills a worker.
@@ -40,6 +42,12 @@ impl World {
         let Some(session) = self.sessions.get_mut(&id).filter(|session| session.health == Health::Well) else { return };
         let Some(word) = session.inbox.pop_front() else { return };
         let run = match word {
+            Word::Stream(writer, stream) => {
+                if let Some(live) = session.runs.get_mut(&writer.run) {
+                    live.hear_of_stream(now, writer.call, writer.attempt, stream);
+                }
+                writer.run
+            }
             Word::Start(beginning) => {
                 let (run, key) = (beginning.run, beginning.key);
                 session.runs.insert(run, Run::new(*beginning, now));
@@ -65,7 +73,7 @@ impl World {
 
     /// No other run of the incarnation, or of the one before it, is live.
     fn check_alone(&mut self, key: stepwell_engine::InstanceKey, run: RunId) {
-        let wells = self.sessions.values().filter(|session| session.health != Health::Dead);
+        let wells = self.sessions.values().filter(|session| session.health.is_alive());
         let others: Vec<RunId> = wells
             .flat_map(|session| &session.runs)
             .filter(|(id, live)| **id != run && live.key == key)
@@ -76,7 +84,7 @@ impl World {
             let ghost = self
                 .sessions
                 .values()
-                .filter(|session| session.health != Health::Dead)
+                .filter(|session| session.health.is_alive())
                 .any(|session| session.runs.values().any(|live| live.key == old));
             self.checker.require(!ghost, || format!("{key} runs while a run of {old}, which it replaced, is live"));
         }
@@ -96,8 +104,16 @@ impl World {
         for report in turn.reports {
             self.say(id, run, report);
         }
+        for (call, attempt) in turn.streams {
+            let ms = self.latency();
+            self.after(ms, Event::StreamAsked(Writer { session: id, run, call, attempt, at: now }));
+        }
         match turn.poison {
-            Some(Poison::Kill) => self.die(id),
+            Some(Poison::Kill) => {
+                // The kernel that ends what takes all memory looks like somebody outside.
+                let health = if self.rng.chance(50) { Health::Killed } else { Health::Dead };
+                self.die(id, health);
+            }
             Some(Poison::Hang) => {
                 if let Some(session) = self.sessions.get_mut(&id) {
                     session.health = Health::Hung { since: now };
@@ -156,9 +172,9 @@ impl World {
     }
 
     /// The process is gone; what it has sent last may still arrive.
-    fn die(&mut self, id: SessionId) {
+    fn die(&mut self, id: SessionId, health: Health) {
         let Some(session) = self.sessions.get_mut(&id).filter(|session| session.health == Health::Well) else { return };
-        session.health = Health::Dead;
+        session.health = health;
         let mut keep = self.rng.below(session.outbox.len() as u64 + 1) as usize;
         keep += usize::from(session.outbox.get(keep).is_some_and(|(_, next)| is_part_of_the_last(next)));
         session.outbox.truncate(keep);
@@ -176,7 +192,8 @@ impl World {
                 let pong_at = self.wall() - (self.now - since) - self.rng.between(0, 1_000);
                 Fault::Hung { alive_at: alive_at.max(pong_at) }
             }
-            Health::Dead => Fault::Crashed { alive_at },
+            Health::Killed if self.mutant != Some(Mutant::BlamedForKill) => Fault::Killed { alive_at },
+            Health::Dead | Health::Killed => Fault::Crashed { alive_at },
             Health::Well => Fault::None,
         };
         self.down(id, fault);
@@ -196,9 +213,10 @@ impl World {
         }
         match self.rng.below(20) {
             0 | 1 => self.crash(),
-            2 | 3 => {
+            fate @ (2 | 3) => {
+                let health = if fate == 2 { Health::Dead } else { Health::Killed };
                 if let Some(id) = self.any_session() {
-                    self.die(id);
+                    self.die(id, health);
                 }
             }
             4 => {
@@ -208,6 +226,7 @@ impl World {
             }
             5 => self.jump_clock(),
             6 => self.deploy(),
+            7..=9 => self.kill_suspects(),
             _ => {}
         }
     }
@@ -220,6 +239,20 @@ impl World {
         (!ids.is_empty()).then(|| *self.rng.pick(&ids))
     }
 
+    /// Somebody outside kills a worker that looks for a culprit. Once for each run there: again would be a pattern.
+    fn kill_suspects(&mut self) {
+        let fit = |session: &Session| !session.pool.quarantine.is_free() && !session.runs.is_empty();
+        let first = self.sessions.iter().find(|(_, session)| fit(session));
+        let Some((id, keys)) =
+            first.map(|(id, session)| (*id, session.runs.values().map(|run| run.key).collect::<Vec<_>>()))
+        else {
+            return;
+        };
+        if keys.iter().all(|key| self.killed_outside.insert(*key)) {
+            self.die(id, Health::Killed);
+        }
+    }
+
     fn drain(&mut self, id: SessionId) {
         if let Some(session) = self.sessions.get_mut(&id).filter(|session| !session.draining) {
             session.draining = true;
@@ -229,7 +262,7 @@ impl World {
     }
 
     fn close_drained(&mut self) {
-        let over = |session: &&super::worker::Session| {
+        let over = |session: &&Session| {
             session.draining && session.runs.is_empty() && session.inbox.is_empty() && session.outbox.is_empty()
         };
         let ids: Vec<SessionId> =

@@ -86,6 +86,8 @@ pub struct Step {
     pub fails: u32,
     pub severity: Severity,
     pub body: Body,
+    /// Its result is a stream.
+    pub streams: bool,
     /// Its rollback handler.
     pub undo: Option<Rc<Undo>>,
 }
@@ -236,8 +238,9 @@ impl<'a> Author<'a> {
             _ => Severity::Ordinary,
         };
         let fails = if self.rng.chance(60) { 0 } else { self.rng.below(4) as u32 };
+        let streams = matches!(body, Body::Instant | Body::Takes(_)) && self.rng.chance(20);
         let undo = (self.nesting == 0 && self.rng.chance(40)).then(|| self.undo(&body));
-        Rc::new(Step { name: self.name(), config, fails, severity, body, undo })
+        Rc::new(Step { name: self.name(), config, fails, severity, body, streams, undo })
     }
 
     fn undo(&mut self, of: &Body) -> Rc<Undo> {

@@ -8,6 +8,8 @@ use stepwell_engine::batch::Carried;
 use stepwell_engine::engine::Due;
 use stepwell_engine::{Batch, Entry, Instance, InstanceKey, Millis, Outcome, Recorded, StepKind, Summary, WorkflowId};
 
+use super::streams::Streams;
+
 /// A stored incarnation.
 #[derive(Debug, Clone)]
 pub struct Row {
@@ -69,7 +71,8 @@ impl Row {
     /// A callback's result is recorded. (An error may be recorded while an attempt is on its way to the worker.)
     pub fn has_result(&self, wanted: CallId) -> bool {
         self.entries.iter().any(|recorded| match &recorded.entry {
-            Entry::Did { call, .. } | Entry::Settled { call, outcome: Outcome::Done { .. } } => *call == wanted,
+            Entry::Did { call, .. }
+            | Entry::Settled { call, outcome: Outcome::Done { .. } | Outcome::Streamed { .. } } => *call == wanted,
             _ => false,
         })
     }
@@ -147,6 +150,7 @@ pub struct Store {
     pub rows: BTreeMap<InstanceKey, Row>,
     by_id: BTreeMap<(WorkflowId, Arc<str>), InstanceKey>,
     pub key_max: u64,
+    pub streams: Streams,
 }
 
 impl Store {
@@ -194,6 +198,7 @@ impl Store {
                 self.by_id.remove(&(row.workflow, row.id));
             }
         }
+        self.streams.apply(batch, &self.rows)?;
         Ok(refused)
     }
 
@@ -206,8 +211,7 @@ impl Store {
 
     pub fn due(&self, after: (Millis, InstanceKey), until: Millis, limit: usize) -> (Vec<Due>, bool) {
         let due = self.rows.iter().filter_map(|(key, row)| {
-            let has_ended = row.summary.status.is_final();
-            row.summary.wake_at.map(|at| Due { at, key: *key, has_ended })
+            row.summary.wake_at.map(|at| Due { at, key: *key, ended_at: row.summary.ended_at })
         });
         let mut due: Vec<_> = due.filter(|due| (due.at, due.key) > after && due.at <= until).collect();
         due.sort_unstable_by_key(|due| (due.at, due.key));

@@ -8,6 +8,8 @@ use stepwell_engine::instance::Report;
 pub struct Turn {
     pub reports: Vec<Report>,
     pub seen: Vec<Seen>,
+    /// Attempts that ask for a stream.
+    pub streams: Vec<(CallId, u32)>,
     pub poison: Option<Poison>,
     pub ended: bool,
     /// When it wants another turn.

@@ -4,15 +4,18 @@ use std::collections::{BTreeMap, VecDeque};
 
 use stepwell_engine::instance::{Report, Tell};
 use stepwell_engine::scheduler::Pool;
-use stepwell_engine::{Millis, RunId};
+use stepwell_engine::{Millis, RunId, StreamId};
 
 use super::run::{Beginning, Run};
+use super::streams::Writer;
 
 /// A message to a session.
 #[derive(Debug, Clone)]
 pub enum Word {
     Start(Box<Beginning>),
     Tell(RunId, Tell),
+    /// What became of a question for a stream.
+    Stream(Writer, Option<StreamId>),
 }
 
 /// How a session is.
@@ -26,6 +29,15 @@ pub enum Health {
     },
     /// The process is gone; the server does not know yet.
     Dead,
+    /// The same, and somebody outside has killed it.
+    Killed,
+}
+
+impl Health {
+    /// There is a process.
+    pub fn is_alive(self) -> bool {
+        matches!(self, Self::Well | Self::Hung { .. })
+    }
 }
 
 /// One conversation with one worker process.

@@ -60,7 +60,9 @@ pub async fn dev(options: DevOptions) -> anyhow::Result<ExitCode> {
         watch: Watch::new().context("cannot watch files")?,
         is_json: options.json,
     };
+    // Before anything goes on that was under way: it is to meet the code that is on disk now.
     let scripts = projects.deploy_all().await?;
+    let core = core.start().await?;
     let default_script = (scripts.len() == 1).then(|| ScopedName::in_default(&*scripts[0]));
     let settings = FaceSettings { auth: Auth::Open, d1, default_script, is_dev: true, host_socket };
     listeners.serve(&core, settings)?;

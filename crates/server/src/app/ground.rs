@@ -8,12 +8,12 @@ use stepwell_runtime::{Outbound, Workerd};
 use tempfile::TempDir;
 use tokio::net::UnixListener;
 
-use crate::core::{Core, CoreConfig};
+use crate::core::{CoreConfig, OpenCore};
 use crate::tools::Tools;
 use crate::workers::WorkersConfig;
 
 pub(super) struct Ground {
-    pub core: Core,
+    pub core: OpenCore,
     pub esbuild: PathBuf,
     /// Where bindings are answered. It is there before the first instance runs: what asks early waits for its answer.
     pub host_socket: UnixListener,
@@ -40,6 +40,6 @@ pub(super) async fn open(
         defaults: StepConfig::DEFAULT,
         replicas,
     };
-    let core = Core::start(config(workers)).await?;
+    let core = OpenCore::open(config(workers)).await?;
     Ok(Ground { core, esbuild: tools.esbuild, host_socket, sockets })
 }

@@ -27,6 +27,7 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<ExitCode> {
     let creation_rates = options.policy.creation_rates();
     let config = |workers| CoreConfig { data_dir, workers, policy, creation_rates, chaos: Chaos::None };
     let Ground { core, host_socket, sockets: _sockets, .. } = ground::open(outbound, options.replicas, config).await?;
+    let core = core.start().await?;
     let (auth, new_token) = Auth::open(&options.data, &core.platform.store).await?;
     let settings =
         FaceSettings { auth, d1: D1::open(options.data.join("d1")), default_script: None, is_dev: false, host_socket };

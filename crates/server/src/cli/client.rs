@@ -176,7 +176,10 @@ impl Client {
     /// # Errors
     /// When its address is no plain HTTP address.
     pub fn connect(connection: &Connection) -> Result<Self, CliError> {
-        let client = Self::new(&connection.url, connection.token.clone())?;
+        let client = Self::new(&connection.url, connection.token.clone()).map_err(|error| match error {
+            CliError::Usage(wrong) => CliError::Usage(format!("{wrong} ({})", connection.origin.told())),
+            other => other,
+        })?;
         Ok(Self { account: connection.account.clone(), origin: connection.origin.clone(), ..client })
     }
 

@@ -13,7 +13,7 @@ use super::client::{Ask, Body, Client};
 use super::desk::Desk;
 use super::screen::{Screen, Tone, warn};
 use super::setup::ensure_tools;
-use super::trigger::counted;
+use super::text::counted;
 use super::upload::{self, Notes, workflow_body};
 use super::{CliError, ExitCode, error};
 use crate::project::bundle::{Bundle, Purpose, bundle};

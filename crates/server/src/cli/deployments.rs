@@ -11,7 +11,7 @@ use super::desk::Desk;
 use super::release::{self, Release};
 use super::screen::{Screen, Tone};
 use super::table::{Cell, Table};
-use super::text::one_line;
+use super::text::{counted, one_line};
 use super::version::{MESSAGE, Version, find, versions_of};
 use super::worker::WorkerArgs;
 use super::{CliError, ExitCode, times};
@@ -63,7 +63,7 @@ struct Row<'a> {
     deployment: u32,
     created_on: Timestamp,
     is_current: bool,
-    live_instances: u64,
+    live_instances: usize,
 }
 
 impl DeploymentsArgs {
@@ -174,10 +174,7 @@ fn status_text(worker: &str, release: &Release, version: Option<&Version>, scree
         text += &format!("  {}\n", one_line(message));
     }
     if let Some(version) = version {
-        let instances = super::trigger::counted(
-            usize::try_from(version.live_instances).unwrap_or(usize::MAX),
-            "unfinished instance",
-        );
+        let instances = counted(version.live_instances, "unfinished instance");
         text += &format!("  {instances} on it\n");
     }
     text

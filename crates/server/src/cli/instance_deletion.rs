@@ -9,8 +9,7 @@ use serde_json::value::RawValue;
 use super::client::{Ask, Body};
 use super::desk::Desk;
 use super::latest::resolve;
-use super::text::one_line;
-use super::trigger::counted;
+use super::text::{counted, one_line};
 use super::workflows::check_name;
 use super::{CliError, ExitCode, argument, screen};
 

@@ -61,6 +61,9 @@ pub struct DescribeArgs {
     /// Whether outputs of steps are shown
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     step_output: bool,
+    /// As --step-output=false
+    #[arg(long, conflicts_with = "step_output")]
+    no_step_output: bool,
     /// Characters of each output that are shown; 0 shows all
     #[arg(long, value_name = "N", default_value_t = 5000)]
     truncate_output_limit: usize,
@@ -175,7 +178,7 @@ impl Desk<'_> {
         let ask = Ask::new(Method::GET, &["workflows", &args.name, "instances", &id]);
         let timeline = Timeline {
             screen: self.screen,
-            shows_step_output: args.step_output,
+            shows_step_output: args.step_output && !args.no_step_output,
             output_chars_max: args.truncate_output_limit,
         };
         if args.logs && self.screen.is_json {

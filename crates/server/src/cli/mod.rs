@@ -3,6 +3,7 @@
 //! Commands on workflows and instances are clients of the server's Cloudflare-shaped API and have wrangler's words and
 //! flags. What a server does is not here: `dev` and `serve` only hand over their options.
 
+mod account;
 mod address;
 mod argument;
 mod capabilities;
@@ -43,6 +44,7 @@ mod table;
 mod text;
 mod timeline;
 mod times;
+mod token;
 mod trigger;
 mod upload;
 mod version;
@@ -89,6 +91,8 @@ enum Command {
     Delete(delete::DeleteArgs),
     Secret(secret::SecretArgs),
     Workflows(workflows::WorkflowsArgs),
+    Token(token::TokenArgs),
+    Account(account::AccountArgs),
     Login(login::LoginArgs),
     Logout(login::LogoutArgs),
     Profiles(profiles_command::ProfilesArgs),
@@ -154,6 +158,8 @@ fn run(command: Command, screen: &Screen) -> Result<std::process::ExitCode, CliE
         Command::Delete(args) => asking(args.run(screen))?,
         Command::Secret(args) => asking(args.run(screen))?,
         Command::Workflows(args) => asking(args.run(screen))?,
+        Command::Token(args) => asking(args.run(screen))?,
+        Command::Account(args) => asking(args.run(screen))?,
         Command::Login(args) => asking(args.run(screen))?,
         Command::Whoami(args) => asking(args.run(screen))?,
         Command::Doctor(args) => asking(args.run(screen))?,

@@ -263,6 +263,16 @@ mod tests {
     }
 
     #[test]
+    fn changes_at_the_same_time_are_all_kept() {
+        let root = tempfile::tempdir().expect("a directory");
+        let file = file(root.path());
+        let names: Vec<String> = (0..8).map(|number| format!("p{number}")).collect();
+        std::thread::scope(|scope| names.iter().for_each(|name| drop(scope.spawn(|| add(&file, name)))));
+        let kept: Vec<String> = file.read().expect("profiles").profiles.into_keys().collect();
+        assert_eq!(kept, names);
+    }
+
+    #[test]
     fn a_file_that_others_can_read_is_closed_to_them() {
         let root = tempfile::tempdir().expect("a directory");
         let file = file(root.path());

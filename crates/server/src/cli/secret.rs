@@ -14,8 +14,7 @@ use super::desk::Desk;
 use super::screen::Screen;
 use super::secret_file;
 use super::table::Table;
-use super::text::one_line;
-use super::trigger::counted;
+use super::text::{counted, one_line};
 use super::worker::WorkerArgs;
 use super::{CliError, ExitCode, prompt};
 

@@ -23,6 +23,11 @@ pub fn one_line(text: &str) -> String {
     printable(text).replace('\n', " ")
 }
 
+/// `1 instance`, `2 instances`.
+pub fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Columns taken on a terminal.
 pub fn columns(text: &str) -> usize {
     text.width()

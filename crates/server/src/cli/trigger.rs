@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::client::{Ask, Body};
 use super::desk::Desk;
 use super::screen::Tone;
-use super::text::one_line;
+use super::text::{counted, one_line};
 use super::workflows::check_name;
 use super::{CliError, ExitCode, argument, status};
 
@@ -109,11 +109,6 @@ fn told_before(count: usize) {
     if count > 0 {
         super::screen::warn(&format!("{} had been created before this failed", counted(count, "instance")));
     }
-}
-
-/// `1 instance`, `2 instances`.
-pub fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 fn json_text(value: &impl Serialize) -> Result<String, CliError> {

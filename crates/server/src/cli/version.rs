@@ -26,7 +26,7 @@ pub struct Version {
     #[serde(default)]
     pub is_current: bool,
     #[serde(default)]
-    pub live_instances: u64,
+    pub live_instances: usize,
 }
 
 #[derive(Debug, Deserialize)]

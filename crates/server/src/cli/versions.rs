@@ -18,7 +18,7 @@ use super::table::{Cell, Table};
 use super::text::{one_line, pad};
 use super::version::{self, MESSAGE, TAG, Version, find};
 use super::worker::WorkerArgs;
-use super::{CliError, ExitCode, times};
+use super::{CliError, ExitCode, prompt, times};
 
 const LABEL_WIDTH: usize = 16;
 
@@ -48,15 +48,21 @@ enum VersionsCommand {
         worker: WorkerArgs,
     },
     /// Let a version serve: requests and new instances go to it
-    Deploy {
-        /// Number, id or tag of the version; @100% may follow
-        version: String,
-        /// Why
-        #[arg(long)]
-        message: Option<String>,
-        #[command(flatten)]
-        worker: WorkerArgs,
-    },
+    Deploy(DeployArgs),
+}
+
+#[derive(Debug, Args)]
+struct DeployArgs {
+    /// Number, id or tag of the version; @100% may follow
+    version: String,
+    /// Why
+    #[arg(long)]
+    message: Option<String>,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    #[command(flatten)]
+    worker: WorkerArgs,
 }
 
 #[derive(Deserialize)]
@@ -88,9 +94,7 @@ impl VersionsArgs {
             VersionsCommand::Upload(args) => desk.upload_version(&args).await,
             VersionsCommand::List { worker } => desk.list_versions(&worker.name()?).await,
             VersionsCommand::View { version, worker } => desk.view_version(&worker.name()?, &version).await,
-            VersionsCommand::Deploy { version, message, worker } => {
-                desk.deploy_version(&worker.name()?, &version, message.as_deref()).await
-            }
+            VersionsCommand::Deploy(args) => desk.deploy_version(&args).await,
         }
     }
 }
@@ -129,14 +133,16 @@ impl Desk<'_> {
         self.tell(ask, |detail: Detail| detail_text(&detail, self.screen)).await
     }
 
-    async fn deploy_version(&self, worker: &str, given: &str, message: Option<&str>) -> Result<ExitCode, CliError> {
-        let version = find(&self.client, worker, whole(given)?).await?;
-        let answer = release(&self.client, worker, &version, message).await?;
+    async fn deploy_version(&self, args: &DeployArgs) -> Result<ExitCode, CliError> {
+        let worker = args.worker.name()?;
+        let version = find(&self.client, &worker, whole(&args.version)?).await?;
+        let (number, told) = (version.number, one_line(&worker));
+        prompt::confirm(&format!("Let version {number} of {told} serve?"), args.yes)?;
+        let answer = release(&self.client, &worker, &version, args.message.as_deref()).await?;
         match self.screen.is_json {
             true => self.screen.line(answer.result.get())?,
             false => {
-                let (number, worker) = (version.number, one_line(worker));
-                self.screen.line(&format!("Version {number} of {worker} serves now: {}", one_line(&version.id)))?;
+                self.screen.line(&format!("Version {number} of {told} serves now: {}", one_line(&version.id)))?;
             }
         }
         Ok(ExitCode::Ok)

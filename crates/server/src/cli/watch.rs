@@ -59,7 +59,7 @@ pub async fn watch(desk: &Desk<'_>, ask: &Ask, timeline: &Timeline<'_>) -> Resul
     }
 }
 
-/// Shows a list for as long as somebody looks on.
+/// Shows a list, or whatever else the server does not wait for, for as long as somebody looks on.
 ///
 /// # Errors
 /// When the server cannot be asked any more, or its answer is of another shape.

@@ -37,6 +37,9 @@ enum WorkflowsCommand {
     Describe {
         /// Name of the workflow
         name: String,
+        /// Show it again whenever something changes, until Ctrl-C
+        #[arg(long)]
+        watch: bool,
     },
     /// Trigger a workflow, creating a new instance
     Trigger(TriggerArgs),
@@ -98,7 +101,7 @@ impl WorkflowsArgs {
         let desk = Desk::of(&self.server, screen)?;
         match self.command {
             WorkflowsCommand::List(args) => desk.list_workflows(&args).await,
-            WorkflowsCommand::Describe { name } => desk.describe_workflow(&name).await,
+            WorkflowsCommand::Describe { name, watch } => desk.describe_workflow(&name, watch).await,
             WorkflowsCommand::Trigger(args) => args.run(&desk).await,
             WorkflowsCommand::Delete { name, yes } => desk.delete_workflow(&name, yes).await,
             WorkflowsCommand::Instances(command) => command.run(&desk).await,
@@ -118,53 +121,19 @@ impl Desk<'_> {
         self.tell(ask, |workflows| workflows_text(workflows, args.page, self.screen)).await
     }
 
-    async fn describe_workflow(&self, name: &str) -> Result<ExitCode, CliError> {
+    async fn describe_workflow(&self, name: &str, watches: bool) -> Result<ExitCode, CliError> {
         check_name(name)?;
-        let answer = self.client.ask(Ask::new(Method::GET, &["workflows", name])).await?;
-        if self.screen.is_json {
-            self.screen.line(answer.result.get())?;
-            return Ok(ExitCode::Ok);
-        }
-        let workflow = answer.parse()?;
-        let versions = self.client.ask(Ask::new(Method::GET, &["workflows", name, "versions"])).await?;
-        let versions: Vec<Version> = versions.parse()?;
-        self.screen.print(&self.workflow_text(&workflow, versions.iter().max_by_key(|version| version.created_on)))?;
-        Ok(ExitCode::Ok)
-    }
-
-    fn workflow_text(&self, workflow: &Workflow, latest: Option<&Version>) -> String {
-        let time = |at| times::local_and_relative(at, self.screen.now(), &self.screen.zone);
-        let mut text = String::new();
-        let mut field = |label: &str, value: &str| {
-            text += &format!("{}{value}\n", self.screen.paint(Tone::Dim, &pad(label, LABEL_WIDTH)));
+        let ask = Ask::new(Method::GET, &["workflows", name]);
+        let versions = match self.screen.is_json {
+            true => Vec::new(),
+            false => self.client.ask(Ask::new(Method::GET, &["workflows", name, "versions"])).await?.parse()?,
         };
-        field("Name", &one_line(&workflow.name));
-        field("Id", &one_line(&workflow.id));
-        field("Script", &one_line(&workflow.script_name));
-        field("Class", &one_line(&workflow.class_name));
-        field("Created", &time(workflow.created_on));
-        field("Modified", &time(workflow.modified_on));
-        field("Last triggered", &workflow.triggered_on.map_or_else(|| "never".to_owned(), time));
-        for schedule in &workflow.schedules {
-            let next = schedule.next_instance.map_or_else(|| "never".to_owned(), time);
-            field("Schedule", &format!("{}, next {next}", one_line(&schedule.cron)));
+        let latest = versions.iter().max_by_key(|version: &&Version| version.created_on);
+        if watches {
+            let told = |answer: &Answer, screen: &Screen| Ok(workflow_text(&answer.parse()?, latest, screen));
+            return until_interrupted(watch_list(self, &ask, told)).await;
         }
-        if let Some(version) = latest {
-            field(
-                "Latest version",
-                &format!("{}, {}", one_line(&version.id), times::relative(version.created_on, self.screen.now())),
-            );
-        }
-        let counts: Vec<_> = workflow.instances.iter().filter(|(_, count)| **count > 0).collect();
-        text += &format!("\n{}\n", self.screen.paint(Tone::Heading, "Instances"));
-        if counts.is_empty() {
-            text += "  none\n";
-        }
-        for (word, count) in counts {
-            let label = pad(&status::label(word), LABEL_WIDTH + 2);
-            text += &format!("  {}{count}\n", self.screen.paint(status::tone(word), &label));
-        }
-        text
+        self.tell(ask, |workflow| workflow_text(&workflow, latest, self.screen)).await
     }
 
     async fn delete_workflow(&self, name: &str, is_sure: bool) -> Result<ExitCode, CliError> {
@@ -183,6 +152,41 @@ fn workflows_text(workflows: Vec<Workflow>, page: u32, screen: &Screen) -> Strin
         0 => "No workflows yet. Deploy a project with `stepwell deploy`, or run one with `stepwell dev`.\n".to_owned(),
         _ => workflow_table(workflows, screen).render(screen),
     }
+}
+
+fn workflow_text(workflow: &Workflow, latest: Option<&Version>, screen: &Screen) -> String {
+    let time = |at| times::local_and_relative(at, screen.now(), &screen.zone);
+    let mut text = String::new();
+    let mut field = |label: &str, value: &str| {
+        text += &format!("{}{value}\n", screen.paint(Tone::Dim, &pad(label, LABEL_WIDTH)));
+    };
+    field("Name", &one_line(&workflow.name));
+    field("Id", &one_line(&workflow.id));
+    field("Script", &one_line(&workflow.script_name));
+    field("Class", &one_line(&workflow.class_name));
+    field("Created", &time(workflow.created_on));
+    field("Modified", &time(workflow.modified_on));
+    field("Last triggered", &workflow.triggered_on.map_or_else(|| "never".to_owned(), time));
+    for schedule in &workflow.schedules {
+        let next = schedule.next_instance.map_or_else(|| "never".to_owned(), time);
+        field("Schedule", &format!("{}, next {next}", one_line(&schedule.cron)));
+    }
+    if let Some(version) = latest {
+        field(
+            "Latest version",
+            &format!("{}, {}", one_line(&version.id), times::relative(version.created_on, screen.now())),
+        );
+    }
+    let counts: Vec<_> = workflow.instances.iter().filter(|(_, count)| **count > 0).collect();
+    text += &format!("\n{}\n", screen.paint(Tone::Heading, "Instances"));
+    if counts.is_empty() {
+        text += "  none\n";
+    }
+    for (word, count) in counts {
+        let label = pad(&status::label(word), LABEL_WIDTH + 2);
+        text += &format!("  {}{count}\n", screen.paint(status::tone(word), &label));
+    }
+    text
 }
 
 fn workflow_table(workflows: Vec<Workflow>, screen: &Screen) -> Table<'static> {

@@ -54,6 +54,8 @@ async fn interrupted(args: &[&str], lines: usize) -> (Option<i32>, Vec<String>) 
 async fn a_list_is_watched_until_it_is_interrupted() {
     let (code, lines) = interrupted(&["workflows", "list", "--watch"], 3).await;
     assert_eq!((code, lines.len()), (Some(130), 3), "{lines:?}");
+    let (code, lines) = interrupted(&["workflows", "describe", "orders", "--watch"], 8).await;
+    assert!(code == Some(130) && lines[0].ends_with("orders"), "{lines:?}");
     let (code, lines) = interrupted(&["workflows", "instances", "list", "orders", "--watch", "--json"], 1).await;
     let rows: serde_json::Value = serde_json::from_str(&lines[0]).expect("JSON");
     assert_eq!((code, rows.as_array().map(Vec::len)), (Some(130), Some(3)));

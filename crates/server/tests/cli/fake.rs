@@ -36,10 +36,15 @@ pub struct Fake {
 
 impl Fake {
     pub async fn start() -> Self {
+        Self::answering(|text| text).await
+    }
+
+    /// One whose answers are changed on their way.
+    pub async fn answering(change: fn(String) -> String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let asked = Arc::<Mutex<Vec<Asked>>>::default();
-        let router = Router::new().fallback(answer).with_state(asked.clone());
+        let router = Router::new().fallback(answer).with_state((asked.clone(), change));
         let task = tokio::spawn(async move { axum::serve(listener, router).await.expect("a server") });
         Self { url, asked, task }
     }
@@ -60,7 +65,9 @@ impl Drop for Fake {
     }
 }
 
-async fn answer(State(log): State<Arc<Mutex<Vec<Asked>>>>, request: Request) -> Response {
+type Known = (Arc<Mutex<Vec<Asked>>>, fn(String) -> String);
+
+async fn answer(State((log, change)): State<Known>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, BODY_BYTES_MAX).await.expect("a body");
     let header = |name| parts.headers.get(name).map(|value| value.to_str().expect("text").to_owned());
@@ -78,7 +85,7 @@ async fn answer(State(log): State<Arc<Mutex<Vec<Asked>>>>, request: Request) -> 
         earlier
     };
     let (status, text) = known(&asked, earlier);
-    let mut response = Response::new(Body::from(text));
+    let mut response = Response::new(Body::from(change(text)));
     *response.status_mut() = StatusCode::from_u16(status).expect("a status");
     response
 }
@@ -116,7 +123,7 @@ fn known(asked: &Asked, earlier: usize) -> (u16, String) {
             &json!([{"id": "v-2", "created_on": "2026-11-20T12:00:00.000Z"}, {"id": "v-1", "created_on": "2026-11-01T12:00:00.000Z"}]),
         ),
         ("DELETE", ["workflows", "orders"]) => ok(&json!({"status": "ok", "success": true})),
-        ("GET", ["workflows", "strange"]) => (200, "<html>welcome</html>".to_owned()),
+        ("GET", ["workflows", "strange", ..]) => (200, "<html>welcome</html>".to_owned()),
         ("GET", ["workflows", "idle", "instances"]) => page(&json!([]), &Value::Null),
         ("GET", ["workflows", "orders", "instances"]) => page(&instances::rows(), &json!("next")),
         ("POST", ["workflows", "orders", "instances"]) => {

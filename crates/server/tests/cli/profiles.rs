@@ -150,6 +150,15 @@ async fn a_profile_s_token_goes_to_its_own_server_only() {
 }
 
 #[tokio::test]
+async fn an_address_that_makes_no_sense_is_told_with_who_named_it() {
+    let user = User::new();
+    let mut command = user.command(&["workflows", "list"]);
+    command.env("CLOUDFLARE_API_BASE_URL", "https://api.cloudflare.com/client/v4");
+    let ran = finish(command).await;
+    assert!(ran.code == 2 && ran.stderr.contains("(named by CLOUDFLARE_API_BASE_URL)"), "{}", ran.told());
+}
+
+#[tokio::test]
 async fn another_account_is_asked_where_the_profile_or_a_flag_says_so() {
     let (user, fake) = (User::new(), Fake::start().await);
     let login = ["login", &fake.url, "--token", "-", "--account", "second"];

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 use tokio::process::{Child, Command};
 
 use crate::fake::Fake;
@@ -58,6 +58,15 @@ impl Terminal {
         let begun = Instant::now();
         while self.shown().matches(text).count() < times {
             assert!(begun.elapsed() < PATIENCE, "{text:?} in {:?}", self.shown());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Waits until it does not show what is typed.
+    async fn hides(&self) {
+        let begun = Instant::now();
+        while tcgetattr(&self.keyboard).expect("a terminal").local_modes.contains(LocalModes::ECHO) {
+            assert!(begun.elapsed() < PATIENCE, "what is typed is shown after {:?}", self.shown());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -136,6 +145,7 @@ async fn a_person_is_asked_before_something_is_deleted() {
 async fn a_secret_is_not_shown_while_it_is_typed() {
     let mut terminal = Terminal::of(80, &[], &["secret", "put", "KEY", "--name", "shop"]).await;
     terminal.shows("Value of KEY: ", 1).await;
+    terminal.hides().await;
     terminal.types("s3cret\n");
     terminal.shows("Secret KEY of shop has been set.", 1).await;
     assert_eq!(terminal.fake.asked()[0].body, r#"{"name":"KEY","text":"s3cret","type":"secret_text"}"#);

@@ -8,6 +8,17 @@ pub type Known = Result<Value, (u16, u32, &'static str)>;
 /// What is told of a request below the account; none where this is not about Workers.
 pub fn answer(method: &str, segments: &[&str], body: &str) -> Option<Known> {
     let known = match (method, segments) {
+        ("GET", ["tokens"]) => json!([
+            token("t-1", &["metadata", "admin"], true, &Value::Null),
+            token("t-2", &["deploy"], false, &json!("2026-11-22T12:00:00.000Z")),
+        ]),
+        ("POST", ["tokens"]) => {
+            let asked: Value = serde_json::from_str(body).expect("JSON");
+            let mut made = token("t-3", &["deploy"], false, &asked["expires_on"]);
+            made["value"] = json!("stepwell_secret");
+            made
+        }
+        ("DELETE", ["tokens", "t-2"]) => json!({"id": "t-2"}),
         ("GET", ["workers", "scripts"]) => json!([{"id": "idle"}, {"id": "shop"}]),
         ("GET", ["workers", "scripts", script, "versions"]) => versions(script),
         ("GET", ["workers", "scripts", "shop", "versions", "v-7"]) => detail(),
@@ -17,6 +28,7 @@ pub fn answer(method: &str, segments: &[&str], body: &str) -> Option<Known> {
                            them first";
             return Some(Err((409, 20_409, message)));
         }
+        ("DELETE", ["workers", "scripts", "idle", "versions", "v-3"]) => json!({"id": "v-3"}),
         ("GET", ["workers", "scripts", "shop", "deployments"]) => json!({"deployments": [
             release("r-1", "2026-11-01T12:00:00.000Z", "v-7", ""),
             release("r-2", "2026-11-21T11:58:00.000Z", "v-9", "faster"),
@@ -55,8 +67,14 @@ pub fn answer_of_server(method: &str, path: &str, token: Option<&str>) -> Known 
         ("GET", "/user", _) => Ok(json!({"id": "u", "email": "operator@stepwell.localhost"})),
         ("GET", "/accounts", _) => Ok(json!([account(super::fake::ACCOUNT, "Stepwell"), account("second", "Second")])),
         ("GET", "/accounts/second", _) => Ok(account("second", "Second")),
+        ("POST", "/accounts", _) => Ok(account("a-2", "team")),
+        ("DELETE", "/accounts/a-2", _) => Ok(json!({"id": "a-2"})),
         _ => Err((403, 10_000, "Authentication error: this account is not on this server")),
     }
+}
+
+fn token(id: &str, scopes: &[&str], all_accounts: bool, expires_on: &Value) -> Value {
+    json!({"id": id, "name": "ci", "scopes": scopes, "all_accounts": all_accounts, "status": "active", "expires_on": expires_on})
 }
 
 fn account(id: &str, name: &str) -> Value {

@@ -24,9 +24,14 @@ export class Nap extends WorkflowEntrypoint {
         return { before, after: await step.do('after', async () => version) };
     }
 }
+export class Stuck extends WorkflowEntrypoint {
+    async run(event, step) {
+        return await step.do('try', async () => (version === 'old' ? new Promise(() => {}) : version));
+    }
+}
 export default { fetch: () => Response.json(version) };";
 
-const CLASSES: [&str; 2] = ["Flow", "Nap"];
+const CLASSES: [&str; 3] = ["Flow", "Nap", "Stuck"];
 
 fn project() -> Project {
     let project = Project::worker("app", &CLASSES, SOURCE);
@@ -94,6 +99,18 @@ async fn in_dev_a_sleeper_wakes_on_the_newest_code() {
     project.write("version.js", "export const version = 'new';");
     server.answers("new").await;
     assert_eq!(server.output("Nap", &id).await, json!({ "before": "old", "after": "new" }));
+}
+
+#[tokio::test]
+async fn dev_starts_again_with_the_code_that_is_on_disk() {
+    let (project, state) = (project(), tempfile::tempdir().expect("a temporary directory"));
+    let server = Launch::dev(&[&project]).state(state.path()).start().await;
+    let id = server.create("Stuck", json!({})).await;
+    server.until_status("Stuck", &id, "running").await;
+    server.stop();
+    project.write("version.js", "export const version = 'new';");
+    let server = Launch::dev(&[&project]).state(state.path()).start().await;
+    assert_eq!(server.output("Stuck", &id).await, "new");
 }
 
 #[tokio::test]

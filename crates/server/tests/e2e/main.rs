@@ -1,5 +1,6 @@
 //! End-to-end tests of behaviour: the real binary, real workerd, real SQLite. What a crash does is tried elsewhere.
 
+mod accounts;
 mod bad_input;
 mod bad_uploads;
 mod binding;

@@ -114,6 +114,22 @@ async fn no_firing_doubles_and_after_a_pause_only_the_latest_happens() {
 }
 
 #[tokio::test]
+async fn what_is_due_when_a_server_starts_does_not_wait_for_a_schedule() {
+    let retention = json!({ "success_retention": "1 hour" });
+    let workflow = json!({ "name": "Tick", "binding": "TICK", "class_name": "Tick", "schedules": "0 0 1 1 *",
+        "default_retention": retention });
+    let project = Project::configured("app", &[], json!({ "workflows": [workflow] }), SOURCE);
+    let state = tempfile::tempdir().expect("a temporary directory");
+    let server = start(&project, state.path(), "2026-11-21T10:00:00Z").await;
+    server.create_as("Tick", "one", json!({})).await;
+    server.ended("Tick", "one").await;
+    server.stop();
+    let server = start(&project, state.path(), "2026-11-21T12:00:00Z").await;
+    let is_gone = || async { server.fired().await.is_empty().then_some(()) };
+    eventually(|| "the instance whose hour is over is gone".to_owned(), is_gone).await;
+}
+
+#[tokio::test]
 async fn a_deploy_changes_schedules_at_once() {
     let project = project(&json!(EVERY_MINUTE));
     let state = tempfile::tempdir().expect("a temporary directory");

@@ -242,8 +242,8 @@ impl Reader for MemoryReader {
         let found = tables.instances.by_wake.range(behind).take_while(|(wake_at, _)| *wake_at <= until).take(limit);
         let due = found.map(|(wake_at, key)| {
             let instance = &tables.instances.by_key[key];
-            let (workflow, Summary { deployment, status, .. }) = (instance.workflow, instance.summary);
-            Due { wake_at: *wake_at, key: *key, workflow, deployment, has_ended: status.is_final() }
+            let (workflow, Summary { deployment, ended_at, .. }) = (instance.workflow, instance.summary);
+            Due { wake_at: *wake_at, key: *key, workflow, deployment, ended_at }
         });
         Ok(due.collect())
     }

@@ -52,13 +52,15 @@ impl Streams {
         self.by_id.retain(|_, stream| stream.key != key);
     }
 
-    /// Streams that the history of the new incarnation names are its own from then on.
+    /// Streams that the history of the new incarnation names are its own from then on. One that was named only now, by an
+    /// entry that is written with the restart, was open until then.
     pub fn carry(&mut self, old: InstanceKey, new: InstanceKey, history: &[Recorded]) {
         for recorded in history {
             if let Entry::Settled { outcome: Outcome::Streamed { stream, .. }, .. } = &recorded.entry
                 && let Some(stream) = self.by_id.get_mut(&stream.id).filter(|stream| stream.key == old)
             {
                 stream.key = new;
+                stream.state = StreamState::Kept;
             }
         }
     }

@@ -141,13 +141,13 @@ fn due(db: &Connection, after: (Millis, InstanceKey), until: Millis, count: usiz
             key: key(row, 1)?,
             workflow: WorkflowId(row.get(2)?),
             deployment: DeploymentId(row.get(3)?),
-            has_ended: status(row.get(4)?)?.is_final(),
+            ended_at: row.get(4)?,
         })
     })?;
     rows.collect()
 }
 
-const DUE: &str = "SELECT wake_at, key, workflow, deployment, status FROM instances
+const DUE: &str = "SELECT wake_at, key, workflow, deployment, ended_at FROM instances
     WHERE wake_at IS NOT NULL AND (wake_at, key) > (?1, ?2) AND wake_at <= ?3
     ORDER BY wake_at, key LIMIT ?4";
 

@@ -102,12 +102,13 @@ const STREAMS: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
-/// Up to when each schedule has been looked at. (Of an instance that has ended, `wake_at` says from now on when it is to
-/// go; those that ended before stay.)
+/// Up to when each schedule has been looked at. Of an instance that has ended, `wake_at` says from now on when it is to go;
+/// for those that ended before, the engine is still to say that, and finds them by the time of their end.
 const SCHEDULES: &str = "
     CREATE TABLE schedules (
         workflow INTEGER NOT NULL, cron TEXT NOT NULL, considered_at INTEGER NOT NULL, PRIMARY KEY (workflow, cron)
     ) STRICT, WITHOUT ROWID;
+    UPDATE instances SET wake_at = ended_at WHERE wake_at IS NULL AND ended_at IS NOT NULL;
 ";
 
 /// Accounts besides the default one, whose number is 0, and whose tokens are whose: an absent account is every account.

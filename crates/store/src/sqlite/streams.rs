@@ -69,13 +69,14 @@ pub(super) fn keep_named(db: &Connection, key: InstanceKey, entry: &Entry) -> Re
         .map(|_| ())
 }
 
-/// Streams that the history of the new incarnation names are its own from then on.
+/// Streams that the history of the new incarnation names are its own from then on. One that was named only now, by an entry
+/// that is written with the restart, was open until then.
 pub(super) fn carry(db: &Connection, old: InstanceKey, new: InstanceKey) -> Result<()> {
     db.prepare_cached(
-        "UPDATE streams SET instance = ?2 WHERE instance = ?1 AND state = ?3
+        "UPDATE streams SET instance = ?2, state = ?3 WHERE instance = ?1 AND state <> ?5
          AND id IN (SELECT meta ->> 'stream' FROM entries WHERE instance = ?2 AND kind = ?4)",
     )?
-    .execute(params![old.sql(), new.sql(), StreamState::Kept as u8, record::STREAMED])
+    .execute(params![old.sql(), new.sql(), StreamState::Kept as u8, record::STREAMED, StreamState::Dropped as u8])
     .map(|_| ())
 }
 

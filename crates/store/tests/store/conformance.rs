@@ -305,10 +305,11 @@ every_backend! {
 
     fn an_ended_instance_expires_and_any_other_does_not(store: &Store) {
         commit(store, creations(vec![creation(1, "a", 1), creation(2, "b", 1)]));
-        let ended = Some(summary(Status::Complete, Some(60)));
+        let ended_at = Some(50);
+        let ended = Some(Summary { ended_at, ..summary(Status::Complete, Some(60)) });
         commit(store, writes(vec![write(1, 1, vec![Entry::Completed { output: Payload::UNDEFINED }], ended)]));
         let due = wait(store.due((1, InstanceKey(2)), 60, 9)).unwrap();
-        assert_eq!(due.iter().map(|due| (due.key, due.has_ended)).collect::<Vec<_>>(), [(InstanceKey(1), true)]);
+        assert_eq!(due.iter().map(|due| (due.key, due.ended_at)).collect::<Vec<_>>(), [(InstanceKey(1), ended_at)]);
         let expirations = [1, 2, 9].map(InstanceKey).to_vec();
         commit(store, Batch { expirations: expirations.clone(), ..Batch::default() });
         assert_eq!(wait(store.instance(InstanceKey(1))), Ok(None));

@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 use stepwell_engine::{
-    Batch, CallId, Carried, Entry, InstanceKey, Outcome, Payload, Restart, Status, StreamId, StreamRef,
+    Batch, CallId, Carried, Entry, InstanceKey, Outcome, Payload, Recorded, Restart, Status, StreamId, StreamRef,
 };
 use stepwell_store::{ChangeError, Options, STREAMS_BYTES_MAX, Store, StreamChunk};
 
@@ -174,6 +174,18 @@ every_backend! {
         commit(store, Batch { restarts: vec![again], ..Batch::default() });
         assert_eq!(wait(store.is_stream_whole(InstanceKey(3), kept)), Ok(true));
         assert!(!is_whole(store, kept));
+    }
+
+    fn a_stream_that_is_named_in_the_batch_of_the_restart_lives_on_with_it(store: &Store) {
+        with_instance(store);
+        let open = written(store, &[b"ab"]);
+        let summary = summary(Status::Queued, None);
+        let named = Recorded { seq: 1, at: 2, entry: streamed(open) };
+        let history = vec![Carried::CREATION, Carried::Written(named)];
+        let again = Restart { old: KEY, new: InstanceKey(3), deployment: DEPLOYMENT, summary, history };
+        commit(store, Batch { restarts: vec![again], ..Batch::default() });
+        assert_eq!(wait(store.is_stream_whole(InstanceKey(3), open)), Ok(true));
+        assert_eq!(append(store, open.id, 1, b"y"), Err(ChangeError::StreamOver(open.id)));
     }
 
     fn streams_go_with_the_incarnation_that_is_restarted(store: &Store) {

@@ -1,145 +1,17 @@
-//! Single situations in the life of an instance, with a host that makes every batch durable at once.
+//! Single situations in the life of an instance.
 
-use proptest::prelude::*;
-use stepwell_engine::engine::{Chaos, Command, Fault, WorkflowSettings};
-use stepwell_engine::instance::{BeginKind, Decision, Rejection, Report, Settlement, Severity, Tell};
+mod host;
+mod laws;
+
+use stepwell_engine::engine::{Chaos, Command, Due, Fault, WorkflowSettings};
+use stepwell_engine::instance::{BeginKind, Rejection, Report, Settlement, Severity, Tell};
 use stepwell_engine::scheduler::{Pool, Quarantine};
 use stepwell_engine::{
-    Backoff, CallId, DeploymentId, Engine, ErrorRecord, Input, Instance, InstanceKey, Output, Payload, Recorded,
-    ReplyId, Retention, RetryLimit, RunId, SessionId, Status, StepConfig, WorkflowId,
+    CallId, DeploymentId, Engine, Entry, ErrorRecord, Input, Instance, InstanceKey, Output, Payload, Recorded, ReplyId,
+    Retention, RetryLimit, RunId, SessionId, Status, StepConfig,
 };
 
-const WORKFLOW: WorkflowId = WorkflowId(1);
-const SESSION: SessionId = SessionId(1);
-const POOL: Pool = Pool { deployment: DeploymentId(1), quarantine: Quarantine::Free };
-const HOUR_MS: u64 = 3_600_000;
-/// For good.
-const RETENTION: Retention = Retention { success_ms: None, error_ms: None };
-const KEY: InstanceKey = InstanceKey(1);
-
-/// An engine with one workflow and one session.
-struct Host {
-    engine: Engine,
-    now: i64,
-    out: Vec<Output>,
-    /// Of the first instance.
-    history: Vec<Recorded>,
-}
-
-impl Host {
-    fn new(concurrency: Option<usize>) -> Self {
-        let mut host = Self { engine: Engine::new(KEY, 100), now: 1_000_000, out: Vec::new(), history: Vec::new() };
-        let settings =
-            WorkflowSettings { deployment: POOL.deployment, follows_newest: false, concurrency, retention: RETENTION };
-        host.input(Input::Workflow(WORKFLOW, settings));
-        host.input(Input::DueRead { until: host.now + 20_000, due: Vec::new(), complete: true });
-        host.input(Input::SessionUp(SESSION, POOL));
-        host
-    }
-
-    /// With one instance, whose first run has started.
-    fn started() -> Self {
-        let mut host = Self::new(None);
-        host.create("a");
-        host
-    }
-
-    fn input(&mut self, input: Input) {
-        self.engine.handle(input, self.now, &mut self.out);
-        while let Some((commit, batch)) = self.engine.flush(self.now, &mut self.out) {
-            let created = batch.creations.into_iter().filter(|one| one.key == KEY).map(|one| one.created);
-            self.history.extend(created);
-            self.history
-                .extend(batch.writes.into_iter().filter(|write| write.key == KEY).flat_map(|write| write.entries));
-            self.engine.handle(Input::Committed(commit, Vec::new()), self.now, &mut self.out);
-        }
-    }
-
-    fn create(&mut self, id: &str) {
-        let (params, trigger, retention) = (Payload::UNDEFINED, "api".to_owned(), Retention::default());
-        self.input(Input::Create { reply: ReplyId(0), workflow: WORKFLOW, id: id.into(), params, trigger, retention });
-    }
-
-    fn command(&mut self, command: Command) -> Result<Status, Rejection> {
-        self.out.clear();
-        self.input(Input::Command { reply: ReplyId(9), key: KEY, command });
-        let answer = self.out.iter().find_map(|output| match output {
-            Output::Reply(ReplyId(9), answer) => Some(answer.clone()),
-            _ => None,
-        });
-        answer.expect("an answer at once").map(|answer| answer.status)
-    }
-
-    fn report(&mut self, run: u64, report: Report) {
-        self.out.clear();
-        self.input(Input::Report(SESSION, RunId(run), report));
-    }
-
-    fn begin(&mut self, run: u64, call: u32, kind: BeginKind, started: bool) {
-        let name = format!("s{call}");
-        self.report(run, Report::Begin { call: CallId(call), parent: None, name, count: 1, kind, started });
-    }
-
-    fn sleep(&mut self, run: u64, call: u32, ms: u64) {
-        self.begin(run, call, BeginKind::Sleep { ms }, false);
-    }
-
-    fn wait(&mut self, run: u64, call: u32) {
-        let kind = BeginKind::Wait { event_type: "paid".to_owned(), timeout_ms: HOUR_MS };
-        self.begin(run, call, kind, false);
-    }
-
-    fn send(&mut self) -> Result<Status, Rejection> {
-        let payload = Payload::from_json("1");
-        self.command(Command::SendEvent { event_type: "paid".to_owned(), payload })
-    }
-
-    fn pass(&mut self, ms: i64) {
-        self.out.clear();
-        self.now += ms;
-        self.input(Input::Tick);
-    }
-
-    /// The run has its grace and is forgotten.
-    fn suspend(&mut self, run: u64) {
-        self.pass(6_000);
-        assert_eq!(self.told(run), [Tell::Forget { force: false }]);
-        self.report(run, Report::Forgotten);
-    }
-
-    fn told(&self, run: u64) -> Vec<Tell> {
-        let told = self.out.iter().filter_map(|output| match output {
-            Output::Tell(_, to, tell) if *to == RunId(run) => Some(tell.clone()),
-            _ => None,
-        });
-        told.collect()
-    }
-
-    fn starts(&self) -> Vec<(u64, Vec<(CallId, u32)>)> {
-        let starts = self.out.iter().filter_map(|output| match output {
-            Output::Start(start) => Some((start.run.0, start.grants.clone())),
-            _ => None,
-        });
-        starts.collect()
-    }
-
-    fn replayed(&self) -> Instance {
-        Instance::replay(KEY, WORKFLOW, POOL.deployment, &self.history).expect("a history")
-    }
-
-    fn status(&self) -> Status {
-        self.engine.instance(KEY).expect("it is in memory").status()
-    }
-}
-
-fn config(limit: u32) -> StepConfig {
-    StepConfig {
-        limit: RetryLimit::Times(limit),
-        delay_ms: Some(1_000),
-        backoff: Backoff::Constant,
-        ..StepConfig::DEFAULT
-    }
-}
+use host::{HOUR_MS, Host, KEY, POOL, RETENTION, SESSION, WORKFLOW, config};
 
 /// Each command in each state: what it answers.
 fn check(arrange: fn(&mut Host), expected: [Result<Status, Rejection>; 5]) {
@@ -428,6 +300,31 @@ fn with_chaos_a_run_is_replaced_after_a_step_unless_an_attempt_is_in_flight() {
 }
 
 #[test]
+fn an_instance_that_ended_before_there_was_retention_is_kept_as_long_as_its_workflow_says() {
+    let ended_at = 900_000;
+    let entries = [
+        Entry::Created { params: Payload::UNDEFINED, trigger: "api".to_owned(), retention: Retention::default() },
+        Entry::Completed { output: Payload::UNDEFINED },
+    ];
+    let history: Vec<Recorded> = (0..).zip(entries).map(|(seq, entry)| Recorded { seq, at: ended_at, entry }).collect();
+    for (success_ms, expected) in [(Some(HOUR_MS), Some(ended_at + 3_600_000)), (None, None)] {
+        let mut host = Host::new(None);
+        let retention = Retention { success_ms, error_ms: None };
+        let (deployment, follows_newest, concurrency) = (POOL.deployment, false, None);
+        host.input(Input::Workflow(WORKFLOW, WorkflowSettings { deployment, follows_newest, concurrency, retention }));
+        host.pass(20_000);
+        let due = vec![Due { at: ended_at, key: KEY, ended_at: Some(ended_at) }];
+        host.input(Input::DueRead { until: host.now, due, complete: true });
+        assert!(host.out.contains(&Output::Load(KEY)), "{:?}", host.out);
+        let mut instance = Instance::replay(KEY, WORKFLOW, POOL.deployment, &history).expect("a history");
+        instance.expire_at(Some(ended_at));
+        host.input(Input::Loaded(KEY, Some(Box::new(instance))));
+        assert_eq!(host.summary.map(|summary| (summary.status, summary.wake_at)), Some((Status::Complete, expected)));
+        assert_eq!(host.engine.loaded_count(), 0);
+    }
+}
+
+#[test]
 fn a_queued_instance_starts_on_the_newest_deployment() {
     let mut host = Host::new(None);
     host.input(Input::SessionDown(SESSION, Fault::None));
@@ -447,104 +344,4 @@ fn a_queued_instance_starts_on_the_newest_deployment() {
         _ => None,
     });
     assert_eq!(session, Some(SessionId(3)));
-}
-
-/// What may happen to an instance in a live run.
-#[derive(Debug, Clone, Copy)]
-enum Deed {
-    Step { limit: u32, started: bool },
-    Sleep(u64),
-    Wait,
-    Succeed(u32, u32),
-    Fail(u32, u32),
-    Event,
-    Pass(i64),
-    Pause,
-    Resume,
-    Quiesced(u32),
-}
-
-fn deed() -> impl Strategy<Value = Deed> {
-    prop_oneof![
-        (0..3_u32, any::<bool>()).prop_map(|(limit, started)| Deed::Step { limit, started: started && limit > 0 }),
-        (0..9_000_u64).prop_map(Deed::Sleep),
-        Just(Deed::Wait),
-        (0..6_u32, 1..3_u32).prop_map(|(call, attempt)| Deed::Succeed(call, attempt)),
-        (0..6_u32, 1..3_u32).prop_map(|(call, attempt)| Deed::Fail(call, attempt)),
-        Just(Deed::Event),
-        (0..4_000_i64).prop_map(Deed::Pass),
-        Just(Deed::Pause),
-        Just(Deed::Resume),
-        (1..3_u32).prop_map(Deed::Quiesced),
-    ]
-}
-
-impl Host {
-    fn act(&mut self, deed: Deed) {
-        let calls = self.engine.instance(KEY).map_or(0, Instance::call_count);
-        match deed {
-            Deed::Step { limit, started } => self.begin(1, calls, BeginKind::Do(config(limit)), started),
-            Deed::Sleep(ms) => self.sleep(1, calls, ms),
-            Deed::Wait => self.wait(1, calls),
-            Deed::Succeed(call, attempt) => {
-                self.report(1, Report::Succeeded { call: CallId(call), attempt, value: Payload::UNDEFINED });
-            }
-            Deed::Fail(call, attempt) => {
-                let (error, severity) = (ErrorRecord::new("Error", "no"), Severity::Ordinary);
-                self.report(1, Report::Failed { call: CallId(call), attempt, error, severity, delay_ms: None });
-            }
-            Deed::Event => drop(self.send()),
-            Deed::Pass(ms) => self.pass(ms),
-            Deed::Pause => drop(self.command(Command::Pause)),
-            Deed::Resume => drop(self.command(Command::Resume)),
-            Deed::Quiesced(stop) => self.report(1, Report::Quiesced(stop)),
-        }
-    }
-
-    /// What the history says, with the retry delays that have passed, which nobody records.
-    fn folded(&self) -> Instance {
-        let mut instance = self.replayed();
-        let mut decision = Decision::default();
-        if self.status() != Status::WaitingForPause {
-            instance.decide(stepwell_engine::instance::Input::Due, self.now, &mut decision).expect("time passes");
-        }
-        decision.ready.into_iter().for_each(|call| instance.mark_ready(call));
-        instance
-    }
-}
-
-proptest! {
-    #[test]
-    fn a_live_instance_is_the_fold_of_its_history(deeds in prop::collection::vec(deed(), 1..40)) {
-        let mut host = Host::started();
-        // A retry whose delay had passed before a pause has it again if the server dies during the pause.
-        let mut exact = true;
-        for deed in deeds {
-            exact &= !matches!(deed, Deed::Pause);
-            host.act(deed);
-            let Some(live) = host.engine.instance(KEY) else { break };
-            let mut lost = live.clone();
-            lost.detach();
-            let summary = live.summary(host.now);
-            prop_assert_eq!(summary.wake_at.is_none(), summary.status == Status::Paused || summary.status.is_final());
-            prop_assert_eq!(live.next_seq(), host.history.len() as u64);
-            if exact {
-                prop_assert_eq!(lost, host.folded());
-            } else {
-                prop_assert_eq!(lost.call_count(), host.folded().call_count());
-            }
-        }
-    }
-
-    #[test]
-    fn no_place_and_no_run_is_left_when_an_instance_has_ended(deeds in prop::collection::vec(deed(), 1..30)) {
-        let mut host = Host::started();
-        for deed in deeds {
-            host.act(deed);
-        }
-        drop(host.command(Command::Terminate));
-        host.report(1, Report::Forgotten);
-        prop_assert_eq!(host.engine.places_taken(WORKFLOW), 0);
-        prop_assert_eq!((host.engine.run_count(), host.engine.loaded_count()), (0, 0));
-    }
 }
