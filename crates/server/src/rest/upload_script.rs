@@ -21,9 +21,16 @@ const SCRIPT_INVALID: u32 = 10_021;
 /// Cloudflare's compatibility date of an upload without one.
 const COMPATIBILITY_DATE_DEFAULT: &str = "2021-11-02";
 
-/// Members of the metadata that are taken apart; all others are kept as they are.
-const KNOWN_METADATA: [&str; 6] =
-    ["main_module", "bindings", "compatibility_date", "compatibility_flags", "annotations", "keep_bindings"];
+/// Members of the metadata that are taken apart, or say how to deploy; all others are kept as they are.
+const KNOWN_METADATA: [&str; 7] = [
+    "annotations",
+    "bindings",
+    "code_update_strategy",
+    "compatibility_date",
+    "compatibility_flags",
+    "keep_bindings",
+    "main_module",
+];
 /// Members that belong to the script and to none of its versions.
 pub const APART: [&str; 4] = ["logpush", "observability", "tags", "tail_consumers"];
 

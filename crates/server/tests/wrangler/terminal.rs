@@ -1,11 +1,12 @@
 //! A user's terminal in a project's directory: wrangler is run in it, and everything that is seen there is kept as a
 //! transcript, with the requests that were made.
 //!
-//! Requests that only ask are listed sorted, because some are made at the same time; those that change something in their
-//! order.
+//! Requests that are made at the same time are listed sorted: all that only ask, and of those that change something
+//! neighbours of one method.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use hyper::Method;
 use stepwell::accounts::ACCOUNT_ID;
@@ -15,7 +16,10 @@ use tokio::io::AsyncWriteExt as _;
 use crate::proxy::{Exchange, Proxy};
 use crate::redaction::Redaction;
 use crate::release::Release;
-use crate::support::{PATIENCE, Project, Server};
+use crate::support::{Project, Server};
+
+/// How long a command may take: far above what it takes, on a machine that others use as well.
+const COMMAND_MAX: Duration = Duration::from_secs(180);
 
 /// A terminal, with the environment that `stepwell env` prints.
 pub struct Terminal {
@@ -100,7 +104,7 @@ impl Terminal {
     }
 
     /// Runs a command whose output is not for the transcript, but given.
-    pub async fn wrangler_quietly(&mut self, arguments: &[&str]) -> String {
+    pub async fn wrangler_quietly(&self, arguments: &[&str]) -> String {
         let Shown { stdout, stderr, code, exchanges } = self.run(arguments, "").await;
         self.check(arguments, &exchanges);
         assert_eq!(code, Some(0), "{stderr}");
@@ -116,7 +120,7 @@ impl Terminal {
         // A command that wants no input may have ended already.
         let _ = stdin.write_all(input.as_bytes()).await;
         drop(stdin);
-        let ended = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
+        let ended = tokio::time::timeout(COMMAND_MAX, child.wait_with_output()).await;
         let output = ended.unwrap_or_else(|_| panic!("{arguments:?} does not end")).expect("a child of ours");
         let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -183,9 +187,14 @@ impl Drop for Terminal {
     }
 }
 
-/// First what only asks, sorted; then what changes something.
+/// First what only asks; then what changes something, in its order. Neighbours of one method are sorted.
 fn lines(exchanges: &[Exchange]) -> impl Iterator<Item = String> {
-    let (mut asks, changes): (Vec<_>, Vec<_>) = exchanges.iter().partition(|exchange| exchange.method == "GET");
-    asks.sort_by_key(|exchange| exchange.line());
-    asks.into_iter().chain(changes).map(Exchange::line)
+    let (asks, changes): (Vec<_>, Vec<_>) = exchanges.iter().partition(|exchange| exchange.method == "GET");
+    let all: Vec<_> = asks.into_iter().chain(changes).collect();
+    let neighbours = all.chunk_by(|one, other| one.method == other.method).map(|chunk| {
+        let mut lines: Vec<_> = chunk.iter().map(|exchange| exchange.line()).collect();
+        lines.sort();
+        lines
+    });
+    neighbours.collect::<Vec<_>>().into_iter().flatten()
 }

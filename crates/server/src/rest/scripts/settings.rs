@@ -45,7 +45,7 @@ pub async fn change_apart(api: &Api, script: &ScopedName, changes: Map<String, V
     if changes.is_empty() {
         return Ok(());
     }
-    let row = api.platform.store.script(&script).await?.ok_or_else(|| ApiError::no_script(script))?;
+    let row = api.platform.store.script(script).await?.ok_or_else(|| ApiError::no_script(script))?;
     let mut settings: Value = serde_json::from_str(&row.settings).map_err(ApiError::internal)?;
     view::merge(&mut settings, Value::Object(changes));
     let text = settings.to_string();
