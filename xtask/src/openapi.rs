@@ -20,6 +20,7 @@ const DIRECTORY: &str = "tests/openapi";
 const EXAMPLE: &str = "examples/starter";
 const WORKFLOW: &str = "workflows-starter";
 const INSTANCE: &str = "one";
+const DATABASE: &str = "database";
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
 /// How long a start may take before something is wrong.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -47,6 +48,7 @@ pub fn check(tools: &Tools) -> Result<()> {
     let server = Server::start(tools)?;
     server.cli(&["deploy", EXAMPLE])?;
     server.cli(&["workflows", "trigger", WORKFLOW, "--id", INSTANCE])?;
+    server.cli(&["d1", "create", DATABASE])?;
     for round in ROUNDS {
         let configuration = format!("{DIRECTORY}/{}", round.configuration);
         let mut command = project::command(&schemathesis);

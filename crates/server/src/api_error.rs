@@ -4,6 +4,7 @@ use stepwell_engine::instance::Rejection;
 use stepwell_runtime::SpawnError;
 use stepwell_store::{ChangeError, CommitError, ReadError, ScopedName};
 
+use crate::d1::D1Error;
 use crate::subscription::InvalidOptions;
 
 /// An error for a user: what is wrong, where, and what to do. Details for operators go to the log where it arises.
@@ -100,6 +101,22 @@ impl From<ChangeError> for ApiError {
             }
             ChangeError::Commit(other) => Self::internal(other),
             refused => Self::new(409, 20_409, refused.to_string()),
+        }
+    }
+}
+
+/// What SQL does not allow is the user's; files and the catalogue are ours.
+impl From<D1Error> for ApiError {
+    fn from(error: D1Error) -> Self {
+        if error.is_disk_full() {
+            return Self::disk_full();
+        }
+        match &error {
+            D1Error::Catalogue(_) | D1Error::Open { .. } | D1Error::Export(_) => Self::internal(error),
+            D1Error::Deleted { .. } => Self::new(404, 7_404, error.to_string()),
+            D1Error::Request(_) => Self::new(400, 7_400, error.to_string()),
+            D1Error::ResultTooLarge | D1Error::TooManyStatements(_) => Self::new(413, 7_500, error.to_string()),
+            _ => Self::new(400, 7_500, error.to_string()),
         }
     }
 }

@@ -61,8 +61,9 @@ pub struct OpenCore {
     pub workers: Workers,
     /// Deploying.
     pub deployer: Deployer,
+    /// What is deployed, and all that is kept.
+    pub store: Store,
     registry: Registry,
-    store: Store,
     ports: DriverPorts,
     creation_rates: CreationRates,
     chaos: Chaos,
@@ -91,6 +92,7 @@ impl OpenCore {
     /// Where the store cannot be read.
     pub async fn start(self) -> anyhow::Result<Core> {
         let Self { workers, deployer, registry, store, ports, creation_rates, chaos } = self;
+        deployer.list_bound_databases().await?;
         let known = registry.all().await?;
         let accounts = Accounts::open(store.clone()).await?;
         let next_key = InstanceKey(store.max_key().await?.0 + 1);

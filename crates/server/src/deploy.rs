@@ -1,5 +1,6 @@
 //! Deploying: code is tried out, made durable, and becomes what new instances start on.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use futures_util::future::BoxFuture;
@@ -7,9 +8,10 @@ use stepwell_store::{DeploymentRow, NewRelease, NewWorkflow, ScopedName, Store};
 
 use crate::api_error::ApiError;
 use crate::clock::now_ms;
+use crate::d1::{Catalogue, D1Error};
 use crate::registry::Registry;
 use crate::rest::{Before, Deploy, DeployableScript, ScriptUpload};
-use crate::script::{Script, ScriptSettings, ScriptWorkflow};
+use crate::script::{Script, ScriptBinding, ScriptSettings, ScriptWorkflow};
 use crate::secrets::{Secrets, TextChange};
 use crate::workers::Workers;
 
@@ -20,13 +22,15 @@ pub struct Deployer {
     workers: Workers,
     registry: Registry,
     secrets: Secrets,
+    databases: Catalogue,
 }
 
 impl Deployer {
     /// A deployer into a store.
     #[must_use]
     pub fn new(store: Store, workers: Workers, registry: Registry, secrets: Secrets) -> Self {
-        Self { store, workers, registry, secrets }
+        let databases = Catalogue::new(store.clone());
+        Self { store, workers, registry, secrets, databases }
     }
 
     /// Deploys a script with its workflows. Durable when it returns; where it fails, the old deployment goes on serving.
@@ -37,8 +41,10 @@ impl Deployer {
         if self.store.is_full() {
             return Err(ApiError::disk_full());
         }
+        let upload = &*self.resolved(upload).await?;
         let planned = self.planned(&upload.settings).await?;
         self.workers.try_out(upload).await?;
+        self.bind_databases(&upload.settings).await?;
         let row = self.store.put_deployment(upload.to_deployment(now_ms())).await?;
         self.take_effect(&row, &upload.settings, planned).await?;
         Ok(row)
@@ -52,9 +58,60 @@ impl Deployer {
         if self.store.is_full() {
             return Err(ApiError::disk_full());
         }
+        let upload = &*self.resolved(upload).await?;
         self.workers.try_out(upload).await?;
+        self.bind_databases(&upload.settings).await?;
         let kept = self.store.put_version(upload.to_deployment(now_ms())).await?;
         kept.ok_or_else(|| ApiError::no_script(&upload.settings.script))
+    }
+
+    /// Lists the databases that deployments name, also those that were deployed before there was a list.
+    ///
+    /// # Errors
+    /// Where the store cannot be read or changed.
+    pub async fn list_bound_databases(&self) -> Result<(), ApiError> {
+        for script in self.store.scripts().await? {
+            for row in self.store.deployments(&script.name).await? {
+                let Ok(settings) = serde_json::from_str::<ScriptSettings>(&row.settings) else { continue };
+                for (key, _) in settings.databases() {
+                    match self.databases.admit(&key).await {
+                        Ok(()) | Err(D1Error::Deleted { .. }) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// An upload whose bindings name every database by its id, also where they named one by its name.
+    ///
+    /// # Errors
+    /// Where one is gone for good.
+    async fn resolved<'a>(&self, upload: &'a Script) -> Result<Cow<'a, Script>, ApiError> {
+        let account = upload.settings.script.account;
+        let mut resolved = Cow::Borrowed(upload);
+        for (place, binding) in upload.settings.bindings.iter().enumerate() {
+            let Some((key, _)) = binding.database(account) else { continue };
+            let found = self.databases.resolve(&key).await.map_err(|error| cannot_bind(binding.name(), error))?;
+            if found != key
+                && let ScriptBinding::D1 { id, .. } = &mut resolved.to_mut().settings.bindings[place]
+            {
+                *id = found.id;
+            }
+        }
+        Ok(resolved)
+    }
+
+    /// Has the databases that a script names.
+    async fn bind_databases(&self, settings: &ScriptSettings) -> Result<(), ApiError> {
+        let account = settings.script.account;
+        for binding in &settings.bindings {
+            if let Some((key, name)) = binding.database(account) {
+                self.databases.bind(&key, name).await.map_err(|error| cannot_bind(binding.name(), error))?;
+            }
+        }
+        Ok(())
     }
 
     /// What has become current: its workflows, its worker processes, and what new instances start on.
@@ -172,6 +229,13 @@ impl Deploy for Deployer {
             self.secrets.seal_into(&mut settings.secret_changes, &script, changes);
             Self::upload_version(self, &version).await
         })
+    }
+}
+
+fn cannot_bind(binding: &str, error: D1Error) -> ApiError {
+    match error {
+        D1Error::Deleted { .. } => ApiError::new(400, 10_021, format!("binding {binding} of type d1: {error}")),
+        other => other.into(),
     }
 }
 

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use stepwell_engine::{Millis, StepConfig};
 use stepwell_runtime::{Binding, Outbound, SecretText, WorkerSpec, WorkflowExport};
-use stepwell_store::{AccountId, Deployment, NewDeployment, ScopedName};
+use stepwell_store::{AccountId, DatabaseKey, Deployment, NewDeployment, ScopedName};
 
-use crate::d1::DatabaseName;
+use crate::d1::database_text;
 use crate::rest::{RetentionOptions, Schedule};
 pub use module::{ScriptModule, ScriptModuleKind};
 pub use secret_changes::SecretChanges;
@@ -86,6 +86,9 @@ pub enum ScriptBinding {
         name: String,
         /// Which.
         id: String,
+        /// How it is to be called where nobody has heard of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        database_name: Option<String>,
     },
     /// Another script.
     Service {
@@ -94,32 +97,6 @@ pub enum ScriptBinding {
         /// Which.
         service: String,
     },
-}
-
-impl ScriptBinding {
-    /// In `env`.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        match self {
-            Self::PlainText { name, .. }
-            | Self::Json { name, .. }
-            | Self::Workflow { name, .. }
-            | Self::D1 { name, .. }
-            | Self::Service { name, .. } => name,
-        }
-    }
-
-    /// Its type, in the words of an upload.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::PlainText { .. } => "plain_text",
-            Self::Json { .. } => "json",
-            Self::Workflow { .. } => "workflow",
-            Self::D1 { .. } => "d1",
-            Self::Service { .. } => "service",
-        }
-    }
 }
 
 /// A workflow that a script implements.
@@ -242,6 +219,41 @@ impl ScriptWorkflow {
 }
 
 impl ScriptBinding {
+    /// Its name in `env`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::PlainText { name, .. }
+            | Self::Json { name, .. }
+            | Self::Workflow { name, .. }
+            | Self::D1 { name, .. }
+            | Self::Service { name, .. } => name,
+        }
+    }
+
+    /// Its type, in the words of an upload.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::PlainText { .. } => "plain_text",
+            Self::Json { .. } => "json",
+            Self::Workflow { .. } => "workflow",
+            Self::D1 { .. } => "d1",
+            Self::Service { .. } => "service",
+        }
+    }
+
+    /// The database of an account that it is, and how that is to be called where nobody has heard of it.
+    #[must_use]
+    pub fn database(&self, account: AccountId) -> Option<(DatabaseKey, Option<&str>)> {
+        match self {
+            Self::D1 { id, database_name, .. } => {
+                Some((DatabaseKey { account, id: id.clone() }, database_name.as_deref()))
+            }
+            _ => None,
+        }
+    }
+
     /// What a worker process asks the server for, it asks for by the name within its script's account.
     fn to_runtime(&self, account: AccountId) -> Binding {
         let scoped = |name: String| ScopedName::new(account, name).to_string();
@@ -249,13 +261,21 @@ impl ScriptBinding {
             Self::PlainText { name, text } => Binding::Text { name, text },
             Self::Json { name, json } => Binding::Json { name, json: json.to_string() },
             Self::Workflow { name, workflow_name } => Binding::Workflow { name, workflow: scoped(workflow_name) },
-            Self::D1 { name, id } => Binding::D1 { name, database_id: DatabaseName::new(account, id).to_string() },
+            Self::D1 { name, id, .. } => {
+                Binding::D1 { name, database_id: database_text::write(&DatabaseKey { account, id }) }
+            }
             Self::Service { name, service } => Binding::Service { name, script: scoped(service) },
         }
     }
 }
 
 impl ScriptSettings {
+    /// The databases that its bindings name, and how each is to be called where nobody has heard of it.
+    pub fn databases(&self) -> impl Iterator<Item = (DatabaseKey, Option<&str>)> {
+        let account = self.script.account;
+        self.bindings.iter().filter_map(move |binding| binding.database(account))
+    }
+
     /// The `settings` member of a start message.
     #[must_use]
     pub fn start_settings(&self, steps_max: Option<u32>, defaults: &StepConfig) -> String {

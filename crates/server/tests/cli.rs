@@ -3,6 +3,10 @@
 
 #[path = "cli/asked.rs"]
 mod asked;
+#[path = "cli/d1.rs"]
+mod d1;
+#[path = "cli/d1_known.rs"]
+mod d1_known;
 #[path = "cli/exit_codes.rs"]
 mod exit_codes;
 #[path = "cli/fake.rs"]

@@ -8,26 +8,26 @@ mod worker;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use serde_json::{Value as Json, json};
-use stepwell::d1::{D1, D1Error, DatabaseName, Statement, Value};
-use stepwell_store::AccountId;
+use stepwell::d1::{D1, D1Error, Statement, Value};
+use stepwell_store::{AccountId, DatabaseKey, Store};
 use worker::Worker;
 
 fn statement(sql: &str) -> Statement {
-    Statement { sql: sql.to_owned(), params: Vec::new() }
+    Statement { sql: sql.to_owned(), params: Vec::new(), place: None }
 }
 
-fn database(id: &str) -> DatabaseName {
-    DatabaseName::new(AccountId::DEFAULT, id)
+fn key(id: &str) -> DatabaseKey {
+    DatabaseKey { account: AccountId::DEFAULT, id: id.to_owned() }
 }
 
 async fn run(d1: &D1, sql: &str) -> Result<Vec<Vec<Value>>, D1Error> {
-    let mut outcomes = d1.query(&database("db"), vec![statement(sql)]).await?;
+    let mut outcomes = d1.query(&key("db"), vec![statement(sql)]).await?;
     Ok(outcomes.remove(0).rows)
 }
 
 fn temporary() -> (tempfile::TempDir, D1) {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let d1 = D1::open(directory.path().join("d1"));
+    let d1 = D1::open(directory.path().join("d1"), Store::in_memory());
     (directory, d1)
 }
 
@@ -116,7 +116,7 @@ async fn databases_of_different_ids_share_nothing_and_clones_share_all() {
     let (_directory, d1) = temporary();
     run(&d1, "CREATE TABLE t (a)").await.expect("create");
     assert!(run(&d1.clone(), "SELECT * FROM t").await.is_ok());
-    let other = d1.query(&database("other"), vec![statement("SELECT * FROM t")]).await;
+    let other = d1.query(&key("other"), vec![statement("SELECT * FROM t")]).await;
     assert_eq!(other.expect_err("no such table").to_string(), "no such table: t: SQLITE_ERROR");
 }
 
@@ -125,7 +125,7 @@ async fn what_was_written_is_there_after_reopening() {
     let (directory, d1) = temporary();
     run(&d1, "CREATE TABLE t (a); INSERT INTO t VALUES (1)").await.expect("write");
     drop(d1);
-    let again = D1::open(directory.path().join("d1"));
+    let again = D1::open(directory.path().join("d1"), Store::in_memory());
     assert_eq!(run(&again, "SELECT a FROM t").await.expect("read"), [[Value::Integer(1)]]);
 }
 
@@ -135,7 +135,7 @@ async fn more_databases_than_may_be_open_at_once_all_work() {
     for round in ["CREATE TABLE t (a)", "INSERT INTO t VALUES (1)"] {
         for number in 0..=stepwell::d1::limits::OPEN_DATABASES_MAX {
             let id = format!("db-{number}");
-            d1.query(&database(&id), vec![statement(round)]).await.unwrap_or_else(|error| panic!("{id}: {error}"));
+            d1.query(&key(&id), vec![statement(round)]).await.unwrap_or_else(|error| panic!("{id}: {error}"));
         }
     }
 }
@@ -144,15 +144,15 @@ async fn more_databases_than_may_be_open_at_once_all_work() {
 async fn a_seed_runs_once_and_only_on_a_database_without_tables() {
     let (_directory, d1) = temporary();
     let script = "CREATE TABLE t (a);\n-- the only row\nINSERT INTO t VALUES (1);\n";
-    assert!(d1.seed(&database("db"), script.to_owned()).await.expect("first seed"));
-    assert!(!d1.seed(&database("db"), script.to_owned()).await.expect("second seed"));
+    assert!(d1.seed(&key("db"), script.to_owned()).await.expect("first seed"));
+    assert!(!d1.seed(&key("db"), script.to_owned()).await.expect("second seed"));
     assert_eq!(run(&d1, "SELECT a FROM t").await.expect("read"), [[Value::Integer(1)]]);
 }
 
 #[tokio::test]
 async fn a_seed_that_fails_leaves_nothing() {
     let (_directory, d1) = temporary();
-    assert!(d1.seed(&database("db"), "CREATE TABLE t (a); INSERT INTO nope VALUES (1)".to_owned()).await.is_err());
+    assert!(d1.seed(&key("db"), "CREATE TABLE t (a); INSERT INTO nope VALUES (1)".to_owned()).await.is_err());
     assert!(run(&d1, "SELECT * FROM t").await.is_err());
 }
 
@@ -160,7 +160,7 @@ async fn a_seed_that_fails_leaves_nothing() {
 async fn a_seed_may_be_longer_than_a_statement() {
     let (_directory, d1) = temporary();
     let script = format!("CREATE TABLE t (a);{}", "INSERT INTO t VALUES ('0123456789');".repeat(10_000));
-    assert!(d1.seed(&database("db"), script).await.expect("seed"));
+    assert!(d1.seed(&key("db"), script).await.expect("seed"));
     assert_eq!(run(&d1, "SELECT count(*) FROM t").await.expect("read"), [[Value::Integer(10_000)]]);
 }
 
@@ -168,10 +168,10 @@ async fn a_seed_may_be_longer_than_a_statement() {
 async fn parameters_belong_to_the_last_statement() {
     let (_directory, d1) = temporary();
     let sql = "SELECT ?; SELECT 1".to_owned();
-    let refused = d1.query(&database("db"), vec![Statement { sql, params: vec![Value::Real(1.0)] }]).await;
+    let refused = d1.query(&key("db"), vec![Statement { sql, params: vec![Value::Real(1.0)], place: None }]).await;
     assert!(matches!(refused, Err(D1Error::EarlyBindings)), "{refused:?}");
     let sql = "SELECT 1".to_owned();
-    let refused = d1.query(&database("db"), vec![Statement { sql, params: vec![Value::Real(1.0)] }]).await;
+    let refused = d1.query(&key("db"), vec![Statement { sql, params: vec![Value::Real(1.0)], place: None }]).await;
     assert!(matches!(refused, Err(D1Error::Bindings)), "{refused:?}");
 }
 
@@ -242,7 +242,7 @@ async fn a_directory_that_cannot_be_made_is_named() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let file = directory.path().join("file");
     std::fs::write(&file, "").expect("a file in the way");
-    let error = run(&D1::open(file.join("d1")), "SELECT 1").await.expect_err("no directory");
+    let error = run(&D1::open(file.join("d1"), Store::in_memory()), "SELECT 1").await.expect_err("no directory");
     assert!(error.to_string().starts_with("cannot open D1 database \"db\" at "), "{error}");
 }
 
@@ -262,7 +262,7 @@ async fn calls_at_the_same_time_take_turns() {
 
 async fn answer(d1: &D1, uri: &str, body: &str) -> (u16, Json) {
     let request = Request::post(uri).body(Body::from(body.to_owned())).expect("a request");
-    let response = d1.handle(&database("db"), request).await;
+    let response = d1.handle(&key("db"), request).await;
     let status = response.status().as_u16();
     let body = to_bytes(response.into_body(), 1_000_000).await.expect("a body");
     (status, serde_json::from_slice(&body).expect("JSON"))

@@ -5,6 +5,8 @@
 mod auth;
 #[path = "rest/bad_bodies.rs"]
 mod bad_bodies;
+#[path = "rest/d1.rs"]
+mod d1;
 #[path = "rest/lists.rs"]
 mod lists;
 #[path = "rest/openapi.rs"]

@@ -204,7 +204,7 @@ async fn a_service_binding_leads_to_its_script_and_a_database_to_d1() {
     let platform =
         Platform { store: Store::in_memory(), driver: DriverPorts::new().handle, rate: CreationRate::default() };
     let proxy = Arc::new(Proxy::new(Arc::clone(&site.gate) as Arc<dyn WorkerGate>));
-    let (d1, subscriptions) = (D1::open(dir.path()), Subscriptions::default());
+    let (d1, subscriptions) = (D1::open(dir.path(), platform.store.clone()), Subscriptions::default());
     let router = hosting::router(Hosting { platform, proxy, d1, subscriptions });
     let site = Site { router, ..site };
     let request = |header: &str, target: &str, body: &'static str| {

@@ -8,9 +8,10 @@ use stepwell_engine::{Batch, DeploymentId, InstanceKey, Millis, Recorded, Stream
 use thiserror::Error;
 
 use crate::{
-    AccountId, AccountRow, ChangeError, CommitError, Deployment, DeploymentRow, Due, InstanceRow, ListQuery, LogLine,
-    LogRow, NewAccount, NewDeployment, NewRelease, NewWorkflow, OpenError, ReadError, ReleaseRow, ScheduleRow,
-    ScopedName, ScriptRow, Secret, SecretChange, StatusCounts, StreamChunk, Token, WorkflowRow,
+    AccountId, AccountRow, ChangeError, CommitError, DatabaseKey, DatabasePage, DatabaseQuery, DatabaseRow, Deployment,
+    DeploymentRow, Due, InstanceRow, ListQuery, LogLine, LogRow, NewAccount, NewDatabase, NewDeployment, NewRelease,
+    NewWorkflow, OpenError, ReadError, ReleaseRow, ScheduleRow, ScopedName, ScriptRow, Secret, SecretChange,
+    StatusCounts, StreamChunk, Token, WorkflowRow,
 };
 
 /// Why a write was not done.
@@ -54,7 +55,7 @@ impl From<Fault> for ChangeError {
 }
 
 /// The one writer of a database.
-pub trait Backend: CatalogWriter + StreamWriter + Send {
+pub trait Backend: CatalogWriter + DatabaseWriter + StreamWriter + Send {
     /// A reader of committed state, for another thread.
     ///
     /// # Errors
@@ -134,6 +135,15 @@ pub trait CatalogWriter {
     fn append_logs(&mut self, lines: &[LogLine]) -> Result<(), Fault>;
 }
 
+/// Writes of the catalogue of databases, inside a transaction. A [`Fault::Refused`] changed nothing.
+#[allow(clippy::missing_errors_doc, reason = "all fail alike: by a fault of the database, or refused as named")]
+pub trait DatabaseWriter {
+    /// Adds a database whose id and name no other has that is not deleted.
+    fn put_database(&mut self, new: &NewDatabase) -> Result<DatabaseRow, Fault>;
+    /// Marks a database as deleted. Whether it was there.
+    fn delete_database(&mut self, key: &DatabaseKey, at: Millis) -> Result<bool, Fault>;
+}
+
 /// Writes of streams, inside a transaction. A [`Fault::Refused`] changed nothing.
 #[allow(clippy::missing_errors_doc, reason = "all fail alike: by a fault of the database, or refused as named")]
 pub trait StreamWriter {
@@ -145,7 +155,7 @@ pub trait StreamWriter {
 
 /// Reads of instances, in committed state.
 #[allow(clippy::missing_errors_doc, reason = "all fail alike: where the database cannot be read")]
-pub trait Reader: CatalogReader + Send {
+pub trait Reader: CatalogReader + DatabaseReader + Send {
     /// The instance of that id.
     fn resolve(&mut self, workflow: WorkflowId, id: &str) -> Result<Option<InstanceKey>, ReadError>;
     /// An instance.
@@ -212,4 +222,17 @@ pub trait CatalogReader {
     fn accounts(&mut self) -> Result<Vec<AccountRow>, ReadError>;
     /// Log lines of an instance after line `after` (0 for all), at most `limit`.
     fn logs(&mut self, key: InstanceKey, after: u64, limit: usize) -> Result<Vec<LogRow>, ReadError>;
+}
+
+/// Reads of the catalogue of databases, in committed state.
+#[allow(clippy::missing_errors_doc, reason = "all fail alike: where the database cannot be read")]
+pub trait DatabaseReader {
+    /// The database of that id, deleted or not.
+    fn database(&mut self, key: &DatabaseKey) -> Result<Option<DatabaseRow>, ReadError>;
+    /// The database of that name which is not deleted.
+    fn database_named(&mut self, account: AccountId, name: &str) -> Result<Option<DatabaseRow>, ReadError>;
+    /// A page of those that are not deleted, newest first, then by id.
+    fn databases(&mut self, query: &DatabaseQuery) -> Result<DatabasePage, ReadError>;
+    /// Those that were deleted, by account and id.
+    fn deleted_databases(&mut self) -> Result<Vec<DatabaseKey>, ReadError>;
 }

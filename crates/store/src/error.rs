@@ -120,6 +120,12 @@ pub enum ChangeError {
         /// What, in words.
         needed_by: String,
     },
+    /// There is another database of that name or id.
+    #[error("there is a database named {name:?} already: choose another name")]
+    DatabaseExists {
+        /// Which.
+        name: String,
+    },
     /// The instance that it was for is gone.
     #[error("instance {0} is gone")]
     InstanceGone(InstanceKey),

@@ -15,6 +15,7 @@ pub mod backend;
 mod catalog;
 mod counters;
 mod data_dir;
+mod database;
 mod error;
 pub mod limits;
 pub mod memory;
@@ -34,6 +35,7 @@ pub use catalog::{
     Deployment, DeploymentRow, LogLine, LogRow, Module, NewDeployment, NewRelease, NewWorkflow, ReleaseRow,
     ScheduleRow, ScriptRow, Secret, SecretChange, Token, WorkflowRow,
 };
+pub use database::{DatabaseKey, DatabaseOrigin, DatabasePage, DatabaseQuery, DatabaseRow, NewDatabase};
 pub use error::{ChangeError, CommitError, OpenError, ReadError};
 pub use rows::{Committed, Due, InstanceRow, ListQuery, Order, StatusCounts};
 pub use sqlite::{Durability, Options};

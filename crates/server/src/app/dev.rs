@@ -9,7 +9,7 @@ use serde_json::json;
 use stepwell_engine::StepConfig;
 use stepwell_engine::engine::Chaos;
 use stepwell_runtime::Outbound;
-use stepwell_store::{AccountId, ScopedName};
+use stepwell_store::{AccountId, DatabaseKey, ScopedName};
 
 use super::faces::{FaceSettings, Listeners};
 use super::ground::{self, Ground};
@@ -21,7 +21,7 @@ use crate::cli::{DevOptions, ExitCode, Kept};
 use crate::clock::TestClock;
 use crate::core::CoreConfig;
 use crate::creation_rate::CreationRates;
-use crate::d1::{D1, DatabaseName};
+use crate::d1::D1;
 use crate::deploy::Deployer;
 use crate::project::{OutboundTarget, ProjectConfig};
 use crate::registry::Policy;
@@ -49,7 +49,7 @@ pub async fn dev(options: DevOptions) -> anyhow::Result<ExitCode> {
     let workers = |workers| WorkersConfig { defaults, ..workers };
     let config = |base| CoreConfig { data_dir, workers: workers(base), policy, creation_rates, chaos };
     let Ground { core, esbuild, host_socket, sockets: _sockets } = ground::open(Outbound::Any, 1, config).await?;
-    let d1 = D1::open(state.join("d1"));
+    let d1 = D1::open(state.join("d1"), core.store.clone());
     let mut projects = Projects {
         esbuild,
         deployer: core.deployer.clone(),
@@ -184,8 +184,9 @@ impl Projects {
             let script = tokio::fs::read_to_string(&seed.file)
                 .await
                 .with_context(|| format!("cannot read {}", seed.file.display()))?;
-            let database = DatabaseName::new(AccountId::DEFAULT, &*seed.database_id);
-            let ran = self.d1.seed(&database, script).await;
+            let key = DatabaseKey { account: AccountId::DEFAULT, id: seed.database_id.clone() };
+            let key = self.d1.catalogue.resolve(&key).await?;
+            let ran = self.d1.seed(&key, script).await;
             ran.with_context(|| format!("{} cannot be executed", seed.file.display()))?;
         }
         Ok(())

@@ -64,12 +64,12 @@ impl Listeners {
     /// # Errors
     /// Where the host socket cannot be made.
     pub fn serve(self, core: &Core, settings: FaceSettings) -> anyhow::Result<()> {
-        tokio::spawn(close_idle(settings.d1.clone()));
+        tokio::spawn(tidy(settings.d1.clone()));
         let proxy = Arc::new(Proxy::new(Arc::new(core.workers.clone())));
         let hosting = Hosting {
             platform: core.platform.clone(),
             proxy: Arc::clone(&proxy),
-            d1: settings.d1,
+            d1: settings.d1.clone(),
             subscriptions: Subscriptions::default(),
         };
         let host_socket = settings.host_socket;
@@ -86,17 +86,20 @@ impl Listeners {
         let deployer = Arc::new(core.deployer.clone());
         let platform = core.platform.clone();
         let (accounts, registry) = (core.accounts.clone(), core.registry.clone());
-        let api = Api::new(platform, settings.auth, accounts, deployer, registry, ingress_port);
+        let api = Api::new(platform, settings.auth, accounts, deployer, registry, settings.d1, ingress_port);
         spawn(self.api, rest::router(api));
         Ok(())
     }
 }
 
-/// Closes databases that nobody uses, for ever.
-async fn close_idle(d1: D1) {
+/// Keeps databases tidy, for ever.
+async fn tidy(d1: D1) {
+    if let Err(error) = d1.remove_deleted().await {
+        tracing::warn!(%error, "files of deleted D1 databases may be left");
+    }
     loop {
         tokio::time::sleep(D1_SWEEP_EVERY).await;
-        d1.close_idle().await;
+        d1.tidy().await;
     }
 }
 

@@ -97,7 +97,11 @@ fn bindings(config: &ProjectConfig) -> Vec<ScriptBinding> {
     let workflows = config.workflows.iter().filter_map(|workflow| {
         Some(ScriptBinding::Workflow { name: workflow.binding.clone()?, workflow_name: workflow.name.clone() })
     });
-    let d1 = config.d1.iter().map(|d1| ScriptBinding::D1 { name: d1.binding.clone(), id: d1.database_id.clone() });
+    let d1 = config.d1.iter().map(|d1| ScriptBinding::D1 {
+        name: d1.binding.clone(),
+        id: d1.database_id.clone(),
+        database_name: d1.database_name.clone(),
+    });
     let services = config
         .services
         .iter()

@@ -29,8 +29,8 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<ExitCode> {
     let Ground { core, host_socket, sockets: _sockets, .. } = ground::open(outbound, options.replicas, config).await?;
     let core = core.start().await?;
     let (auth, new_token) = Auth::open(&options.data, &core.platform.store).await?;
-    let settings =
-        FaceSettings { auth, d1: D1::open(options.data.join("d1")), default_script: None, is_dev: false, host_socket };
+    let d1 = D1::open(options.data.join("d1"), core.platform.store.clone());
+    let settings = FaceSettings { auth, d1, default_script: None, is_dev: false, host_socket };
     listeners.serve(&core, settings)?;
     let data = options.data.display();
     if options.json {

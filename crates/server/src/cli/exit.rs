@@ -37,7 +37,7 @@ Exit codes:
     0  done
     1  failed; the message says what
     2  the command line makes no sense
-    3  no such workflow, instance, script, version, secret or profile
+    3  no such workflow, instance, script, version, secret, database or profile
     4  refused by the server: not valid, or not in this state
     5  cannot reach the server
     6  the watched instance ended errored or terminated

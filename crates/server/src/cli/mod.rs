@@ -10,6 +10,7 @@ mod capabilities;
 mod client;
 mod completions;
 mod connection;
+mod d1;
 mod delete;
 mod deploy;
 mod deployments;
@@ -55,6 +56,7 @@ mod worker;
 mod workflows;
 
 use std::ffi::OsString;
+use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use jiff::Timestamp;
@@ -91,6 +93,7 @@ enum Command {
     Delete(delete::DeleteArgs),
     Secret(secret::SecretArgs),
     Workflows(workflows::WorkflowsArgs),
+    D1(d1::D1Args),
     Token(token::TokenArgs),
     Account(account::AccountArgs),
     Login(login::LoginArgs),
@@ -158,6 +161,7 @@ fn run(command: Command, screen: &Screen) -> Result<std::process::ExitCode, CliE
         Command::Delete(args) => asking(args.run(screen))?,
         Command::Secret(args) => asking(args.run(screen))?,
         Command::Workflows(args) => asking(args.run(screen))?,
+        Command::D1(args) => asking(args.run(screen))?,
         Command::Token(args) => asking(args.run(screen))?,
         Command::Account(args) => asking(args.run(screen))?,
         Command::Login(args) => asking(args.run(screen))?,
@@ -175,12 +179,18 @@ fn run(command: Command, screen: &Screen) -> Result<std::process::ExitCode, CliE
     Ok(code.into())
 }
 
+/// How long blocking work may go on when a server ends.
+const LAST_WORK: Duration = Duration::from_secs(2);
+
 /// A server may use all cores.
 fn serving<C: Into<std::process::ExitCode>>(
     server: impl Future<Output = anyhow::Result<C>>,
 ) -> Result<std::process::ExitCode, CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    Ok(runtime.block_on(server)?.into())
+    let ended = runtime.block_on(server);
+    // A long import into a database would hold up the end; it is undone as if the process had been killed.
+    runtime.shutdown_timeout(LAST_WORK);
+    Ok(ended?.into())
 }
 
 /// A client does one thing after the other.

@@ -73,7 +73,14 @@ fn bindings(project: &ProjectConfig) -> Vec<Value> {
             ("script_name", workflow.script_name.as_deref().map(Value::from)),
         ])
     });
-    let d1 = project.d1.iter().map(|d1| json!({ "type": "d1", "name": d1.binding, "id": d1.database_id }));
+    let d1 = project.d1.iter().map(|d1| {
+        object([
+            ("type", Some("d1".into())),
+            ("name", Some(d1.binding.as_str().into())),
+            ("id", Some(d1.database_id.as_str().into())),
+            ("database_name", d1.database_name.as_deref().map(Value::from)),
+        ])
+    });
     let services = project.services.iter().map(|service| {
         object([
             ("type", Some("service".into())),

@@ -13,6 +13,7 @@ use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::limits::Limit;
 use rusqlite::{Batch, Connection, StatementStatus};
 
+use super::Size;
 use super::error::D1Error;
 use super::guard::Guard;
 use super::limits;
@@ -26,6 +27,17 @@ pub struct Statement {
     pub sql: String,
     /// One value per placeholder.
     pub params: Vec<Value>,
+    /// Where it stands, if that is to be told where it fails.
+    pub place: Option<Place>,
+}
+
+/// Where a statement stands in a text of several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Which one, from 1.
+    pub number: u64,
+    /// The line on which it begins, from 1.
+    pub line: u64,
 }
 
 /// What one statement gave.
@@ -60,8 +72,8 @@ pub struct Meta {
 
 /// An open database.
 pub struct Database {
-    connection: Connection,
-    guard: Guard,
+    pub(super) connection: Connection,
+    pub(super) guard: Guard,
     deadline: Deadline,
     page_bytes: u64,
 }
@@ -111,10 +123,10 @@ impl Database {
     /// # Errors
     /// As `run`; then nothing of the script is kept.
     pub fn seed(&mut self, script: &str) -> Result<bool, D1Error> {
-        if !self.is_blank()? {
+        if self.tables()? > 0 {
             return Ok(false);
         }
-        let statement = Statement { sql: script.to_owned(), params: Vec::new() };
+        let statement = Statement { sql: script.to_owned(), params: Vec::new(), place: None };
         self.connection.set_limit(Limit::SQLITE_LIMIT_SQL_LENGTH, limits::SCRIPT_BYTES_MAX)?;
         let result = self.run(std::slice::from_ref(&statement));
         self.connection.set_limit(Limit::SQLITE_LIMIT_SQL_LENGTH, limits::STATEMENT_BYTES_MAX)?;
@@ -126,16 +138,22 @@ impl Database {
         self.connection.is_autocommit()
     }
 
-    fn is_blank(&self) -> Result<bool, D1Error> {
+    /// How large it is.
+    pub fn size(&self) -> Result<Size, D1Error> {
+        Ok(Size { tables: self.tables()?, bytes: self.counters()?.size_bytes })
+    }
+
+    /// Tables that users made.
+    fn tables(&self) -> Result<u64, D1Error> {
         let count: i64 = self.connection.query_row(
             "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
             [],
             |row| row.get(0),
         )?;
-        Ok(count == 0)
+        Ok(count.unsigned_abs())
     }
 
-    fn transaction<T>(&mut self, work: impl FnOnce(&Self) -> Result<T, D1Error>) -> Result<T, D1Error> {
+    pub(super) fn transaction<T>(&mut self, work: impl FnOnce(&Self) -> Result<T, D1Error>) -> Result<T, D1Error> {
         self.control("BEGIN IMMEDIATE")?;
         self.set_deadline(Some(Instant::now() + limits::CALL_MAX));
         let result = work(self);
@@ -154,7 +172,7 @@ impl Database {
         Ok(self.guard.as_server(|| self.connection.execute_batch(sql))?)
     }
 
-    fn set_deadline(&self, at: Option<Instant>) {
+    pub(super) fn set_deadline(&self, at: Option<Instant>) {
         *lock(&self.deadline) = at;
     }
 
@@ -162,22 +180,30 @@ impl Database {
     fn run_one(&self, statement: &Statement, budget: &mut usize) -> Result<Option<Outcome>, D1Error> {
         let before = self.counters()?;
         let begun = Instant::now();
-        let Some((table, scanned)) = self.run_text(statement, budget)? else {
+        let ran = self.run_text(statement, budget);
+        let placed = |error: D1Error| match statement.place {
+            Some(Place { number, line }) => error.at(number, line),
+            None => error,
+        };
+        let Some((table, scanned)) = ran.map_err(placed)? else {
             return Ok(None);
         };
-        let duration = begun.elapsed();
+        let meta = self.meta_since(&before, begun.elapsed(), scanned)?;
+        Ok(Some(Outcome { columns: table.columns, rows: table.rows, meta }))
+    }
+
+    pub(super) fn meta_since(&self, before: &Counters, duration: Duration, rows_read: u64) -> Result<Meta, D1Error> {
         let after = self.counters()?;
         let changes = after.changes - before.changes;
-        let meta = Meta {
+        Ok(Meta {
             duration,
             changes,
             last_row_id: after.last_row_id,
-            changed_db: before != after,
+            changed_db: *before != after,
             size_after_bytes: after.size_bytes,
-            rows_read: scanned,
+            rows_read,
             rows_written: changes,
-        };
-        Ok(Some(Outcome { columns: table.columns, rows: table.rows, meta }))
+        })
     }
 
     fn run_text(&self, statement: &Statement, budget: &mut usize) -> Result<Option<(Table, u64)>, D1Error> {
@@ -186,7 +212,7 @@ impl Database {
         let mut batch = Batch::new(&self.connection, &statement.sql);
         let mut last = None;
         let mut rows_read = 0;
-        while let Some(prepared) = batch.next().map_err(|error| self.refusal(error))? {
+        while let Some(prepared) = self.prepared(&mut batch)? {
             if matches!(last, Some((_, placeholders)) if placeholders > 0) {
                 return Err(D1Error::EarlyBindings);
             }
@@ -217,17 +243,25 @@ impl Database {
         }
         let reads_table = self.guard.take_reads_table();
         let table = Table::collect(&mut prepared, budget)?;
-        let scanned = u64::from(prepared.get_status(StatementStatus::FullscanStep).unsigned_abs());
         let returned = if reads_table { table.rows.len() as u64 } else { 0 };
-        Ok((table, scanned.max(returned)))
+        let read = Self::rows_scanned(&prepared).max(returned);
+        Ok((table, read))
     }
 
-    /// An error of preparing, which for a transaction statement has D1's own words.
-    fn refusal(&self, error: rusqlite::Error) -> D1Error {
-        if self.guard.take_transaction_refused() { D1Error::Transaction } else { error.into() }
+    pub(super) fn rows_scanned(prepared: &rusqlite::Statement<'_>) -> u64 {
+        u64::from(prepared.get_status(StatementStatus::FullscanStep).unsigned_abs())
     }
 
-    fn counters(&self) -> Result<Counters, D1Error> {
+    /// The next statement of a text. A transaction statement is refused in D1's own words.
+    pub(super) fn prepared<'c>(&self, batch: &mut Batch<'c, '_>) -> Result<Option<rusqlite::Statement<'c>>, D1Error> {
+        batch.next().map_err(
+            |error| {
+                if self.guard.take_transaction_refused() { D1Error::Transaction } else { error.into() }
+            },
+        )
+    }
+
+    pub(super) fn counters(&self) -> Result<Counters, D1Error> {
         let pages: i64 = self
             .guard
             .as_server(|| self.connection.prepare_cached("PRAGMA page_count")?.query_row([], |row| row.get(0)))?;
@@ -239,8 +273,9 @@ impl Database {
     }
 }
 
+/// What a connection has done so far.
 #[derive(PartialEq)]
-struct Counters {
+pub(super) struct Counters {
     changes: u64,
     last_row_id: i64,
     size_bytes: u64,
@@ -306,13 +341,13 @@ mod tests {
     fn a_statement_past_its_deadline_ends_and_the_next_runs() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let mut database = Database::open(&directory.path().join("db.sqlite")).expect("open");
-        let endless = Statement { sql: ENDLESS.to_owned(), params: Vec::new() };
+        let endless = Statement { sql: ENDLESS.to_owned(), params: Vec::new(), place: None };
         let ended = database.transaction(|database| {
             database.set_deadline(Some(Instant::now()));
             database.run_one(&endless, &mut 1_000)
         });
         assert!(matches!(ended, Err(D1Error::TooSlow)), "{ended:?}");
-        let quick = Statement { sql: "SELECT 1".to_owned(), params: Vec::new() };
+        let quick = Statement { sql: "SELECT 1".to_owned(), params: Vec::new(), place: None };
         assert!(database.run(&[quick]).is_ok());
     }
 }

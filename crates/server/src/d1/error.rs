@@ -41,6 +41,50 @@ pub enum D1Error {
     /// The request is not what D1's client sends.
     #[error("{0}")]
     Request(String),
+    /// A statement of several; the error is why.
+    #[error("statement {number} (line {line}): {error}")]
+    Statement {
+        /// Which one, from 1.
+        number: u64,
+        /// The line on which it begins, from 1.
+        line: u64,
+        /// What is wrong with it.
+        error: Box<D1Error>,
+    },
+    /// A statement of a script is longer than one may be.
+    #[error("the statement is longer than {bytes_max} bytes; split it, for example into several INSERTs")]
+    StatementTooLong {
+        /// The bound.
+        bytes_max: usize,
+    },
+    /// The text of a script cannot be read.
+    #[error("the SQL script cannot be read: {0}")]
+    Script(String),
+    /// The text of an export cannot be written.
+    #[error("the export cannot be written: {0}")]
+    Export(String),
+    /// What an SQL text cannot recreate.
+    #[error(
+        "cannot export databases with virtual tables ({table}): their data is kept in a form of its own. Drop the table \
+         before the export and create it again afterwards, or name the other tables"
+    )]
+    VirtualTable {
+        /// The first one.
+        table: String,
+    },
+    /// The database is gone, and nobody may make an empty one in its place unasked.
+    #[error("D1 database {name:?} ({database_id}) was deleted; {advice}")]
+    Deleted {
+        /// Its last name.
+        name: String,
+        /// Its id.
+        database_id: String,
+        /// What can be done.
+        advice: &'static str,
+    },
+    /// Which databases there are cannot be read or changed.
+    #[error("the catalogue of databases failed: {0}")]
+    Catalogue(String),
     /// The database's file cannot be opened.
     #[error("cannot open D1 database {database_id:?} at {path}: {reason}")]
     Open {
@@ -51,6 +95,24 @@ pub enum D1Error {
         /// What the system said.
         reason: String,
     },
+}
+
+impl D1Error {
+    /// Whether there was no room on the disk.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            Self::Sql(text) => text.ends_with("SQLITE_FULL"),
+            Self::Statement { error, .. } => error.is_disk_full(),
+            _ => false,
+        }
+    }
+
+    /// This error as one of the statement of that number, which begins on that line.
+    #[must_use]
+    pub fn at(self, number: u64, line: u64) -> Self {
+        Self::Statement { number, line, error: Box::new(self) }
+    }
 }
 
 impl From<SqlError> for D1Error {

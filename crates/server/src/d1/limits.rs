@@ -20,6 +20,20 @@ pub const TRIGGER_DEPTH_MAX: i32 = 10;
 /// The text of a seed script, which is read as one string; SQLite's own bound.
 pub const SCRIPT_BYTES_MAX: i32 = 1_000_000_000;
 
+/// The text of one statement of an import: more than D1's, so that a row of the largest size comes back from an export,
+/// where its bytes are written in hexadecimal.
+pub const IMPORT_STATEMENT_BYTES_MAX: usize = 8 << 20;
+/// The file of an import (D1: 5 GiB).
+pub const IMPORT_BYTES_MAX: u64 = 5 << 30;
+/// Imports and exports that are under way or can still be fetched; each may be a file as large as a database.
+pub const TRANSFERS_MAX: usize = 32;
+/// How long an upload may take to come, and an export can be fetched (D1: one hour).
+pub const TRANSFER_KEPT: Duration = Duration::from_secs(3_600);
+/// How long an answer about an import or an export waits for its end, since clients ask again at once.
+pub const TRANSFER_WAIT: Duration = Duration::from_secs(5);
+/// Databases of an account (D1's limit on the paid plan).
+pub const DATABASES_MAX: u64 = 50_000;
+
 /// Statements of one call, since each holds a result until all are done.
 pub const STATEMENTS_MAX: usize = 10_000;
 /// The values of all results of one call, held in memory until they are sent. Blobs triple as JSON.

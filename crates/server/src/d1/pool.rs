@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
-use stepwell_store::AccountId;
-use tokio::sync::Mutex as AsyncMutex;
+use stepwell_store::{AccountId, DatabaseKey};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
+use super::catalogue::Catalogue;
 use super::database::Database;
 use super::error::D1Error;
 use super::limits::{IDLE_MAX, OPEN_DATABASES_MAX};
-use super::name::DatabaseName;
 use crate::locks::lock;
 
 /// Ids up to this long are file names as they are.
@@ -23,7 +23,8 @@ const PLAIN_NAME_BYTES_MAX: usize = 64;
 /// The databases of one directory.
 pub struct Pool {
     directory: PathBuf,
-    slots: Mutex<HashMap<DatabaseName, Slot>>,
+    catalogue: Catalogue,
+    slots: Mutex<HashMap<DatabaseKey, Slot>>,
 }
 
 /// `None` until the first call, and after one that left the database unfit for the next.
@@ -43,22 +44,22 @@ impl Slot {
 
 impl Pool {
     /// A pool with nothing open.
-    pub fn new(directory: PathBuf) -> Self {
-        Self { directory, slots: Mutex::default() }
+    pub fn new(directory: PathBuf, catalogue: Catalogue) -> Self {
+        Self { directory, catalogue, slots: Mutex::default() }
     }
 
     /// Runs `work` on the database when its turn comes, opening the file if need be.
     pub async fn run<T: Send + 'static>(
         &self,
-        name: &DatabaseName,
+        key: &DatabaseKey,
         work: impl FnOnce(&mut Database) -> Result<T, D1Error> + Send + 'static,
     ) -> Result<T, D1Error> {
-        let (database, evicted) = self.slot(name);
-        let mut held = database.lock_owned().await;
-        let path = self.directory.join(file_of(name));
-        let database_id = name.id.clone();
+        let mut held = self.turn(key).await;
+        if held.is_none() {
+            self.catalogue.admit(key).await?;
+        }
+        let (path, database_id) = (self.path(key), key.id.clone());
         blocking(move || {
-            drop(evicted);
             let mut database = match held.take() {
                 Some(database) => database,
                 None => open(&path, &database_id)?,
@@ -71,6 +72,35 @@ impl Pool {
         .await
     }
 
+    /// Deletes a database when its turn comes: from the catalogue, then its files. Whether it was there.
+    pub async fn delete(&self, key: &DatabaseKey) -> Result<bool, D1Error> {
+        let mut held = self.turn(key).await;
+        let was_there = self.catalogue.delete(key).await?;
+        let path = self.path(key);
+        blocking(move || {
+            drop(held.take());
+            remove_files(&path);
+        })
+        .await;
+        Ok(was_there)
+    }
+
+    /// Removes what a server left that ended between the two steps of a deletion.
+    pub async fn remove_deleted(&self) -> Result<(), D1Error> {
+        let paths: Vec<_> = self.catalogue.deleted().await?.iter().map(|key| self.path(key)).collect();
+        blocking(move || paths.iter().for_each(|path| remove_files(path))).await;
+        Ok(())
+    }
+
+    /// Where a database has its file, once it was used.
+    pub fn path(&self, key: &DatabaseKey) -> PathBuf {
+        let directory = match key.account {
+            AccountId::DEFAULT => self.directory.clone(),
+            AccountId(account) => self.directory.join(format!("account-{account}")),
+        };
+        directory.join(file_name(&key.id))
+    }
+
     /// Closes what has been unused for `IDLE_MAX`.
     pub async fn close_idle(&self) {
         let is_idle = |slot: &Slot| slot.is_unused() && slot.used.elapsed() >= IDLE_MAX;
@@ -78,32 +108,41 @@ impl Pool {
         blocking(move || drop(idle)).await;
     }
 
+    /// Waits until the database is free.
+    async fn turn(&self, key: &DatabaseKey) -> OwnedMutexGuard<Option<Database>> {
+        let (database, evicted) = self.slot(key);
+        if evicted.is_some() {
+            blocking(move || drop(evicted)).await;
+        }
+        database.lock_owned().await
+    }
+
     /// The slot of a database, and another that has to be closed because too many are open.
-    fn slot(&self, name: &DatabaseName) -> (SharedDatabase, Option<Slot>) {
+    fn slot(&self, key: &DatabaseKey) -> (SharedDatabase, Option<Slot>) {
         let mut slots = self.slots();
-        let is_full = !slots.contains_key(name) && slots.len() >= OPEN_DATABASES_MAX;
+        let is_full = !slots.contains_key(key) && slots.len() >= OPEN_DATABASES_MAX;
         let evicted = if is_full { take_least_recent(&mut slots) } else { None };
-        let slot = slots.entry(name.clone()).or_insert_with(|| Slot { database: Arc::default(), used: Instant::now() });
+        let slot = slots.entry(key.clone()).or_insert_with(|| Slot { database: Arc::default(), used: Instant::now() });
         slot.used = Instant::now();
         (Arc::clone(&slot.database), evicted)
     }
 
-    fn slots(&self) -> MutexGuard<'_, HashMap<DatabaseName, Slot>> {
+    fn slots(&self) -> MutexGuard<'_, HashMap<DatabaseKey, Slot>> {
         lock(&self.slots)
     }
 }
 
 /// Closing and opening sync files, and statements take their time: not on a thread that drives futures.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(value) => value,
         Err(failed) => std::panic::resume_unwind(failed.into_panic()),
     }
 }
 
-fn take_least_recent(slots: &mut HashMap<DatabaseName, Slot>) -> Option<Slot> {
+fn take_least_recent(slots: &mut HashMap<DatabaseKey, Slot>) -> Option<Slot> {
     let unused = slots.iter().filter(|(_, slot)| slot.is_unused());
-    let oldest = unused.min_by_key(|(_, slot)| slot.used).map(|(id, _)| id.clone());
+    let oldest = unused.min_by_key(|(_, slot)| slot.used).map(|(key, _)| key.clone());
     slots.remove(&oldest?)
 }
 
@@ -119,10 +158,18 @@ fn open(path: &Path, database_id: &str) -> Result<Database, D1Error> {
     Database::open(path).map_err(|error| failed(error.to_string()))
 }
 
-/// Where a database lies: those of the default account beside each other, those of others in a directory of their own.
-fn file_of(DatabaseName { account, id }: &DatabaseName) -> PathBuf {
-    let file = file_name(id);
-    if *account == AccountId::DEFAULT { file.into() } else { Path::new(&format!("account-{account}")).join(file) }
+/// A file that cannot be removed is tried again at the next start.
+fn remove_files(path: &Path) {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut file = path.as_os_str().to_owned();
+        file.push(suffix);
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                tracing::warn!(%error, file = %file.display(), "a file of a deleted D1 database cannot be removed");
+            }
+            _ => {}
+        }
+    }
 }
 
 /// The file of a database: the id itself where that is safe and cannot differ only by case, else its hash.

@@ -1,6 +1,7 @@
 //! The JSON that workerd's D1 client and the server exchange. Shapes are those of Miniflare 5, because the
 //! client that reads them is the same.
 
+use schemars::JsonSchema;
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -54,21 +55,38 @@ pub fn read_statements(body: &[u8]) -> Result<Vec<Statement>, D1Error> {
 }
 
 fn read_statement(query: Query) -> Result<Statement, D1Error> {
-    let params = query.params.unwrap_or_default().into_iter().map(Value::from_json).collect::<Result<_, _>>()?;
-    Ok(Statement { sql: query.sql, params })
+    Ok(Statement { sql: query.sql, params: read_params(query.params.unwrap_or_default())?, place: None })
+}
+
+/// Reads the values of a statement's placeholders.
+///
+/// # Errors
+/// One that SQLite cannot hold.
+pub fn read_params(params: Vec<serde_json::Value>) -> Result<Vec<Value>, D1Error> {
+    params.into_iter().map(Value::from_json).collect()
 }
 
 /// Writes the answer to a call that went well: always an array, one element per statement.
 pub fn write_outcomes(outcomes: &[Outcome], format: ResultsFormat) -> serde_json::Result<Vec<u8>> {
-    let answers: Vec<Answer<'_>> = outcomes
-        .iter()
-        .map(|outcome| Answer {
+    serde_json::to_vec(&Answers { outcomes, format })
+}
+
+/// Outcomes as clients read them: one object for each.
+pub struct Answers<'a> {
+    /// What is told.
+    pub outcomes: &'a [Outcome],
+    /// How their rows are laid out.
+    pub format: ResultsFormat,
+}
+
+impl Serialize for Answers<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.outcomes.iter().map(|outcome| Answer {
             success: true,
-            results: Results { outcome, format },
+            results: Results { outcome, format: self.format },
             meta: MetaJson::new(&outcome.meta),
-        })
-        .collect();
-    serde_json::to_vec(&answers)
+        }))
+    }
 }
 
 /// Writes the answer to a call that failed.
@@ -83,8 +101,10 @@ struct Answer<'a> {
     meta: MetaJson,
 }
 
-#[derive(Serialize)]
-struct MetaJson {
+/// What statements cost and changed, as clients read it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "D1Meta")]
+pub struct MetaJson {
     served_by: &'static str,
     served_by_primary: bool,
     total_attempts: u32,
@@ -98,13 +118,16 @@ struct MetaJson {
     rows_written: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "D1Timings")]
 struct Timings {
     sql_duration_ms: f64,
 }
 
 impl MetaJson {
-    fn new(meta: &Meta) -> Self {
+    /// Of one statement, or of several together.
+    #[must_use]
+    pub fn new(meta: &Meta) -> Self {
         let duration_ms = meta.duration.as_secs_f64() * 1_000.0;
         Self {
             served_by: "stepwell",

@@ -18,7 +18,7 @@ use axum::response::{IntoResponse, Response};
 use stepwell_store::ScopedName;
 
 use crate::api_error::ApiError;
-use crate::d1::{D1, DATABASE_HEADER, DatabaseName};
+use crate::d1::{D1, DATABASE_HEADER, database_text};
 use crate::ingress::{Peer, Proxy};
 use crate::platform::Platform;
 use crate::subscription::Subscriptions;
@@ -50,7 +50,7 @@ pub fn router(hosting: Hosting) -> Router {
 
 /// The target header decides before the path does: requests with one are user code's own, whatever their path.
 async fn route(State(hosting): State<Hosting>, request: Request) -> Response {
-    if let Some(database) = target(&request, DATABASE_HEADER).as_deref().and_then(DatabaseName::parse) {
+    if let Some(database) = target(&request, DATABASE_HEADER).as_deref().and_then(database_text::read) {
         return hosting.d1.handle(&database, request).await;
     }
     if let Some(script) = target(&request, SERVICE_HEADER) {

@@ -98,6 +98,21 @@ impl ProjectConfig {
         Ok((name, diagnostics.finish(&file)?))
     }
 
+    /// The databases of a configuration that is read for them alone, and its warnings.
+    ///
+    /// # Errors
+    /// As [`ProjectConfig::load`], of the databases.
+    pub fn d1_databases(path: &Path, environment: Option<&str>) -> Result<(Vec<D1Config>, Vec<String>), ConfigError> {
+        let file = locate(path)?;
+        let table = document::read(&file)?;
+        let mut diagnostics = Diagnostics::default();
+        warn_of_others(path, &file, &mut diagnostics);
+        let root = file.parent().unwrap_or(Path::new("/"));
+        let databases =
+            bindings::d1_databases(&Environment::choose(&table, environment, &mut diagnostics), root, &mut diagnostics);
+        Ok((databases, diagnostics.finish(&file)?))
+    }
+
     /// Files and directories to watch when there is no bundle that could name its inputs: those of the configuration, and
     /// where the sources are.
     #[must_use]

@@ -4,6 +4,10 @@
 pub const BODY_BYTES_MAX: usize = 8 << 20;
 /// Body of a batch. Cloudflare takes 1 MiB of params in one batch; this is what one reader holds in memory.
 pub const BATCH_BODY_BYTES_MAX: usize = 32 << 20;
+/// Body of a request about a D1 database: what a Worker may send its database as well.
+pub const D1_BODY_BYTES_MAX: usize = crate::d1::limits::BODY_BYTES_MAX;
+/// Databases on a page (Cloudflare).
+pub const D1_PER_PAGE_MAX: usize = 10_000;
 /// Modules of a script together, source maps apart: Cloudflare takes 64 MB before compression.
 pub const SCRIPT_BYTES_MAX: usize = 64 << 20;
 /// Upload of a script with its source maps, which may be several times as long as the code.

@@ -5,6 +5,7 @@
 
 mod absent;
 mod body;
+mod d1;
 mod detail;
 mod envelope;
 mod instance;
@@ -39,6 +40,7 @@ use stepwell_store::ScopedName;
 
 use crate::accounts::Accounts;
 use crate::auth::{Auth, Needs};
+use crate::d1::D1;
 use crate::platform::Platform;
 use crate::registry::Registry;
 pub(crate) use body::read as read_body;
@@ -65,6 +67,8 @@ pub struct Api {
     pub deploy: Arc<dyn Deploy>,
     /// Knows the workflows.
     pub registry: Registry,
+    /// Databases.
+    pub d1: D1,
     /// Port of the ingress, at which scripts are reached.
     pub ingress_port: u16,
     sweeps: Arc<Sweeps>,
@@ -78,9 +82,10 @@ impl Api {
         accounts: Accounts,
         deploy: Arc<dyn Deploy>,
         registry: Registry,
+        d1: D1,
         ingress_port: u16,
     ) -> Self {
-        Self { platform, auth, accounts, deploy, registry, ingress_port, sweeps: Arc::default() }
+        Self { platform, auth, accounts, deploy, registry, d1, ingress_port, sweeps: Arc::default() }
     }
 
     /// Where a script is reached.
@@ -102,11 +107,17 @@ pub fn router(api: Api) -> Router {
 
 /// Every route there is.
 pub fn routes() -> Vec<Route> {
-    let of_account =
-        [workflows::routes(), instances::routes(), instance::routes(), scripts::routes(), tokens::routes()];
+    let of_account = [
+        workflows::routes(),
+        instances::routes(),
+        instance::routes(),
+        scripts::routes(),
+        tokens::routes(),
+        d1::routes(),
+    ];
     let of_account = of_account.into_iter().flatten().map(|route| route.below("/accounts/{account}"));
-    let of_client = user::routes().into_iter().chain(of_account).map(|route| route.below("/client/v4"));
-    openapi::routes().into_iter().chain(of_client).collect()
+    let of_client = user::routes().into_iter().chain(d1::routes_of_all()).chain(of_account);
+    openapi::routes().into_iter().chain(of_client.map(|route| route.below("/client/v4"))).collect()
 }
 
 /// Whether there is a route is nothing for strangers.

@@ -87,8 +87,8 @@ pub enum UploadBinding {
     Secret { name: String, text: String },
     /// A workflow; `script_name` where its class is in another script.
     Workflow { name: String, workflow_name: String, class_name: Option<String>, script_name: Option<String> },
-    /// A D1 database.
-    D1 { name: String, id: String },
+    /// A D1 database, and its name where the configuration tells one.
+    D1 { name: String, id: String, database_name: Option<String> },
     /// Another script.
     Service { name: String, service: String, entrypoint: Option<String> },
     /// The member of that name of the deployment before.
@@ -135,6 +135,7 @@ enum KnownBinding {
         name: String,
         #[serde(alias = "database_id")]
         id: String,
+        database_name: Option<String>,
     },
     Service {
         name: String,
@@ -274,7 +275,7 @@ fn binding(value: Value) -> Result<UploadBinding, ApiError> {
         KnownBinding::Workflow { name, workflow_name, class_name, script_name } => {
             UploadBinding::Workflow { name, workflow_name, class_name, script_name }
         }
-        KnownBinding::D1 { name, id } => UploadBinding::D1 { name, id },
+        KnownBinding::D1 { name, id, database_name } => UploadBinding::D1 { name, id, database_name },
         KnownBinding::Service { name, service, entrypoint } => UploadBinding::Service { name, service, entrypoint },
         KnownBinding::Inherit { name } => UploadBinding::Inherit { name },
     })
@@ -317,7 +318,7 @@ mod tests {
             class_name: Some("C".to_owned()),
             script_name: None,
         };
-        let d1 = UploadBinding::D1 { name: "DB".to_owned(), id: "x".to_owned() };
+        let d1 = UploadBinding::D1 { name: "DB".to_owned(), id: "x".to_owned(), database_name: None };
         let kv = UploadBinding::Other { name: "KV".to_owned(), kind: "kv_namespace".to_owned() };
         assert_eq!(upload.bindings, [workflow, d1, kv]);
         assert_eq!(upload.metadata["observability"]["enabled"], true);

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::{instances, workers_known};
+use crate::{d1_known, instances, workers_known};
 
 const BODY_BYTES_MAX: usize = 64 << 20;
 /// The account of every server.
@@ -115,6 +115,9 @@ fn known(asked: &Asked, earlier: usize) -> (u16, String) {
     }
     if let Some(known) = workers_known::answer(method, &segments, &asked.body) {
         return told(known);
+    }
+    if let Some(known) = d1_known::answer(method, &segments) {
+        return known;
     }
     match (method, segments.as_slice()) {
         ("GET", ["workflows"]) => ok(&workflows()),

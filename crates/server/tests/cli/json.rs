@@ -9,7 +9,7 @@ use crate::{Ran, finish, run, stepwell, write_project};
 const SERVERS: [&str; 2] = ["stepwell dev", "stepwell serve"];
 
 /// A line for each command that prints an answer. `PROJECT` stands for the directory of a project.
-const LINES: [&str; 42] = [
+const LINES: [&str; 51] = [
     "stepwell deploy PROJECT",
     "stepwell versions upload PROJECT",
     "stepwell versions list --name shop",
@@ -44,6 +44,15 @@ const LINES: [&str; 42] = [
     "stepwell workflows instances terminate-all orders",
     "stepwell workflows instances send-event orders busy --type t",
     "stepwell workflows instances delete orders a",
+    "stepwell d1 create shop",
+    "stepwell d1 list",
+    "stepwell d1 info shop",
+    "stepwell d1 execute shop --command SELECT",
+    "stepwell d1 export shop --output SCRIPT",
+    "stepwell d1 delete shop",
+    "stepwell d1 migrations create shop first --config PROJECT",
+    "stepwell d1 migrations list shop --config PROJECT",
+    "stepwell d1 migrations apply shop --config PROJECT",
     "stepwell whoami --token good",
     "stepwell env",
     "stepwell capabilities",
@@ -99,10 +108,11 @@ impl Place {
     }
 
     async fn run(&self, line: &str, fake: &Fake, more: &[&str]) -> Ran {
-        let (project, secrets) = (self.path(""), self.path("secrets.json"));
+        let (project, secrets, script) = (self.path(""), self.path("secrets.json"), self.path("script.sql"));
         let words = line.split(' ').skip(1).map(|word| match word {
             "PROJECT" => project.as_str(),
             "SECRETS" => secrets.as_str(),
+            "SCRIPT" => script.as_str(),
             other => other,
         });
         let mut command = stepwell();

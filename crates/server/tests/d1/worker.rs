@@ -9,6 +9,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value as Json;
 use stepwell::d1::{D1, DATABASE_HEADER};
+use stepwell_store::Store;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
@@ -30,7 +31,7 @@ impl Worker {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let d1_port = listener.local_addr().expect("an address").port();
-        let router = D1::open(directory.path().join("d1")).router();
+        let router = D1::open(directory.path().join("d1"), Store::in_memory()).router();
         let server = tokio::spawn(async move { axum::serve(listener, router).await.expect("serve D1") });
         std::fs::write(directory.path().join("worker.mjs"), WORKER).expect("write the Worker");
         std::fs::write(directory.path().join("config.capnp"), config(d1_port)).expect("write the configuration");

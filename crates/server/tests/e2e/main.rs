@@ -7,6 +7,8 @@ mod binding;
 mod bindings;
 mod chaos;
 mod command_line;
+mod databases;
+mod databases_cli;
 mod deployments;
 mod deploys;
 mod diverged;

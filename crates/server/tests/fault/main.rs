@@ -2,6 +2,7 @@
 
 mod durability;
 mod full_disk;
+mod imports;
 mod processes;
 mod quarantine;
 mod replay;

@@ -104,7 +104,9 @@ async fn no_route_answers_without_its_scope() {
 async fn what_is_public_is_named_here() {
     let public = rest::routes().into_iter().filter(|route| route.needs == Needs::Nothing);
     let public: Vec<String> = public.map(|route| format!("{} {}", route.method, route.path)).collect();
-    assert_eq!(public, ["GET /openapi.json"]);
+    let expected =
+        ["GET /openapi.json", "PUT /client/v4/d1/uploads/{token}", "GET /client/v4/d1/exports/{token}/{filename}"];
+    assert_eq!(public, expected);
 }
 
 #[tokio::test]
@@ -138,6 +140,49 @@ async fn an_account_is_out_of_reach_of_the_tokens_of_others() {
     let own = format!("/client/v4/accounts/{team}");
     assert_eq!(ask_with(&server, Method::DELETE, &own, &operator).await, (200, 0));
     assert_eq!(ask_with(&server, Method::GET, &workflows(&team), &theirs).await, (401, 10_000));
+}
+
+#[tokio::test]
+async fn sql_wants_the_scopes_of_changing_and_of_reading() {
+    let (server, auth, operator) = guarded().await;
+    let databases = format!("/client/v4/accounts/{ACCOUNT_ID}/d1/database");
+    let post = async |path: &str, token: &str, body: Value| {
+        let bearer = format!("Bearer {token}");
+        server.with_headers(Method::POST, path, &[("authorization", &bearer)], body).await
+    };
+    assert_eq!(post(&databases, &operator, json!({ "name": "shop" })).await.status, 200);
+    let query = format!("{databases}/shop/query");
+    for (scopes, status) in
+        [(vec![Scope::Deploy], 403), (vec![Scope::Payloads], 403), (vec![Scope::Deploy, Scope::Payloads], 200)]
+    {
+        let own = token(&auth, Scopes::of(scopes.clone())).await;
+        let answer = post(&query, &own, json!({ "sql": "SELECT 1" })).await;
+        assert_eq!(answer.status, status, "{scopes:?}: {}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn databases_of_two_accounts_share_nothing() {
+    let (server, _, operator) = guarded().await;
+    let bearer = format!("Bearer {operator}");
+    let headers = [("authorization", bearer.as_str())];
+    let post = async |path: String, body: Value| server.with_headers(Method::POST, path, &headers, body).await;
+    let made = post("/client/v4/accounts".to_owned(), json!({ "name": "team" })).await;
+    let team = made.body["result"]["id"].as_str().expect("an id").to_owned();
+    for (account, value) in [(ACCOUNT_ID, 1), (&team, 2)] {
+        let databases = format!("/client/v4/accounts/{account}/d1/database");
+        let made = post(databases.clone(), json!({ "name": "shop", "id": "same-id" })).await;
+        assert_eq!(made.status, 200, "{}", made.body);
+        let sql = format!("CREATE TABLE t (a); INSERT INTO t VALUES ({value})");
+        post(format!("{databases}/shop/query"), json!({ "sql": sql })).await;
+    }
+    for (account, value) in [(ACCOUNT_ID, 1), (&team, 2)] {
+        let query = format!("/client/v4/accounts/{account}/d1/database/same-id/query");
+        let rows = post(query, json!({ "sql": "SELECT a FROM t" })).await;
+        assert_eq!(rows.body["result"][0]["results"], json!([{ "a": value }]), "{}", rows.body);
+    }
+    let own = format!("/client/v4/accounts/{team}");
+    assert_eq!(ask_with(&server, Method::DELETE, &own, &operator).await, (409, 20_409), "it still has a database");
 }
 
 #[tokio::test]

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::http::{Method, Request};
+use axum::body::{Body, Bytes, to_bytes};
+use axum::http::{HeaderMap, Method, Request};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use stepwell::accounts::{ACCOUNT_ID, Accounts};
@@ -48,7 +48,7 @@ pub struct Server {
     deploy: Arc<Deployments>,
     stop: Option<oneshot::Sender<()>>,
     driver: Option<JoinHandle<()>>,
-    _d1: TempDir,
+    d1: TempDir,
 }
 
 pub struct Answer {
@@ -182,18 +182,19 @@ impl Server {
         let deploy = Arc::new(Deployments { store: store.clone(), uploads: Mutex::default() });
         let d1 = tempfile::tempdir().expect("a directory");
         let proxy = Arc::new(Proxy::new(Arc::new(NoWorkers)));
+        let databases = D1::open(d1.path(), store.clone());
         let hosting = Hosting {
             platform: platform.clone(),
             proxy,
-            d1: D1::open(d1.path()),
+            d1: databases.clone(),
             subscriptions: Subscriptions::default(),
         };
         let deploys = Arc::clone(&deploy) as Arc<dyn Deploy>;
         let accounts = Accounts::open(store.clone()).await.expect("accounts");
-        let parts = Api::new(platform, Auth::Open, accounts, deploys, registry, 8787);
+        let parts = Api::new(platform, Auth::Open, accounts, deploys, registry, databases, 8787);
         let api = rest::router(parts.clone());
         let (stop, driver) = (Some(stop), Some(driver));
-        Self { parts, api, host: hosting::router(hosting), store, workflow, deploy, stop, driver, _d1: d1 }
+        Self { parts, api, host: hosting::router(hosting), store, workflow, deploy, stop, driver, d1 }
     }
 
     /// The same, with other rules of who is let in.
@@ -296,6 +297,20 @@ impl Server {
 
     pub fn uploads(&self) -> Vec<ScriptUpload> {
         self.deploy.uploads.lock().expect("uploads").clone()
+    }
+
+    /// A request anywhere whose answer may be anything.
+    pub async fn bytes(&self, method: &str, path: &str, body: &str) -> (u16, HeaderMap, Bytes) {
+        let request = Request::builder().method(method).uri(path).header("host", "localhost:8788");
+        let request = request.body(Body::from(body.to_owned())).expect("a request");
+        let response = self.api.clone().oneshot(request).await.expect("an answer");
+        let (parts, body) = response.into_parts();
+        (parts.status.as_u16(), parts.headers, to_bytes(body, usize::MAX).await.expect("a body"))
+    }
+
+    /// Files of imports and exports that are kept.
+    pub fn transfer_files(&self) -> usize {
+        std::fs::read_dir(self.d1.path().join("@transfers")).map_or(0, Iterator::count)
     }
 
     async fn request(&self, request: Request<Body>) -> Answer {

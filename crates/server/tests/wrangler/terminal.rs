@@ -1,8 +1,7 @@
 //! A user's terminal in a project's directory: wrangler is run in it, and everything that is seen there is kept as a
 //! transcript, with the requests that were made.
 //!
-//! Requests that are made at the same time are listed sorted: all that only ask, and of those that change something
-//! neighbours of one method.
+//! Requests that are made at the same time are listed sorted: all that only ask, and `PUT`s that follow each other.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -187,13 +186,15 @@ impl Drop for Terminal {
     }
 }
 
-/// First what only asks; then what changes something, in its order. Neighbours of one method are sorted.
+/// First what only asks; then what changes something, in its order, but for neighbours that are made at the same time.
 fn lines(exchanges: &[Exchange]) -> impl Iterator<Item = String> {
     let (asks, changes): (Vec<_>, Vec<_>) = exchanges.iter().partition(|exchange| exchange.method == "GET");
     let all: Vec<_> = asks.into_iter().chain(changes).collect();
     let neighbours = all.chunk_by(|one, other| one.method == other.method).map(|chunk| {
         let mut lines: Vec<_> = chunk.iter().map(|exchange| exchange.line()).collect();
-        lines.sort();
+        if matches!(chunk[0].method.as_str(), "GET" | "PUT") {
+            lines.sort();
+        }
         lines
     });
     neighbours.collect::<Vec<_>>().into_iter().flatten()

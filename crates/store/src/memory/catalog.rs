@@ -267,11 +267,13 @@ impl CatalogWriter for Memory {
     }
 
     fn delete_account(&mut self, id: AccountId) -> Result<bool, Fault> {
-        let catalog = &mut self.write().catalog;
+        let tables = &mut *self.write();
+        let catalog = &mut tables.catalog;
         if !catalog.accounts.contains_key(&id) {
             return Ok(false);
         }
-        if let Some(needed_by) = catalog.account_needed_by(id) {
+        let database = || tables.databases.any_of(id).map(|name| format!("database {name}"));
+        if let Some(needed_by) = catalog.account_needed_by(id).or_else(database) {
             return Err(Fault::Refused(ChangeError::AccountNotEmpty { needed_by }));
         }
         catalog.tokens.retain(|_, token| token.account != Some(id));

@@ -4,6 +4,7 @@
 //! back. It is synchronous; one thread may hold both the writer and a reader.
 
 mod catalog;
+mod databases;
 mod instances;
 mod streams;
 
@@ -15,6 +16,7 @@ use crate::OpenError;
 use crate::backend::{Backend, Fault, Reader};
 
 use catalog::Catalog;
+use databases::Databases;
 use instances::Instances;
 use streams::Streams;
 
@@ -28,6 +30,7 @@ pub struct Memory {
 struct Tables {
     instances: Instances,
     catalog: Catalog,
+    databases: Databases,
     streams: Streams,
 }
 

@@ -82,7 +82,7 @@ impl CatalogReader for SqliteReader {
 }
 
 impl SqliteReader {
-    fn rows<T>(
+    pub(super) fn rows<T>(
         &self,
         sql: &str,
         params: impl Params,

@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Result, ToSql, params};
 use stepwell_engine::{DeploymentId, InstanceKey, Millis, WorkflowId};
 
 use super::catalog_read::{account, deployment_row, schedules_of, workflow};
+use super::databases::any_database_of;
 use super::read::InstanceKeySql;
 use super::{Sqlite, fault};
 use crate::backend::{CatalogWriter, Fault};
@@ -120,7 +121,7 @@ impl CatalogWriter for Sqlite {
 
 impl Sqlite {
     /// Whether it changed a row.
-    fn execute(&self, sql: &str, params: &[&dyn ToSql]) -> Result<bool, Fault> {
+    pub(super) fn execute(&self, sql: &str, params: &[&dyn ToSql]) -> Result<bool, Fault> {
         let changed = self.connection.prepare_cached(sql).and_then(|mut sql| sql.execute(params));
         Ok(changed.map_err(fault::control)? > 0)
     }
@@ -268,6 +269,9 @@ fn account_needed_by(db: &Connection, id: AccountId) -> Result<Option<String>> {
                 return Ok(Some(format!("{kind} {}", name.name)));
             }
         }
+    }
+    if let Some(database) = any_database_of(db, id)? {
+        return Ok(Some(format!("database {database}")));
     }
     Ok(None)
 }

@@ -5,6 +5,7 @@
 
 mod catalog_read;
 mod catalog_write;
+mod databases;
 mod fault;
 mod read;
 mod schema;

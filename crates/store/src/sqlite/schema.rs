@@ -8,7 +8,7 @@ pub(super) const APPLICATION_ID: i32 = 0x5354_5057;
 /// Format of a database that has had all migrations.
 pub const FORMAT: u32 = MIGRATIONS.len() as u32;
 
-const MIGRATIONS: [&str; 5] = [FIRST, RELEASES, STREAMS, SCHEDULES, ACCOUNTS];
+const MIGRATIONS: [&str; 6] = [FIRST, RELEASES, STREAMS, SCHEDULES, ACCOUNTS, DATABASES];
 
 /// Times are epoch milliseconds, statuses are `Status::number`, names of scripts and workflows are `ScopedName`s, `settings` and `meta` are JSON. What is large comes last
 /// in a row, so that what is small is read without it.
@@ -122,6 +122,16 @@ const ACCOUNTS: &str = "
     ALTER TABLE tokens ADD COLUMN account INTEGER;
     UPDATE tokens SET id = substr(hash, 1, 32);
     CREATE UNIQUE INDEX tokens_by_id ON tokens (id);
+";
+
+/// D1 databases; `origin` is `DatabaseOrigin`. A deleted one keeps its id and frees its name.
+const DATABASES: &str = "
+    CREATE TABLE databases (
+        account INTEGER NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, origin INTEGER NOT NULL,
+        created_at INTEGER NOT NULL, deleted_at INTEGER, settings TEXT NOT NULL, PRIMARY KEY (account, id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE UNIQUE INDEX databases_by_name ON databases (account, name) WHERE deleted_at IS NULL;
+    CREATE INDEX databases_by_creation ON databases (account, created_at DESC, id) WHERE deleted_at IS NULL;
 ";
 
 /// What a database is before it is migrated.

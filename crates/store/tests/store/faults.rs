@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use stepwell_engine::{Batch, DeploymentId, InstanceKey, Millis, StreamId, WorkflowId};
-use stepwell_store::backend::{Backend, CatalogWriter, Fault, Reader, StreamWriter};
+use stepwell_store::backend::{Backend, CatalogWriter, DatabaseWriter, Fault, Reader, StreamWriter};
 use stepwell_store::memory::Memory;
 use stepwell_store::{
-    AccountId, AccountRow, CommitError, DeploymentRow, LogLine, NewAccount, NewDeployment, NewRelease, NewWorkflow,
-    OpenError, ScheduleRow, ScopedName, SecretChange, Store, StreamChunk, Token, WorkflowRow,
+    AccountId, AccountRow, CommitError, DatabaseKey, DatabaseRow, DeploymentRow, LogLine, NewAccount, NewDatabase,
+    NewDeployment, NewRelease, NewWorkflow, OpenError, ScheduleRow, ScopedName, SecretChange, Store, StreamChunk,
+    Token, WorkflowRow,
 };
 
 use crate::support::*;
@@ -60,6 +61,16 @@ impl StreamWriter for Faulty {
 
     fn append_stream(&mut self, chunk: &StreamChunk) -> Result<(), Fault> {
         self.memory.append_stream(chunk)
+    }
+}
+
+impl DatabaseWriter for Faulty {
+    fn put_database(&mut self, new: &NewDatabase) -> Result<DatabaseRow, Fault> {
+        self.memory.put_database(new)
+    }
+
+    fn delete_database(&mut self, key: &DatabaseKey, at: Millis) -> Result<bool, Fault> {
+        self.memory.delete_database(key, at)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod conformance;
+mod databases;
 mod differential;
 mod faults;
 mod golden;

@@ -61,7 +61,7 @@ fn binding(binding: &ScriptBinding, settings: &ScriptSettings) -> Value {
                 "script_name": own.map(|_| &settings.script.name),
             })
         }
-        ScriptBinding::D1 { name, id } => json!({ "type": "d1", "name": name, "id": id, "database_id": id }),
+        ScriptBinding::D1 { name, id, .. } => json!({ "type": "d1", "name": name, "id": id, "database_id": id }),
         ScriptBinding::Service { name, service } => json!({ "type": "service", "name": name, "service": service }),
     }
 }

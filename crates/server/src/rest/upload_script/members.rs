@@ -45,7 +45,9 @@ impl Members {
                 }
                 self.bindings.push(ScriptBinding::Workflow { name, workflow_name });
             }
-            UploadBinding::D1 { name, id } => self.bindings.push(ScriptBinding::D1 { name, id }),
+            UploadBinding::D1 { name, id, database_name } => {
+                self.bindings.push(ScriptBinding::D1 { name, id, database_name });
+            }
             UploadBinding::Service { name, entrypoint: Some(entrypoint), .. } => {
                 return Err(unsupported(&name, &format!("a service with entrypoint {entrypoint:?}")));
             }

@@ -199,13 +199,23 @@ impl Server {
 
     /// One request: status and answer. `None` where there is no whole answer.
     pub async fn try_request(&self, method: Method, path: &str, body: Option<Json>) -> Option<(u16, Json)> {
+        self.try_api(method, &format!("workflows/w/{path}"), body).await
+    }
+
+    /// As [`Server::try_request`], of the whole account.
+    pub async fn try_api(&self, method: Method, path: &str, body: Option<Json>) -> Option<(u16, Json)> {
         let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
-        let request =
-            Request::builder().method(method).uri(format!("{}/accounts/{ACCOUNT}/workflows/w/{path}", self.api));
+        let request = Request::builder().method(method).uri(format!("{}/accounts/{ACCOUNT}/{path}", self.api));
         let response = self.client.request(request.body(body).expect("a request")).await.ok()?;
         let status = response.status().as_u16();
         let bytes = response.into_body().collect().await.ok()?.to_bytes();
         Some((status, serde_json::from_slice(&bytes).ok()?))
+    }
+
+    /// Puts a text at an address; the status.
+    pub async fn put(&self, url: &str, text: String) -> u16 {
+        let request = Request::builder().method(Method::PUT).uri(url).body(Body::from(text)).expect("a request");
+        self.client.request(request).await.expect("an answer").status().as_u16()
     }
 
     async fn request(&self, method: Method, path: &str, body: Option<Json>) -> Json {
