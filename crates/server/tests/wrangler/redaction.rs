@@ -19,9 +19,12 @@ static REST: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     [
         (r"\x1b\[[0-9;]*[A-Za-z]", ""),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
+        (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME"),
+        (r"\b[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{32}\b", "BOOKMARK"),
+        (r#""(sql_duration_ms|duration)": [0-9.e-]+"#, r#""$1": TIME"#),
         (r"\d{1,2}/\d{1,2}/\d{4}, \d{1,2}:\d\d:\d\d [AP]M", "TIME"),
         (r"\b[0-9a-f]{9,12}-[0-9a-f]{1,12}\b", "CURSOR"),
-        (r"\b\d+(\.\d+)? (ms|sec)\b", "TIME"),
+        (r"\b\d+(\.\d+)?( ms|ms| sec)\b", "TIME"),
         (r"\b(a|an|less than a|\d+) (few )?(milli)?(second|minute|hour)s?( ago)?\b", "A WHILE"),
         (r"\b\d+(\.\d+)? KiB\b", "SIZE"),
         (r"localhost:\d+", "localhost:PORT"),
