@@ -138,3 +138,11 @@ pub struct Summary {
     /// End.
     pub ended_at: Option<Millis>,
 }
+
+impl Summary {
+    /// When one that has ended is to go; `None` where it stays, or where nobody has said yet how long it is kept.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<Millis> {
+        self.wake_at.filter(|at| self.status.is_final() && Some(*at) != self.ended_at)
+    }
+}

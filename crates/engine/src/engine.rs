@@ -117,6 +117,7 @@ impl Engine {
             Input::Workflow(workflow, settings) => {
                 self.scheduler.set_limit(workflow, settings.concurrency);
                 self.workflows.insert(workflow, settings);
+                self.try_stuck_again(workflow);
             }
             Input::Schedules(workflow, schedules) => self.schedules.set(workflow, schedules),
             Input::Create { reply, workflow, id, params, trigger, retention } => {
@@ -269,6 +270,9 @@ impl Engine {
             Command::Terminate => instance::Input::Terminate,
             Command::RollBack => instance::Input::RollBack,
         };
+        if matches!(input, instance::Input::Resume | instance::Input::RollBack) {
+            self.unstick(key);
+        }
         self.due(key, now);
         let answer = self.decide(key, input, now).map(|status| Answer { key, status });
         self.gather.then(Act::Emit(Output::Reply(reply, answer)));

@@ -1,7 +1,12 @@
-// Console lines of a run go to the server with the step that wrote them; other lines go where workerd puts them.
+// Console lines of a run go to the server with the step that wrote them, those of a request that somebody follows as well; all but those of runs
+// go where workerd puts them.
 
-import { NativeError, NativeString, ObjectDefineProperty, ObjectGetPrototypeOf, ObjectPrototype, StringSlice, JSONStringify, ArrayIsArray } from './shim-builtins.js';
+import {
+  ArrayIsArray, JSONStringify, NativeError, NativeString, NumberIsFinite, ObjectDefineProperty, ObjectGetPrototypeOf, ObjectPrototype, StringSlice,
+  StringToWellFormed,
+} from './shim-builtins.js';
 import { currentScope } from './shim-scope.js';
+import { currentTrace } from './shim-trace.js';
 
 /** Longest line; the rest is cut. */
 const LINE_LENGTH_MAX = 16 * 1024;
@@ -15,38 +20,57 @@ export function installConsole() {
     const native = target[level].bind(target);
     const value = (/** @type {unknown[]} */ ...args) => {
       const scope = currentScope();
-      if (scope === undefined || scope.run.dead) native(...args);
-      else scope.run.log(level, line(args), scope.call);
+      if (scope !== undefined && !scope.run.dead) {
+        scope.run.log(level, line(args), scope.call);
+        return;
+      }
+      currentTrace()?.log(level, line(args));
+      native(...args);
     };
     ObjectDefineProperty(target, level, { value, writable: true, configurable: true, enumerable: true });
   }
 }
 
-/** @param {unknown[]} args */
+/**
+ * A line as the JSON text of an array with an element for each argument.
+ * @param {unknown[]} args
+ */
 function line(args) {
   let text = '';
   for (let i = 0; i < args.length; i += 1) {
-    text += (i === 0 ? '' : ' ') + show(args[i]);
-    if (text.length > LINE_LENGTH_MAX) return `${StringSlice(text, 0, LINE_LENGTH_MAX)}…`;
+    const left = LINE_LENGTH_MAX - text.length;
+    const part = show(args[i]);
+    const fits = part.text.length <= left;
+    const cut = fits ? part.text : `${StringSlice(part.text, 0, left)}…`;
+    text += (i === 0 ? '' : ',') + (part.isJson && fits ? cut : JSONStringify(StringToWellFormed(cut)));
+    if (!fits) break;
   }
-  return text;
+  return `[${text}]`;
 }
 
 /**
+ * What people are shown of a value: JSON, or a text.
  * @param {any} value
- * @returns {string}
+ * @returns {{text: string, isJson: boolean}}
  */
 function show(value) {
   try {
-    if (typeof value === 'string') return value;
-    if (typeof value === 'bigint') return `${value}n`;
-    if (typeof value === 'function') return `[Function ${value.name}]`;
-    if (typeof value !== 'object' || value === null) return NativeString(value);
-    if (value instanceof NativeError) return NativeString(value.stack ?? value);
+    if (typeof value === 'string') return asText(value);
+    if (typeof value === 'bigint') return asText(`${value}n`);
+    if (typeof value === 'function') return asText(`[Function ${value.name}]`);
+    if (typeof value === 'boolean' || value === null || NumberIsFinite(value)) return { text: NativeString(value), isJson: true };
+    if (typeof value !== 'object') return asText(NativeString(value));
+    if (value instanceof NativeError) return asText(NativeString(value.stack ?? value));
     const prototype = ObjectGetPrototypeOf(value);
     const plain = prototype === null || prototype === ObjectPrototype || ArrayIsArray(value);
-    return `${plain ? '' : `${value.constructor?.name} `}${JSONStringify(value)}`;
+    const json = JSONStringify(value);
+    return plain && json !== undefined ? { text: json, isJson: true } : asText(`${plain ? '' : `${value.constructor?.name} `}${json}`);
   } catch {
-    return '[unreadable]';
+    return asText('[unreadable]');
   }
+}
+
+/** @param {string} text */
+function asText(text) {
+  return { text, isJson: false };
 }

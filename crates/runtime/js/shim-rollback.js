@@ -80,7 +80,7 @@ export class Rollback {
 
   close() {
     this.run.closed = true;
-    this.run.unblock();
+    this.run.course.unblock();
   }
 
   /** @returns {Promise<any>} what a step gives that is called once handlers run */
@@ -113,8 +113,8 @@ export class Rollback {
 
   waitForCall() {
     const { run } = this;
-    run.blockedTimer ??= nativeSetTimeout(() => {
-      run.blockedTimer = undefined;
+    run.course.blockedTimer ??= nativeSetTimeout(() => {
+      run.course.blockedTimer = undefined;
       if (run.closed || !this.replays) return;
       if (run.timers.size > 0) this.waitForCall();
       else this.ready();

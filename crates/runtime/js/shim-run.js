@@ -2,11 +2,12 @@
 // settles at most one call per turn of the event loop in recorded order, so that a replay meets the same order as the first time.
 
 import {
-  DateNow, JSONStringify, MathMax, nativeClearTimeout, nativeSetTimeout, NativeDate, never, PromiseThen, SafeMap, StringToWellFormed,
+  DateNow, JSONStringify, MathMax, NativeDate, never, PromiseThen, SafeMap, StringToWellFormed,
 } from './shim-builtins.js';
 import { Call, wireJson } from './shim-call.js';
 import { runAttempt } from './shim-attempt.js';
 import { makeContext } from './shim-context.js';
+import { Course } from './shim-course.js';
 import { namedError, preserved, toThrown } from './shim-errors.js';
 import { History } from './shim-history.js';
 import { Rollback } from './shim-rollback.js';
@@ -25,11 +26,6 @@ import { fromWire, TooLargeError, toWire } from './value.js';
  * @typedef {{run: number, class: string, workflow: string, instance: string, at: number, params: Received, settings: Settings,
  *   calls: number, paused: boolean, careful: boolean, rolls_back?: boolean, schedule?: {cron: string, at: number}}} Start
  */
-
-/** Turns after which the settlement of a nested call that was not made again stops holding up others. */
-const NESTED_TURNS_MAX = 3;
-/** A run that makes none of the recorded calls for so long, with nothing of its own running, no longer fits its history. */
-const DIVERGED_MS = 30_000;
 
 export class Run {
   /**
@@ -65,15 +61,7 @@ export class Run {
     /** @type {Rollback | null} made with the first handler */
     this.rollback = start.rolls_back === true ? new Rollback(this) : null;
     this.settledTurn = -1;
-    /** The code no longer makes a recorded call: what is recorded behind it never settles. */
-    this.diverged = false;
-    /** The code made a new call before a recorded one. */
-    this.ahead = false;
-    this.blockedTurns = 0;
-    /** @type {any} */
-    this.blockedTimer = undefined;
-    /** @type {Call | null} */
-    this.newest = null;
+    this.course = new Course(this);
   }
 
   /** Runs user code from the top. */
@@ -113,7 +101,7 @@ export class Run {
     }
     try {
       const done = `{"done":{"run":${this.number},"value":${wireJson(toWire(value))}}}`;
-      this.checkUnmade();
+      this.course.checkUnmade();
       this.session.send(done);
       this.end();
     } catch (error) {
@@ -147,7 +135,7 @@ export class Run {
     this.closed = true;
     this.session.runs.delete(this.number);
     this.timers.clear();
-    nativeClearTimeout(this.blockedTimer);
+    this.course.unblock();
     this.open.forEach((call) => call.stopStream());
     this.open = new SafeMap();
     this.history = new History();
@@ -196,17 +184,18 @@ export class Run {
 
   /** @param {Call} call */
   makeNew(call) {
-    if (!this.ahead && this.history.isOvertaken()) {
-      this.ahead = true;
-      this.session.send(`{"ahead":{"run":${this.number}}}`);
-    }
     this.nextCall += 1;
-    this.newest = call;
+    this.course.newest = call;
     this.open.set(call.id, call);
     if (this.isReplayed) {
       this.session.nextTurn(this);
       return;
     }
+    if (!this.course.defers(call)) this.tellNew(call);
+  }
+
+  /** @param {Call} call */
+  tellNew(call) {
     const { body } = call;
     call.optimistic = body !== null && !this.stopped && !this.start.careful && body.config.limit !== 0;
     this.session.sendCall(call);
@@ -348,124 +337,20 @@ export class Run {
       if (this.history.peek() !== undefined || this.isReplayed) this.session.nextTurn(this);
       return;
     }
-    const next = this.nextSettlement() ?? this.rollback?.nextUnsettled();
+    const next = this.course.next() ?? this.rollback?.nextUnsettled();
+    this.course.release();
     if (next === undefined) return;
     const call = /** @type {Call} */ (this.open.get(next.call));
     this.open.delete(next.call);
     this.settledTurn = this.session.turn;
-    this.unblock();
+    this.course.unblock();
     call.settle(next);
     if (this.history.peek() !== undefined || this.history.loose.size > 0 || this.isReplayed) this.session.nextTurn(this);
   }
 
-  /**
-   * Takes the settlement that may happen now.
-   * @returns {Settlement | undefined}
-   */
-  nextSettlement() {
-    const { history } = this;
-    const loose = this.takeLoose();
-    if (loose !== undefined) return loose;
-    for (let next = history.peek(); next !== undefined; next = history.peek()) {
-      if (history.large.has(next.call) && this.open.has(next.call)) return undefined;
-      if (this.open.has(next.call)) {
-        history.shift();
-        return next;
-      }
-      if (history.isExpected(next.call)) {
-        if (!history.isBelowSettled(next.call) && !this.isGivenUp(next.call)) return undefined;
-        history.loose.set(next.call, next);
-      }
-      history.shift();
-    }
-    return undefined;
-  }
-
-  /** @returns {Settlement | undefined} one that held up nobody and whose call was made after all */
-  takeLoose() {
-    const { loose, large } = this.history;
-    if (loose.size === 0) return undefined;
-    /** @type {Settlement | undefined} */
-    let found;
-    loose.forEach((settlement, call) => {
-      if (found === undefined && this.open.has(call) && !large.has(call)) found = settlement;
-    });
-    if (found !== undefined) loose.delete(found.call);
-    return found;
-  }
-
-  /**
-   * The next settlement's call has not been made: waits some turns for a nested one, long for others.
-   * @param {number} call
-   * @returns {boolean} whether to wait no longer
-   */
-  isGivenUp(call) {
-    const parent = this.history.byNumber.get(call)?.parent;
-    if (parent !== undefined && this.open.has(parent)) {
-      this.blockedTurns += 1;
-      if (this.blockedTurns > NESTED_TURNS_MAX) return true;
-      this.session.nextTurn(this);
-      return false;
-    }
-    this.blockedTimer ??= nativeSetTimeout(() => this.checkDiverged(call), this.settings.diverged_ms ?? DIVERGED_MS);
-    return false;
-  }
-
-  unblock() {
-    this.blockedTurns = 0;
-    if (this.blockedTimer === undefined) return;
-    nativeClearTimeout(this.blockedTimer);
-    this.blockedTimer = undefined;
-  }
-
-  /** @param {number} expected call that has held up the run since the timer was set */
-  checkDiverged(expected) {
-    this.blockedTimer = undefined;
-    if (this.closed || this.open.has(expected)) return;
-    if (this.running > 0 || this.timers.size > 0) {
-      this.isGivenUp(expected);
-      return;
-    }
-    if (this.isReplayed) {
-      this.rollback?.ready();
-      return;
-    }
-    const { newest } = this;
-    const came = newest === null ? 'made no new call' : `made ${newest.kind} "${newest.name}" (use ${newest.count})`;
-    this.tellDiverged(expected, `it ${came} and waits: deploy code that makes it again, or restart the instance`);
-  }
-
-  /** The code ends without having made a recorded call: what was recorded of it was of no use. */
-  checkUnmade() {
-    const unmade = this.diverged || this.timers.size > 0 ? undefined : this.history.firstUnmade();
-    if (unmade !== undefined) this.tellDiverged(unmade, 'it ended without it');
-  }
-
-  /**
-   * @param {number} expected call that the code no longer makes
-   * @param {string} instead
-   */
-  tellDiverged(expected, instead) {
-    this.diverged = true;
-    const past = this.history.byNumber.get(expected);
-    const recorded = past === undefined ? `call ${expected}` : `${past.kind} "${past.name}" (use ${past.count})`;
-    const message = `the code no longer makes the recorded ${recorded}; ${instead}`;
-    this.session.send(`{"diverged":{"run":${this.number},"message":${JSONStringify(message)}}}`);
-  }
-
-  /** @returns {boolean} whether something that the server has settled has not reached user code yet */
-  hasNews() {
-    if (!this.diverged && this.history.peek() !== undefined) return true;
-    let found = false;
-    this.history.loose.forEach((_, call) => {
-      if (this.open.has(call)) found = true;
-    });
-    return found;
-  }
-
   /** @param {boolean} force */
   forget(force) {
-    const isBusy = this.closed ? this.rollback?.isBusy : this.hasNews() || this.isReplayed;
+    const isBusy = this.closed ? this.rollback?.isBusy : this.course.hasNews() || this.isReplayed;
     if (!force && (isBusy || this.timers.keepsAwake(DateNow()))) {
       this.session.send(`{"busy":{"run":${this.number}}}`);
       return;
@@ -476,13 +361,13 @@ export class Run {
 
   /**
    * @param {string} level
-   * @param {string} text
+   * @param {string} message JSON
    * @param {Call | null} call
    */
-  log(level, text, call) {
+  log(level, message, call) {
     if (this.dead) return;
-    const by = call === null ? '' : `,"call":${call.id}`;
-    this.session.send(`{"log":{"run":${this.number}${by},"level":"${level}","text":${JSONStringify(StringToWellFormed(text))}}}`);
+    const by = call === null ? '' : `,"call":${call.id},"step":${JSONStringify(`${call.name}-${call.count}`)}`;
+    this.session.send(`{"log":{"run":${this.number}${by},"level":"${level}","message":${message}}}`);
   }
 
   /** @param {Call} call @returns {Entry} */

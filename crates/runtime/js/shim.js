@@ -1,5 +1,6 @@
 // The shim: runs Workflow classes in their own isolate, in conversation with the server. The generated wrapper imports this module before
-// the user's, so that it has captured the built-ins, and exports what `createSession` gives under a name that user code cannot guess.
+// the user's, so that it has captured the built-ins, and exports what `createSession` and `createTraced` give under names that user code
+// cannot guess.
 
 import { WorkerEntrypoint } from 'cloudflare:workers';
 import { NativeResponse, NativeWebSocketPair, RequestHeadersGet } from './shim-builtins.js';
@@ -7,6 +8,8 @@ import { installConsole } from './shim-console.js';
 import { guardProcess } from './shim-context.js';
 import { Session } from './shim-session.js';
 import { installTimers } from './shim-timers.js';
+
+export { createTraced } from './shim-trace.js';
 
 /** Header that carries the token made when the process was started. */
 const TOKEN_HEADER = 'x-stepwell-token';

@@ -12,6 +12,6 @@ pub mod translate;
 #[path = "generated/workerd_capnp.rs"]
 mod workerd_capnp;
 
-pub use config::{Refusal, WORKERD_DATE};
+pub use config::{Refusal, TRACE_HEADER, WORKERD_DATE};
 pub use process::{Exit, Line, SocketAddress, SpawnError, Stream, WorkerProcess, Workerd};
 pub use spec::{Binding, Module, ModuleBody, Outbound, SecretText, WorkerSpec, WorkflowExport};

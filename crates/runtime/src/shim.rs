@@ -10,6 +10,7 @@ pub const SHIM_MODULES: &[(&str, &str)] = &[
     ("shim-config.js", include_str!("../js/shim-config.js")),
     ("shim-console.js", include_str!("../js/shim-console.js")),
     ("shim-context.js", include_str!("../js/shim-context.js")),
+    ("shim-course.js", include_str!("../js/shim-course.js")),
     ("shim-duration.js", include_str!("../js/shim-duration.js")),
     ("shim-errors.js", include_str!("../js/shim-errors.js")),
     ("shim-history.js", include_str!("../js/shim-history.js")),
@@ -22,6 +23,7 @@ pub const SHIM_MODULES: &[(&str, &str)] = &[
     ("shim-step.js", include_str!("../js/shim-step.js")),
     ("shim-stream.js", include_str!("../js/shim-stream.js")),
     ("shim-timers.js", include_str!("../js/shim-timers.js")),
+    ("shim-trace.js", include_str!("../js/shim-trace.js")),
     ("value.js", include_str!("../js/value.js")),
     ("vendor/devalue.js", include_str!("../js/vendor/devalue.js")),
 ];

@@ -21,10 +21,40 @@ pub enum Message {
     Report(RunId, Report),
     /// A run needs a value that was left out of its history.
     Want(RunId, CallId),
-    /// A run wrote to its console: call, level, text.
-    Log(RunId, Option<u32>, String, String),
+    /// A run wrote to its console.
+    Log(RunId, ConsoleLine),
     /// Sign of life.
     Pong(u64),
+}
+
+/// A line of a run's console.
+#[derive(Debug)]
+pub struct ConsoleLine {
+    /// The call whose callback wrote it.
+    pub call: Option<u32>,
+    /// That call's name with its count.
+    pub step: Option<String>,
+    /// The method's name.
+    pub level: String,
+    /// A JSON array with what was written.
+    pub message: Box<RawValue>,
+}
+
+impl ConsoleLine {
+    /// The line as a terminal shows it.
+    #[must_use]
+    pub fn text(&self) -> String {
+        console_text(&self.message)
+    }
+}
+
+/// What was written, in one line; `message` is a JSON array.
+#[must_use]
+pub fn console_text(message: &RawValue) -> String {
+    let parts: Vec<&RawValue> = serde_json::from_str(message.get()).unwrap_or_default();
+    let parts = parts.into_iter().map(RawValue::get);
+    let texts = parts.map(|part| serde_json::from_str(part).unwrap_or_else(|_| part.to_owned()));
+    texts.collect::<Vec<String>>().join(" ")
 }
 
 /// The messages of a frame. `defaults` fill what a step's configuration leaves out.
@@ -57,7 +87,9 @@ fn read_message(message: FromShim<'_>, defaults: &StepConfig) -> Message {
     let (run, report) = match message {
         FromShim::Hello { protocol, classes } => return Message::Hello(protocol, classes),
         FromShim::Want { run, call } => return Message::Want(RunId(run), CallId(call)),
-        FromShim::Log { run, call, level, text } => return Message::Log(RunId(run), call, level, text),
+        FromShim::Log { run, call, step, level, message } => {
+            return Message::Log(RunId(run), ConsoleLine { call, step, level, message: message.to_owned() });
+        }
         FromShim::Pong { n } => return Message::Pong(n),
         FromShim::Begin { run, call, parent, name, count, kind, started, rollback: _ } => {
             let (call, parent, kind) = (CallId(call), parent.map(CallId), read_kind(kind, defaults));
@@ -95,7 +127,7 @@ fn read_message(message: FromShim<'_>, defaults: &StepConfig) -> Message {
         FromShim::Forgotten { run } => (run, Report::Forgotten),
         FromShim::Busy { run } => (run, Report::Busy),
         FromShim::Ahead { run } => (run, Report::Ahead),
-        FromShim::Diverged { run, message } => (run, Report::Diverged(message)),
+        FromShim::Diverged { run, message, stuck } => (run, Report::Diverged { message, stuck }),
     };
     Message::Report(RunId(run), report)
 }

@@ -1,6 +1,7 @@
 //! The server without its faces: store, driver, workers and deployer, put together.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use anyhow::Context as _;
@@ -17,6 +18,8 @@ use crate::platform::Platform;
 use crate::registry::{Policy, Registry};
 use crate::retirement::retire;
 use crate::secrets::Secrets;
+use crate::tail::Tails;
+use crate::tail::runs::RunFollower;
 use crate::workers::{Workers, WorkersConfig};
 
 /// Instances that run at once on one server, waiting ones apart.
@@ -91,8 +94,10 @@ impl OpenCore {
     /// # Errors
     /// Where the store cannot be read.
     pub async fn start(self) -> anyhow::Result<Core> {
-        let Self { workers, deployer, registry, store, ports, creation_rates, chaos } = self;
+        let Self { workers, deployer, registry, store, mut ports, creation_rates, chaos } = self;
         deployer.list_bound_databases().await?;
+        let tails = Tails::default();
+        ports.follower = Arc::new(RunFollower::start(tails.clone(), store.clone()));
         let known = registry.all().await?;
         let accounts = Accounts::open(store.clone()).await?;
         let next_key = InstanceKey(store.max_key().await?.0 + 1);
@@ -116,7 +121,7 @@ impl OpenCore {
         });
         let thread = thread.context("the driver's thread cannot be started")?;
         let retirement = tokio::spawn(retire(store.clone()));
-        let platform = Platform { store, driver, rate: CreationRate::new(creation_rates) };
+        let platform = Platform { store, driver, rate: CreationRate::new(creation_rates), tails };
         Ok(Core { platform, workers, deployer, registry, accounts, retirement, stop, thread, failed: Some(failed) })
     }
 }

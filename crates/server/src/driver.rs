@@ -3,6 +3,7 @@
 //!
 //! It knows no HTTP, no process and no file: workers are behind [`SessionEvent`]s and a [`WorkerPool`].
 
+mod follower;
 mod handle;
 mod large_value;
 mod news;
@@ -14,6 +15,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use follower::Nobody;
+pub use follower::{FollowedRun, Follower, RunEnd, RunNews, RunWord};
 pub use handle::DriverHandle;
 use handle::Request;
 use news::News;
@@ -26,10 +29,11 @@ use stepwell_engine::limits::BATCH_ENTRIES_MAX;
 use stepwell_engine::scheduler::Pool;
 use stepwell_engine::{
     CallId, CommitId, Engine, ErrorRecord, Input, Instance, InstanceKey, Millis, Output, Recorded, ReplyId, RunId,
-    SessionId, Status,
+    SessionId, Status, WorkflowId,
 };
 use stepwell_runtime::session::SessionSender;
-use stepwell_store::{CommitError, Committed, ReadError, Store};
+use stepwell_runtime::translate::ConsoleLine;
+use stepwell_store::{CommitError, Committed, LogLine, ReadError, Store};
 pub use streams::{Claim, Writer};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -64,7 +68,7 @@ pub enum SessionEvent {
     /// A run needs a value that was left out of its history.
     Want(SessionId, RunId, CallId),
     /// A run wrote to its console.
-    Log(RunId, Option<u32>, String, String),
+    Log(RunId, ConsoleLine),
     /// A session takes no further runs.
     Draining(SessionId),
     /// A session is gone.
@@ -91,7 +95,13 @@ enum Done {
 /// A live run, as far as sending goes.
 struct RunIo {
     key: InstanceKey,
+    workflow: WorkflowId,
+    /// The instance's id, where the run is its first.
+    id: Option<Arc<str>>,
     session: SessionId,
+    started_at: Millis,
+    /// It was told to be forgotten whatever it does.
+    is_forced: bool,
     /// What is to be said once its start has been sent.
     held: Option<Vec<Tell>>,
     large: LargeValues,
@@ -110,6 +120,7 @@ pub struct Driver<P> {
     next_reply: ReplyId,
     watchers: HashMap<InstanceKey, Vec<oneshot::Sender<Status>>>,
     news: News,
+    follower: Arc<dyn Follower>,
     done: mpsc::UnboundedSender<Done>,
     outputs: Vec<Output>,
     failed: Option<CommitError>,
@@ -121,6 +132,8 @@ pub struct DriverPorts {
     pub handle: DriverHandle,
     /// For sessions.
     pub sessions: mpsc::Sender<SessionEvent>,
+    /// Who follows runs live.
+    pub follower: Arc<dyn Follower>,
     requests: mpsc::Receiver<Request>,
     events: mpsc::Receiver<SessionEvent>,
 }
@@ -131,7 +144,7 @@ impl DriverPorts {
     pub fn new() -> Self {
         let (requests_in, requests) = mpsc::channel(REQUESTS_WAITING_MAX);
         let (sessions, events) = mpsc::channel(SESSION_EVENTS_WAITING_MAX);
-        Self { handle: DriverHandle { requests: requests_in }, sessions, requests, events }
+        Self { handle: DriverHandle { requests: requests_in }, sessions, follower: Arc::new(Nobody), requests, events }
     }
 }
 
@@ -156,6 +169,8 @@ impl<P: WorkerPool> Driver<P> {
         stop: impl Future<Output = ()>,
     ) -> Result<(), CommitError> {
         let (done_in, mut done) = mpsc::unbounded_channel();
+        let DriverPorts { mut requests, mut events, follower, handle, sessions } = ports;
+        drop((handle, sessions));
         let mut driver = Self {
             engine,
             store,
@@ -167,12 +182,11 @@ impl<P: WorkerPool> Driver<P> {
             next_reply: ReplyId(1),
             watchers: HashMap::new(),
             news: News::default(),
+            follower,
             done: done_in,
             outputs: Vec::new(),
             failed: None,
         };
-        let DriverPorts { mut requests, mut events, handle, sessions } = ports;
-        drop((handle, sessions));
         for input in known {
             driver.input(input);
         }
@@ -277,7 +291,11 @@ impl<P: WorkerPool> Driver<P> {
                 self.input(Input::SessionUp(session, pool));
             }
             SessionEvent::Reports(session, reports) => {
+                let is_followed = self.is_followed(session);
                 for (run, report) in reports {
+                    if is_followed {
+                        self.tell_follower(run, |io| RunWord::of(&report, io.is_forced));
+                    }
                     let ends = matches!(report, Report::Completed(_) | Report::Threw(_) | Report::Forgotten);
                     self.input(Input::Report(session, run, report));
                     if ends {
@@ -286,9 +304,12 @@ impl<P: WorkerPool> Driver<P> {
                 }
             }
             SessionEvent::Want(session, run, call) => self.send_value(session, run, call),
-            SessionEvent::Log(run, call, level, text) => self.log(run, call, level, text),
+            SessionEvent::Log(run, line) => self.log(run, line),
             SessionEvent::Draining(session) => self.input(Input::SessionDraining(session)),
             SessionEvent::Down(session, fault) => {
+                if self.is_followed(session) {
+                    self.tell_of_loss(session, fault);
+                }
                 self.sessions.remove(&session);
                 self.runs.retain(|_, run| run.session != session);
                 self.input(Input::SessionDown(session, fault));
@@ -362,7 +383,9 @@ impl<P: WorkerPool> Driver<P> {
         io.load.enter();
         let fresh = start.fresh.as_ref().filter(|_| start.calls == 0);
         let held = fresh.is_none().then(Vec::new);
-        self.runs.insert(run, RunIo { key, session, held, large: LargeValues::new() });
+        let id = start.fresh.as_ref().map(|fresh| Arc::clone(&fresh.id));
+        let (workflow, started_at, large) = (start.workflow, now_ms(), LargeValues::new());
+        self.runs.insert(run, RunIo { key, workflow, id, session, started_at, is_forced: false, held, large });
         match fresh {
             Some(fresh) => start::write_start(&start, fresh, info, &mut io.frame),
             None => self.start_from_store(start),
@@ -401,8 +424,10 @@ impl<P: WorkerPool> Driver<P> {
         if let Some(held) = &mut io.held {
             return held.push(tell);
         }
-        if let Tell::Settle(call, Settlement::Event { seq, payload: None, .. }) = &tell {
-            io.large.insert(*call, *seq);
+        match &tell {
+            Tell::Settle(call, Settlement::Event { seq, payload: None, .. }) => drop(io.large.insert(*call, *seq)),
+            Tell::Forget { force: true } => io.is_forced = true,
+            _ => {}
         }
         if let Some(session) = self.sessions.get_mut(&session) {
             session.tell(run, &tell);
@@ -461,10 +486,13 @@ impl<P: WorkerPool> Driver<P> {
         });
     }
 
-    fn log(&self, run: RunId, call: Option<u32>, level: String, text: String) {
-        if let Some(io) = self.runs.get(&run) {
-            let line = stepwell_store::LogLine { key: io.key, at: now_ms(), call, level, text };
-            self.store.append_logs(vec![line]);
+    fn log(&self, run: RunId, line: ConsoleLine) {
+        let Some(io) = self.runs.get(&run) else { return };
+        let ConsoleLine { call, level, .. } = &line;
+        let kept = LogLine { key: io.key, at: now_ms(), call: *call, level: level.clone(), text: line.text() };
+        self.store.append_logs(vec![kept]);
+        if self.is_followed(io.session) {
+            self.tell_follower(run, |_| Some(RunWord::Wrote(line)));
         }
     }
 }

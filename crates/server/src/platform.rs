@@ -14,6 +14,7 @@ use stepwell_store::{InstanceRow, ScopedName, Store, WorkflowRow};
 use crate::api_error::ApiError;
 use crate::creation_rate::CreationRate;
 use crate::driver::DriverHandle;
+use crate::tail::Tails;
 
 /// What faces work with. Cheap to clone.
 #[derive(Clone)]
@@ -24,6 +25,8 @@ pub struct Platform {
     pub driver: DriverHandle,
     /// How fast instances may be created.
     pub rate: CreationRate,
+    /// Who watches what Workers do.
+    pub tails: Tails,
 }
 
 /// An instance to create.

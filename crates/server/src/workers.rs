@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use stepwell_engine::scheduler::{Pool, Quarantine};
-use stepwell_engine::{DeploymentId, SessionId, StepConfig};
+use stepwell_engine::{DeploymentId, ErrorRecord, SessionId, StepConfig};
 use stepwell_runtime::{Outbound, Workerd};
 use stepwell_store::{ScopedName, Store};
 use tokio::net::UnixStream;
@@ -22,7 +22,7 @@ use worker::Worker;
 
 use crate::api_error::ApiError;
 use crate::driver::{SessionEvent, WorkerPool};
-use crate::ingress::WorkerGate;
+use crate::ingress::{Door, WorkerGate};
 use crate::locks::lock;
 use crate::script::{Extra, Script, SecretChanges};
 use crate::secrets::Secrets;
@@ -123,13 +123,13 @@ impl Workers {
     ///
     /// # Errors
     /// Where there is no such script, or it does not start.
-    async fn connect_to(&self, script: &ScopedName) -> Result<UnixStream, ApiError> {
+    async fn connect_to(&self, script: &ScopedName, door: Door) -> Result<UnixStream, ApiError> {
         let row = self.shared.store.current_deployment(script).await?.ok_or_else(|| ApiError::no_script(script))?;
         let pool = Pool { deployment: row.id, quarantine: Quarantine::Free };
         let place = Place { pool, replica: 0 };
         let worker = self.shared.worker(place).await.map_err(|message| ApiError::new(503, 20_502, message))?;
         worker.touch();
-        worker.connect().await.map_err(|error| {
+        worker.connect(door).await.map_err(|error| {
             ApiError::new(502, 20_502, format!("the worker process of {:?} does not answer: {error}", script.name))
         })
     }
@@ -140,8 +140,7 @@ impl Workers {
             tokio::time::sleep(session::PROBE_EVERY).await;
             let Ok(Some(row)) = self.shared.store.current_deployment(script).await else { continue };
             let place = Place { pool: Pool { deployment: row.id, quarantine: Quarantine::Free }, replica: 0 };
-            let worker = lock(&self.shared.workers).get(&place).and_then(|cell| cell.get().cloned());
-            let Some(worker) = worker else { continue };
+            let Some(worker) = self.shared.live_worker(place) else { continue };
             if !session::is_alive(&self.shared, &worker).await {
                 return hung(script);
             }
@@ -165,8 +164,18 @@ impl Workers {
 }
 
 impl WorkerGate for Workers {
-    fn connect<'a>(&'a self, script: &'a ScopedName) -> BoxFuture<'a, Result<UnixStream, ApiError>> {
-        Box::pin(self.connect_to(script))
+    fn connect<'a>(&'a self, script: &'a ScopedName, door: Door) -> BoxFuture<'a, Result<UnixStream, ApiError>> {
+        Box::pin(self.connect_to(script, door))
+    }
+
+    fn locate<'a>(&'a self, deployment: DeploymentId, error: &'a mut ErrorRecord) -> BoxFuture<'a, ()> {
+        let place = Place { pool: Pool { deployment, quarantine: Quarantine::Free }, replica: 0 };
+        let worker = self.shared.live_worker(place);
+        Box::pin(async move {
+            if let Some(worker) = worker {
+                self.shared.locate(&worker, deployment, error).await;
+            }
+        })
     }
 
     fn hung<'a>(&'a self, script: &'a ScopedName) -> BoxFuture<'a, ApiError> {
@@ -237,6 +246,11 @@ impl Shared {
         Ok(Arc::clone(worker))
     }
 
+    /// The worker of a place, if it has been started.
+    fn live_worker(&self, place: Place) -> Option<Arc<Worker>> {
+        lock(&self.workers).get(&place).and_then(|cell| cell.get().cloned())
+    }
+
     async fn start(&self, deployment: DeploymentId) -> Result<Arc<Worker>, String> {
         let found = self.store.deployment(deployment).await.map_err(|error| error.to_string())?;
         let found = found.ok_or_else(|| format!("deployment {deployment} is gone"))?;
@@ -258,6 +272,14 @@ impl Shared {
         extra.secrets.extend(self.secrets.after(name, changes).await?);
         let spec = script.to_spec(&self.config.host_socket, self.config.outbound.clone(), extra);
         Ok(Worker::spawn(&self.config.workerd, &spec, &script.settings).await?)
+    }
+
+    /// Has the frames of an error's stack lead to source files.
+    async fn locate(&self, worker: &Worker, deployment: DeploymentId, error: &mut ErrorRecord) {
+        if let Some(stack) = &mut error.stack {
+            let read = async || self.source_maps(deployment).await;
+            *stack = worker.source_maps(read).await.rewrite(stack, &error.message);
+        }
     }
 
     /// The source maps of a deployment. Without them stacks name places in the bundle, which is no reason to stop.

@@ -20,9 +20,11 @@ use stepwell::creation_rate::CreationRate;
 use stepwell::d1::D1;
 use stepwell::driver::DriverPorts;
 use stepwell::hosting::{self, Hosting};
-use stepwell::ingress::{self, Ingress, Proxy, WorkerGate};
+use stepwell::ingress::{self, Door, Ingress, Proxy, WorkerGate};
 use stepwell::platform::Platform;
 use stepwell::subscription::Subscriptions;
+use stepwell::tail::Tails;
+use stepwell::tail::requests::Requests;
 use stepwell_store::{NewDeployment, ScopedName, Store};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -38,7 +40,7 @@ struct Gate {
 }
 
 impl WorkerGate for Gate {
-    fn connect<'a>(&'a self, script: &'a ScopedName) -> BoxFuture<'a, Result<UnixStream, ApiError>> {
+    fn connect<'a>(&'a self, script: &'a ScopedName, _: Door) -> BoxFuture<'a, Result<UnixStream, ApiError>> {
         Box::pin(async move {
             let refused =
                 || ApiError::new(503, 20_503, format!("Worker {:?} does not start: its class is missing", script.name));
@@ -100,7 +102,10 @@ async fn site(default_script: Option<&str>, names_scripts: bool) -> Site {
         store.put_deployment(new).await.expect("a deployment");
     }
     let gate = Arc::new(Gate { sockets: HashMap::from([("shop".to_owned(), path)]), ..Gate::default() });
-    let proxy = Arc::new(Proxy::new(Arc::clone(&gate) as Arc<dyn WorkerGate>));
+    let proxy = Arc::new(Proxy::new(
+        Arc::clone(&gate) as Arc<dyn WorkerGate>,
+        Requests::new(Tails::default(), Store::in_memory()),
+    ));
     let default_script = default_script.map(ScopedName::in_default);
     let accounts = Accounts::open(store.clone()).await.expect("accounts");
     let router = ingress::router(Ingress { store, accounts, proxy, default_script, names_scripts });
@@ -201,9 +206,16 @@ async fn connections_are_used_again_until_the_script_is_deployed_anew() {
 async fn a_service_binding_leads_to_its_script_and_a_database_to_d1() {
     let site = site(None, true).await;
     let dir = tempfile::tempdir().expect("a directory");
-    let platform =
-        Platform { store: Store::in_memory(), driver: DriverPorts::new().handle, rate: CreationRate::default() };
-    let proxy = Arc::new(Proxy::new(Arc::clone(&site.gate) as Arc<dyn WorkerGate>));
+    let platform = Platform {
+        store: Store::in_memory(),
+        driver: DriverPorts::new().handle,
+        rate: CreationRate::default(),
+        tails: Tails::default(),
+    };
+    let proxy = Arc::new(Proxy::new(
+        Arc::clone(&site.gate) as Arc<dyn WorkerGate>,
+        Requests::new(Tails::default(), Store::in_memory()),
+    ));
     let (d1, subscriptions) = (D1::open(dir.path(), platform.store.clone()), Subscriptions::default());
     let router = hosting::router(Hosting { platform, proxy, d1, subscriptions });
     let site = Site { router, ..site };

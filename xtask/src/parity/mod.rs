@@ -172,6 +172,9 @@ async fn replayed(setup: &Setup<'_>, cases: &[&Case], plain: &Observed) -> Resul
     }
     let begun = Instant::now();
     let (cases, plain): (Vec<_>, Vec<_>) = cases.iter().copied().zip(plain).filter(|(case, _)| case.replays).unzip();
+    if cases.is_empty() {
+        return Ok(Vec::new());
+    }
     let stepwell = Stepwell::start(setup, "Stepwell with replays", &["--chaos", "replay"]).await?;
     let observed = play_all(&stepwell.host, &cases).await;
     stepwell.stop().await?;

@@ -2,6 +2,7 @@
 //!
 //! A run without a place is told nothing that lets its code go on: such words are held until it has one.
 
+use super::slot::Slot;
 use super::{Act, Engine, LiveRun, Output, Start};
 use crate::instance::{self, Decision, Leaving, Rejection, Tell};
 use crate::limits::{CROWDED_GRACE_MS, SESSION_RUNS_CROWDED, SUSPEND_GRACE_MS};
@@ -205,6 +206,25 @@ impl Engine {
             let line = slot.line(self.deployment_for(&slot.instance));
             self.scheduler.enqueue(key, line);
             self.slots.get_mut(&key).expect("it was just there").queued = true;
+        }
+    }
+
+    /// Another deployment of a workflow may make the calls that the last one did not: those that got stuck run again.
+    pub(super) fn try_stuck_again(&mut self, workflow: WorkflowId) {
+        let is_other = |slot: &Slot| slot.stuck_in.is_some_and(|code| code != self.deployment_for(&slot.instance));
+        let slots = self.slots.iter().filter(|(_, slot)| slot.instance.workflow == workflow && is_other(slot));
+        let mut keys: Vec<InstanceKey> = slots.map(|(key, _)| *key).collect();
+        keys.sort_unstable();
+        for key in keys {
+            self.unstick(key);
+            self.queue_if_ready(key);
+        }
+    }
+
+    /// An instance that got stuck may run again.
+    pub(super) fn unstick(&mut self, key: InstanceKey) {
+        if let Some(slot) = self.slots.get_mut(&key) {
+            slot.stuck_in = None;
         }
     }
 

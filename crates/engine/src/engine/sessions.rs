@@ -40,8 +40,10 @@ impl Engine {
             if slot.busy {
                 slot.instance.mark_staying();
             }
-            if matches!(report, Report::Ahead) {
-                slot.instance.mark_ahead();
+            match report {
+                Report::Ahead => slot.instance.mark_ahead(),
+                Report::Diverged { stuck: true, .. } => slot.stuck_in = Some(slot.instance.deployment),
+                _ => {}
             }
             if matches!(report, Report::Forgotten | Report::Completed(_) | Report::Threw(_)) {
                 slot.clear_suspicion();

@@ -41,6 +41,8 @@ pub(super) struct Slot {
     pub deaths: u8,
     /// Whether somebody outside has killed a worker in which it was alone, since its last good run.
     pub was_killed_outside: bool,
+    /// The code that its last run got stuck in: it runs again when there is other code, or when a user wants it to.
+    pub stuck_in: Option<DeploymentId>,
     /// For the first run.
     pub fresh: Option<Fresh>,
     /// What its attempts in flight are writing.
@@ -75,6 +77,7 @@ impl Slot {
             quarantine: Quarantine::Free,
             deaths: 0,
             was_killed_outside: false,
+            stuck_in: None,
             fresh: None,
             streams: Vec::new(),
             planned: None,
@@ -99,7 +102,7 @@ impl Slot {
 
     /// It should stand in line and does not.
     pub fn wants_to_queue(&self) -> bool {
-        !self.queued && self.ghost.is_none() && self.instance.wants_run()
+        !self.queued && self.ghost.is_none() && self.stuck_in.is_none() && self.instance.wants_run()
     }
 
     /// Nothing in this process needs it.

@@ -225,7 +225,12 @@ impl Instance {
                 }
             }
             Report::Busy | Report::Ahead => {}
-            Report::Diverged(message) => decision.entries.push(Entry::Diverged { message }),
+            Report::Diverged { message, stuck } => {
+                decision.entries.push(Entry::Diverged { message });
+                if stuck {
+                    decision.tells.push(Tell::Forget { force: true });
+                }
+            }
         }
         Ok(())
     }

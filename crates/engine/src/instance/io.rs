@@ -152,7 +152,12 @@ pub enum Report {
     /// The code makes a new call although it has not made a recorded one that comes before.
     Ahead,
     /// The code no longer makes a recorded call.
-    Diverged(String),
+    Diverged {
+        /// What was expected and what came.
+        message: String,
+        /// The code waits for what never comes.
+        stuck: bool,
+    },
 }
 
 /// A call that begins, as the run describes it: durations, not due times.

@@ -46,6 +46,11 @@ impl Host {
         host
     }
 
+    pub fn set_workflow(&mut self, deployment: u32, follows_newest: bool) {
+        let (deployment, concurrency, retention) = (DeploymentId(deployment), Some(1), RETENTION);
+        self.input(Input::Workflow(WORKFLOW, WorkflowSettings { deployment, follows_newest, concurrency, retention }));
+    }
+
     pub fn input(&mut self, input: Input) {
         self.engine.handle(input, self.now, &mut self.out);
         while let Some((commit, batch)) = self.engine.flush(self.now, &mut self.out) {

@@ -299,6 +299,48 @@ fn with_chaos_a_run_is_replaced_after_a_step_unless_an_attempt_is_in_flight() {
     assert_eq!((start.run, &*start.grants), (RunId(2), &[(CallId(2), 1)][..]));
 }
 
+/// One whose only run has got stuck in its code, and another that waits for its place.
+fn stuck(follows_newest: bool) -> Host {
+    let mut host = Host::new(Some(1));
+    host.set_workflow(1, follows_newest);
+    host.create("a");
+    host.create("b");
+    assert_eq!(host.starts().len(), 1);
+    let message = "it waits".to_owned();
+    host.report(1, Report::Diverged { message, stuck: true });
+    assert_eq!(host.told(1), [Tell::Forget { force: true }]);
+    host.report(1, Report::Forgotten);
+    host
+}
+
+#[test]
+fn an_instance_that_is_stuck_in_its_code_gives_its_place_to_another_and_does_not_run_again() {
+    let mut host = stuck(false);
+    assert_eq!(host.starts(), [(2, Vec::new())], "the other one");
+    host.report(2, Report::Completed(Payload::UNDEFINED));
+    host.pass(60_000);
+    assert_eq!((host.starts(), host.engine.run_count()), (Vec::new(), 0));
+    assert_eq!((host.status(), host.engine.places_taken(WORKFLOW)), (Status::Running, 0));
+}
+
+#[test]
+fn an_instance_that_is_stuck_runs_again_on_other_code_or_when_a_user_wants_it() {
+    for follows_newest in [true, false] {
+        let mut host = stuck(follows_newest);
+        host.report(2, Report::Completed(Payload::UNDEFINED));
+        host.input(Input::SessionUp(SessionId(2), Pool { deployment: DeploymentId(2), ..POOL }));
+        host.out.clear();
+        host.set_workflow(2, follows_newest);
+        assert_eq!(host.starts().len(), usize::from(follows_newest));
+    }
+    let mut host = stuck(false);
+    host.report(2, Report::Completed(Payload::UNDEFINED));
+    assert_eq!(host.command(Command::Resume), Ok(Status::Running));
+    assert_eq!(host.starts().len(), 1);
+    assert_eq!(stuck(false).command(Command::Pause), Ok(Status::Paused));
+    assert_eq!(stuck(false).command(Command::Terminate), Ok(Status::Terminated));
+}
+
 #[test]
 fn an_instance_that_ended_before_there_was_retention_is_kept_as_long_as_its_workflow_says() {
     let ended_at = 900_000;

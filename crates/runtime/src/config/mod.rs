@@ -29,12 +29,18 @@ pub const USER_SERVICE: &str = "user";
 pub const INGRESS: &str = "ingress";
 /// Name of the socket that leads to the session entrypoint.
 pub const SESSION: &str = "session";
+/// Name of the socket that leads to the user's default export by way of what tells of its requests.
+pub const TRACED: &str = "traced";
+/// Header of a request to [`TRACED`] whose JSON says what the server knows the request by: `{"trace": id}`.
+pub const TRACE_HEADER: &str = "x-stepwell-trace";
 
 /// What one process alone knows: how its session is found and what a caller must show.
 #[derive(Debug, Clone)]
 pub struct Identity {
     /// Export name of the session entrypoint.
-    pub entrypoint: String,
+    pub session: String,
+    /// Export name of the entrypoint for followed requests.
+    pub traced: String,
     /// Secret that opens a session.
     pub token: String,
 }
@@ -43,7 +49,8 @@ impl Identity {
     /// A new one, from the system's randomness.
     pub fn random() -> Self {
         Self {
-            entrypoint: format!("Session{}", uuid::Uuid::new_v4().simple()),
+            session: format!("Session{}", uuid::Uuid::new_v4().simple()),
+            traced: format!("Traced{}", uuid::Uuid::new_v4().simple()),
             token: uuid::Uuid::new_v4().simple().to_string(),
         }
     }

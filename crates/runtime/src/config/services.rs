@@ -10,7 +10,9 @@ use capnp::message::{Builder, HeapAllocator};
 use capnp::serialize;
 
 use crate::config::wrapper::wrapper;
-use crate::config::{HOST_BINDING, INGRESS, Identity, PREFIX, SESSION, USER_SERVICE, WORKERD_DATE, WRAPPER};
+use crate::config::{
+    HOST_BINDING, INGRESS, Identity, PREFIX, SESSION, TRACE_HEADER, TRACED, USER_SERVICE, WORKERD_DATE, WRAPPER,
+};
 use crate::shim::SHIM_MODULES;
 use crate::spec::{Binding, ModuleBody, Outbound, WorkerSpec};
 use crate::workerd_capnp::{
@@ -81,15 +83,19 @@ pub fn encode(spec: &WorkerSpec, identity: &Identity) -> Vec<u8> {
 }
 
 fn write_sockets(root: &mut config::Builder, identity: &Identity) {
-    let mut sockets = root.reborrow().init_sockets(2);
-    for (at, name) in [INGRESS, SESSION].into_iter().enumerate() {
+    let entrypoints = [(INGRESS, None), (SESSION, Some(&identity.session)), (TRACED, Some(&identity.traced))];
+    let mut sockets = root.reborrow().init_sockets(entrypoints.len() as u32);
+    for (at, (name, entrypoint)) in entrypoints.into_iter().enumerate() {
         let mut socket = sockets.reborrow().get(at as u32);
         socket.set_name(name);
-        socket.reborrow().init_http();
+        let mut http = socket.reborrow().init_http();
+        if name == TRACED {
+            http.set_cf_blob_header(TRACE_HEADER);
+        }
         let mut target = socket.init_service();
         target.set_name(USER_SERVICE);
-        if name == SESSION {
-            target.set_entrypoint(&identity.entrypoint);
+        if let Some(entrypoint) = entrypoint {
+            target.set_entrypoint(entrypoint);
         }
     }
 }
@@ -105,7 +111,7 @@ fn write_services(root: &mut config::Builder, spec: &WorkerSpec, identity: &Iden
 }
 
 fn needed(spec: &WorkerSpec) -> BTreeSet<Service<'_>> {
-    let mut services = BTreeSet::from([Service::User, Service::Internet]);
+    let mut services = BTreeSet::from([Service::User, Service::Internet, Service::Shim]);
     for binding in &spec.bindings {
         match binding {
             Binding::Workflow { .. } => services.extend([Service::Workflows, Service::Host]),
@@ -117,18 +123,10 @@ fn needed(spec: &WorkerSpec) -> BTreeSet<Service<'_>> {
     if !spec.exports.is_empty() {
         services.extend([Service::Workflows, Service::Host, Service::NoStorage]);
     }
-    if has_shim(spec) {
-        services.insert(Service::Shim);
-    }
     for (_, script) in &spec.dev_outbound {
         services.extend([Service::Router, Service::Script(script)]);
     }
     services
-}
-
-/// Only workflows have results to send.
-fn has_shim(spec: &WorkerSpec) -> bool {
-    !spec.classes.is_empty()
 }
 
 fn write_service(slot: service::Builder, service: &Service, spec: &WorkerSpec, identity: &Identity) {
@@ -194,18 +192,15 @@ fn flags(spec: &WorkerSpec) -> Vec<&str> {
 }
 
 fn write_bindings(worker: &mut worker::Builder, spec: &WorkerSpec) {
-    let count = spec.bindings.len() + usize::from(has_shim(spec));
-    let mut list = worker.reborrow().init_bindings(count as u32);
+    let mut list = worker.reborrow().init_bindings(spec.bindings.len() as u32 + 1);
     for (at, binding) in spec.bindings.iter().enumerate() {
         let mut slot = list.reborrow().get(at as u32);
         slot.set_name(binding.name());
         write_binding(slot, binding, spec);
     }
-    if has_shim(spec) {
-        let mut slot = list.get(spec.bindings.len() as u32);
-        slot.set_name(HOST_BINDING);
-        slot.init_service().set_name(SHIM);
-    }
+    let mut slot = list.get(spec.bindings.len() as u32);
+    slot.set_name(HOST_BINDING);
+    slot.init_service().set_name(SHIM);
 }
 
 fn write_binding(mut slot: worker::binding::Builder, binding: &Binding, spec: &WorkerSpec) {

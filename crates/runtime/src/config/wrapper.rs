@@ -1,5 +1,5 @@
-//! The generated main module: loads the shim before user code, passes the user's exports on, adds the session
-//! entrypoint. It is the one way into the user's isolate.
+//! The generated main module: loads the shim before user code, passes the user's exports on, adds the
+//! entrypoints of sessions and of followed requests. It is the one way into the user's isolate.
 
 use crate::config::{Identity, PREFIX};
 use crate::shim::SHIM_MODULES;
@@ -16,10 +16,10 @@ pub fn wrapper(spec: &WorkerSpec, identity: &Identity) -> String {
     let user = quoted(&format!("./{}", spec.main_module.trim_start_matches("./")));
     let classes = serde_json::to_string(&spec.classes).expect("strings are JSON");
     let token = quoted(&identity.token);
-    let entrypoint = &identity.entrypoint;
+    let Identity { session, traced, .. } = identity;
     format!(
         r#"import {{ WorkflowEntrypoint }} from "cloudflare:workers";
-import {{ createSession }} from {shim};
+import {{ createSession, createTraced }} from {shim};
 import * as user from {user};
 export * from {user};
 
@@ -35,12 +35,14 @@ if (!fit) {{
   throw new Error("{EXPORTS_MARK}" + JSON.stringify({{ missing, names, workflows: names.filter(isWorkflow) }}));
 }}
 
-export default user.default ?? {{
+const main = user.default ?? {{
   fetch() {{
     return new Response("This Worker has no fetch handler.\n", {{ status: 404 }});
   }},
 }};
-export const {entrypoint} = createSession(user, classes, {token});
+export default main;
+export const {session} = createSession(user, classes, {token});
+export const {traced} = createTraced(main);
 "#
     )
 }

@@ -22,7 +22,7 @@ pub use workerd::Workerd;
 
 use crate::config::{self, Identity, Refusal};
 use crate::spec::WorkerSpec;
-use supervisor::Order;
+use supervisor::{Order, Sockets};
 
 /// Why a worker process could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -59,8 +59,7 @@ fn listed(names: &[String]) -> String {
 pub struct WorkerProcess {
     pid: u32,
     identity: Identity,
-    ingress: SocketAddress,
-    session: SocketAddress,
+    sockets: Sockets,
     lines: Option<mpsc::Receiver<Line>>,
     orders: mpsc::UnboundedSender<Order>,
     exit: watch::Receiver<Option<Exit>>,
@@ -78,8 +77,7 @@ impl WorkerProcess {
         Ok(Self {
             pid: started.pid,
             identity,
-            ingress: started.ingress,
-            session: started.session,
+            sockets: started.sockets,
             lines: Some(started.lines),
             orders: started.orders,
             exit: started.exit,
@@ -93,12 +91,17 @@ impl WorkerProcess {
 
     /// HTTP to the user's default export.
     pub fn ingress_socket(&self) -> &SocketAddress {
-        &self.ingress
+        &self.sockets.ingress
     }
 
     /// HTTP and WebSocket to the session entrypoint, which wants [`Self::session_token`].
     pub fn session_socket(&self) -> &SocketAddress {
-        &self.session
+        &self.sockets.session
+    }
+
+    /// HTTP to the user's default export, told of as [`crate::TRACE_HEADER`] says.
+    pub fn traced_socket(&self) -> &SocketAddress {
+        &self.sockets.traced
     }
 
     /// Secret that the session entrypoint wants to see.
@@ -108,7 +111,7 @@ impl WorkerProcess {
 
     /// Export name of the session entrypoint.
     pub fn entrypoint(&self) -> &str {
-        &self.identity.entrypoint
+        &self.identity.session
     }
 
     /// The output from the start on; `None` after the first call. The channel ends with the process.

@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::config::{INGRESS, SESSION};
+use crate::config::{INGRESS, SESSION, TRACED};
 use crate::process::diagnosis::diagnose;
 use crate::process::lines::{LINES_WAITING_MAX, Line, Stream, pump};
 use crate::process::{SocketAddress, SpawnError, Workerd, socket, spawner};
@@ -47,24 +47,33 @@ pub enum Order {
     Kill,
 }
 
+/// Where a process listens.
+#[derive(Debug)]
+pub struct Sockets {
+    pub ingress: SocketAddress,
+    pub session: SocketAddress,
+    pub traced: SocketAddress,
+}
+
 /// A process that listens.
 pub struct Started {
     pub pid: u32,
-    pub ingress: SocketAddress,
-    pub session: SocketAddress,
+    pub sockets: Sockets,
     pub lines: mpsc::Receiver<Line>,
     pub orders: mpsc::UnboundedSender<Order>,
     pub exit: watch::Receiver<Option<Exit>>,
 }
 
-/// Starts workerd with `config` and waits until both sockets listen.
+/// Starts workerd with `config` and waits until all sockets listen.
 pub async fn start(workerd: &Workerd, spec: &WorkerSpec, config: Vec<u8>) -> Result<Started, SpawnError> {
     let system = |source| SpawnError::System { script: spec.script.clone(), source };
     let (ingress_fd, ingress) = socket::listen().map_err(system)?;
     let (session_fd, session) = socket::listen().map_err(system)?;
+    let (traced_fd, traced) = socket::listen().map_err(system)?;
     let (control_fd, control) = control_pipe().map_err(system)?;
-    let command = command(workerd, [&ingress_fd, &session_fd, &control_fd]);
-    let mut child = spawner::spawn(command, vec![ingress_fd, session_fd, control_fd]).await.map_err(system)?;
+    let command = command(workerd, [(INGRESS, &ingress_fd), (SESSION, &session_fd), (TRACED, &traced_fd)], &control_fd);
+    let inherited = vec![ingress_fd, session_fd, traced_fd, control_fd];
+    let mut child = spawner::spawn(command, inherited).await.map_err(system)?;
     let pid = child.id().ok_or_else(|| system(io::Error::other("the process ended at once")))?;
 
     let feeding = tokio::spawn(feed(child.stdin.take(), config));
@@ -84,7 +93,8 @@ pub async fn start(workerd: &Workerd, spec: &WorkerSpec, config: Vec<u8>) -> Res
     let (orders, incoming) = mpsc::unbounded_channel();
     let (ended, exit) = watch::channel(None);
     tokio::spawn(async move { ended.send_replace(Some(supervise(child, pid, incoming).await)) });
-    Ok(Started { pid, ingress, session, lines, orders, exit })
+    let sockets = Sockets { ingress, session, traced };
+    Ok(Started { pid, sockets, lines, orders, exit })
 }
 
 fn control_pipe() -> io::Result<(OwnedFd, pipe::Receiver)> {
@@ -92,12 +102,11 @@ fn control_pipe() -> io::Result<(OwnedFd, pipe::Receiver)> {
     Ok((writer.into(), pipe::Receiver::from_owned_fd(reader.into())?))
 }
 
-fn command(workerd: &Workerd, [ingress, session, control]: [&OwnedFd; 3]) -> Command {
+fn command(workerd: &Workerd, sockets: [(&str, &OwnedFd); 3], control: &OwnedFd) -> Command {
     let mut command = Command::new(workerd.path());
     command
         .args(["serve", "--binary", "-"])
-        .arg(format!("--socket-fd={INGRESS}={}", ingress.as_raw_fd()))
-        .arg(format!("--socket-fd={SESSION}={}", session.as_raw_fd()))
+        .args(sockets.map(|(name, fd)| format!("--socket-fd={name}={}", fd.as_raw_fd())))
         .arg(format!("--control-fd={}", control.as_raw_fd()))
         .env_clear()
         .envs(std::env::vars_os().filter(|(name, _)| ENVIRONMENT.iter().any(|kept| name == kept)))
@@ -124,10 +133,10 @@ fn pumps(child: &mut Child, sink: mpsc::Sender<Line>) -> [Option<JoinHandle<()>>
     [stdout, stderr]
 }
 
-/// Whether both sockets came to listen before the process closed the pipe.
+/// Whether all sockets came to listen before the process closed the pipe.
 async fn listening(control: pipe::Receiver) -> bool {
     let mut messages = BufReader::new(control).lines();
-    let mut waiting = vec![INGRESS, SESSION];
+    let mut waiting = vec![INGRESS, SESSION, TRACED];
     while let Ok(Some(message)) = messages.next_line().await {
         let message: serde_json::Value = serde_json::from_str(&message).unwrap_or_default();
         if message["event"] == "listen" {

@@ -312,18 +312,22 @@ async fn console_lines_know_their_run_and_step() {
     let (_worker, mut server) = start().await;
     server.finish("Abort", json!("abort")).await;
     let lines: Vec<_> = server.seen.iter().filter_map(|message| message.get("log")).collect();
-    assert_eq!(lines[0], &json!({"run": 1, "level": "log", "text": "from run {\"a\":1}"}));
-    assert_eq!(lines[1], &json!({"run": 1, "call": 0, "level": "warn", "text": "from step"}));
+    assert_eq!(lines[0], &json!({"run": 1, "level": "log", "message": ["from run", {"a": 1}]}));
+    let spoken = json!({"run": 1, "call": 0, "step": "speaks-1", "level": "warn", "message": ["from step"]});
+    assert_eq!(lines[1], &spoken);
 }
 
 #[tokio::test]
 async fn a_run_that_no_longer_fits_its_history_says_so() {
     let (_worker, mut server) = start().await;
     server.finish("Changed", json!("old")).await;
+    server.seen.clear();
     server.start("Changed", json!("new")).await;
     let diverged = server.until("diverged").await;
     let message = "the code no longer makes the recorded do \"old\" (use 1); it made do \"new\" (use 1) and waits: deploy code that makes it again, or restart the instance";
-    assert_eq!(diverged["message"], message);
+    assert_eq!((&diverged["message"], &diverged["stuck"]), (&json!(message), &json!(true)));
+    let told = |kind: &str| server.seen.iter().any(|message| message.get(kind).is_some());
+    assert!(!told("begin") && !told("did"), "nothing of the new step has happened: {:?}", server.seen);
 }
 
 #[tokio::test]

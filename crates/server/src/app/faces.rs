@@ -16,6 +16,7 @@ use crate::hosting::{self, Hosting};
 use crate::ingress::{self, Ingress, Proxy};
 use crate::rest::{self, Api};
 use crate::subscription::Subscriptions;
+use crate::tail::requests::Requests;
 
 /// How often idle databases are looked for.
 const D1_SWEEP_EVERY: Duration = Duration::from_secs(30);
@@ -65,7 +66,8 @@ impl Listeners {
     /// Where the host socket cannot be made.
     pub fn serve(self, core: &Core, settings: FaceSettings) -> anyhow::Result<()> {
         tokio::spawn(tidy(settings.d1.clone()));
-        let proxy = Arc::new(Proxy::new(Arc::new(core.workers.clone())));
+        let requests = Requests::new(core.platform.tails.clone(), core.platform.store.clone());
+        let proxy = Arc::new(Proxy::new(Arc::new(core.workers.clone()), requests));
         let hosting = Hosting {
             platform: core.platform.clone(),
             proxy: Arc::clone(&proxy),

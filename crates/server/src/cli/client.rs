@@ -268,7 +268,8 @@ impl Client {
         Ok((status, body.to_bytes()))
     }
 
-    fn unreachable(&self, detail: String) -> CliError {
+    /// The server cannot be reached, for this reason.
+    pub fn unreachable(&self, detail: String) -> CliError {
         let advice = match &self.origin {
             Origin::Profile(name) => format!(
                 "Profile {name} names it: `stepwell profiles list` shows others, `--profile local` is the server on this machine."

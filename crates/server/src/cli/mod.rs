@@ -42,6 +42,7 @@ mod setup;
 mod status;
 mod steps;
 mod table;
+mod tail;
 mod text;
 mod timeline;
 mod times;
@@ -93,6 +94,7 @@ enum Command {
     Delete(delete::DeleteArgs),
     Secret(secret::SecretArgs),
     Workflows(workflows::WorkflowsArgs),
+    Tail(tail::TailArgs),
     D1(d1::D1Args),
     Token(token::TokenArgs),
     Account(account::AccountArgs),
@@ -161,6 +163,7 @@ fn run(command: Command, screen: &Screen) -> Result<std::process::ExitCode, CliE
         Command::Delete(args) => asking(args.run(screen))?,
         Command::Secret(args) => asking(args.run(screen))?,
         Command::Workflows(args) => asking(args.run(screen))?,
+        Command::Tail(args) => asking(args.run(screen))?,
         Command::D1(args) => asking(args.run(screen))?,
         Command::Token(args) => asking(args.run(screen))?,
         Command::Account(args) => asking(args.run(screen))?,

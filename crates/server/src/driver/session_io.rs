@@ -5,15 +5,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use stepwell_engine::instance::Tell;
-use stepwell_engine::{RunId, WorkflowId};
+use stepwell_engine::{DeploymentId, RunId, WorkflowId};
 use stepwell_runtime::session::{FRAME_BYTES_MAX, SessionSender};
 use stepwell_runtime::translate::{Frame, write_tell};
+use stepwell_store::ScopedName;
 
 use super::start::StartInfo;
 
-/// The workflows that the code of a session implements.
-#[derive(Debug, Default)]
+/// The code of a session, and the workflows that it implements.
+#[derive(Debug)]
 pub struct SessionCatalog {
+    /// The script.
+    pub script: ScopedName,
+    /// Its deployment.
+    pub deployment: DeploymentId,
     /// By the store's number.
     pub workflows: HashMap<WorkflowId, StartInfo>,
     /// What its process shows when it speaks of its runs by HTTP.

@@ -1,11 +1,13 @@
-//! What Workers call: their workflow bindings, their service bindings, their D1 databases and the shim's way for streams,
-//! all through one Unix socket. Only worker processes can reach it, and each request names its target in a header that user code cannot set.
+//! What Workers call: their workflow bindings, their service bindings, their D1 databases, and the shim's ways for streams
+//! and for what followed requests say of themselves, all through one Unix socket. Only worker processes can reach it, and
+//! each request names its target in a header that user code cannot set.
 //!
 //! Bindings of workflows speak as the adapter Worker does (`workflows-adapter.js`): one POST for each method, errors as
 //! `{"error": {"name", "message"}}` with production's texts.
 
 mod call;
 mod streams;
+mod traces;
 mod wire;
 
 use std::sync::Arc;
@@ -57,7 +59,10 @@ async fn route(State(hosting): State<Hosting>, request: Request) -> Response {
         return hosting.proxy.forward(&ScopedName::parse(&script), request, Peer::Worker).await;
     }
     if target(&request, SHIM_HEADER).is_some() {
-        return streams::handle(&hosting.platform, request).await;
+        return match traces::id_of(request.uri().path()) {
+            Some(trace) => traces::handle(&hosting.proxy, trace, request).await,
+            None => streams::handle(&hosting.platform, request).await,
+        };
     }
     let path = request.uri().path().to_owned();
     let outcome = match wire::read_path(&path) {

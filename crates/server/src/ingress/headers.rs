@@ -26,7 +26,7 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 ];
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const CONNECTING_IP: HeaderName = HeaderName::from_static("cf-connecting-ip");
+pub(super) const CONNECTING_IP: HeaderName = HeaderName::from_static("cf-connecting-ip");
 /// What the server's own parts tell each other; nobody else may.
 const INTERNAL_PREFIX: &str = "x-stepwell-";
 

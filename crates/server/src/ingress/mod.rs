@@ -2,6 +2,7 @@
 //!
 //! TLS, routes by path and custom domains are absent: put a reverse proxy in front for those.
 
+mod followed;
 mod gate;
 mod headers;
 mod host;
@@ -19,7 +20,7 @@ use stepwell_store::{AccountId, ScopedName, Store};
 
 use crate::accounts::Accounts;
 use crate::api_error::ApiError;
-pub use gate::WorkerGate;
+pub use gate::{Door, WorkerGate};
 pub use headers::Peer;
 use host::Target;
 pub use proxy::Proxy;

@@ -8,69 +8,106 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{StatusCode, Uri, Version, header};
+use axum::http::{HeaderValue, StatusCode, Uri, Version, header};
 use axum::response::Response;
 use futures_util::future::BoxFuture;
+use hyper::body::Incoming;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use stepwell_runtime::TRACE_HEADER;
 use stepwell_store::ScopedName;
 use tokio::net::UnixStream;
 use tower::Service;
 
-use super::gate::WorkerGate;
+use super::followed::{self, FollowedBody};
+use super::gate::{Door, WorkerGate};
 use super::headers::{self, Peer};
 use crate::api_error::ApiError;
+use crate::tail::Outcome;
+use crate::tail::requests::{Ending, FollowedRequest, Requests};
 
 /// Connections to one script that are kept for the next request; more are opened when needed.
 const IDLE_PER_SCRIPT_MAX: usize = 32;
 /// How long they are kept: shorter than the life of an idle worker process.
 const IDLE_MS_MAX: u64 = 30_000;
+/// Marks the other door in the pool's addresses. Where a script's text has a dot, there is a number before it.
+const FOLLOWED_PREFIX: &str = "followed.";
 
 /// The way to all scripts.
 pub struct Proxy {
     client: Client<Connector, Body>,
     gate: Arc<dyn WorkerGate>,
+    requests: Requests,
 }
 
 impl Proxy {
-    /// A way through a gate.
-    pub fn new(gate: Arc<dyn WorkerGate>) -> Self {
+    /// A way through a gate, on which some requests are followed.
+    pub fn new(gate: Arc<dyn WorkerGate>, requests: Requests) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_millis(IDLE_MS_MAX))
             .pool_max_idle_per_host(IDLE_PER_SCRIPT_MAX)
             .build(Connector { gate: Arc::clone(&gate) });
-        Self { client, gate }
+        Self { client, gate, requests }
+    }
+
+    /// The requests on their way that are followed.
+    pub fn requests(&self) -> &Requests {
+        &self.requests
+    }
+
+    /// The way into processes.
+    pub fn gate(&self) -> &dyn WorkerGate {
+        &*self.gate
     }
 
     /// Sends a request to a script and returns its answer, or what went wrong as text. Bodies flow while this returns.
     pub async fn forward(&self, script: &ScopedName, mut request: Request, peer: Peer) -> Response {
-        let Ok(uri) = self.address(script, request.uri()) else {
-            return refusal(&ApiError::no_script(script));
-        };
         let upgrade = headers::upgrade(request.headers());
         let client_side = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
         keep_host(&mut request);
-        *request.uri_mut() = uri;
-        *request.version_mut() = Version::HTTP_11;
         headers::strip(request.headers_mut(), upgrade);
         headers::introduce(request.headers_mut(), peer);
-        tokio::select! {
+        let described = self.requests.follows(script).then(|| followed::describe(&request));
+        let followed = match described {
+            Some(fetch) => self.requests.follow(script, fetch).await,
+            None => None,
+        };
+        let door = if followed.is_some() { Door::Followed } else { Door::Plain };
+        let Ok(uri) = self.address(script, door, request.uri()) else {
+            return refusal(&ApiError::no_script(script));
+        };
+        *request.uri_mut() = uri;
+        *request.version_mut() = Version::HTTP_11;
+        if let Some(followed) = &followed {
+            let trace = HeaderValue::try_from(format!("{{\"trace\":\"{}\"}}", followed.id()));
+            request.headers_mut().insert(TRACE_HEADER, trace.expect("an id makes a header"));
+        }
+        let (outcome, answer) = tokio::select! {
             biased;
             answer = self.client.request(request) => match answer {
-                Ok(response) => pass_back(response, client_side),
-                Err(error) => failed(script, &error),
+                Ok(response) => return pass_back(response, client_side, followed),
+                Err(error) => (Outcome::Unknown, failed(script, &error)),
             },
-            error = self.gate.hung(script) => refusal(&error),
+            error = self.gate.hung(script) => (Outcome::ExceededCpu, refusal(&error)),
+        };
+        if let Some(mut followed) = followed {
+            followed.answer(answer.status().as_u16());
+            followed.end(Ending::Failed(outcome));
         }
+        answer
     }
 
-    /// The address under which the pool keeps connections: script and generation, then the request's own path.
-    fn address(&self, script: &ScopedName, uri: &Uri) -> Result<Uri, axum::http::Error> {
-        let authority = format!("{script}:{}", self.gate.generation(script) % u64::from(u16::MAX));
+    /// The address under which the pool keeps connections: door, script and generation, then the request's own path.
+    fn address(&self, script: &ScopedName, door: Door, uri: &Uri) -> Result<Uri, axum::http::Error> {
+        let prefix = match door {
+            Door::Plain => "",
+            Door::Followed => FOLLOWED_PREFIX,
+        };
+        let authority = format!("{prefix}{script}:{}", self.gate.generation(script) % u64::from(u16::MAX));
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         Uri::builder().scheme("http").authority(authority).path_and_query(path).build()
     }
@@ -85,17 +122,32 @@ fn keep_host(request: &mut Request) {
     }
 }
 
-fn pass_back(response: hyper::Response<hyper::body::Incoming>, client_side: Option<OnUpgrade>) -> Response {
-    let mut response = response.map(Body::new);
+fn pass_back(
+    mut response: hyper::Response<Incoming>,
+    client_side: Option<OnUpgrade>,
+    followed: Option<FollowedRequest>,
+) -> Response {
     let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let upgrade = if is_upgrade { headers::upgrade(response.headers()) } else { None };
     headers::strip(response.headers_mut(), upgrade);
+    if let Some(followed) = &followed {
+        followed.answer(response.status().as_u16());
+    }
     if let Some(client_side) = client_side.filter(|_| is_upgrade) {
         let worker_side = hyper::upgrade::on(&mut response);
         // Owned by its two ends: it is over when either is.
-        tokio::spawn(splice(client_side, worker_side));
+        tokio::spawn(async move {
+            splice(client_side, worker_side).await;
+            if let Some(mut followed) = followed {
+                followed.end(Ending::Served);
+            }
+        });
+        return response.map(Body::new);
     }
-    response
+    match followed {
+        Some(followed) => response.map(|body| Body::new(FollowedBody::new(body, followed))),
+        None => response.map(Body::new),
+    }
 }
 
 async fn splice(client_side: OnUpgrade, worker_side: OnUpgrade) {
@@ -164,8 +216,12 @@ impl Service<Uri> for Connector {
     fn call(&mut self, uri: Uri) -> Self::Future {
         let gate = Arc::clone(&self.gate);
         Box::pin(async move {
-            let script = ScopedName::parse(uri.host().unwrap_or_default());
-            Ok(Stream(TokioIo::new(gate.connect(&script).await?)))
+            let host = uri.host().unwrap_or_default();
+            let (script, door) = match host.strip_prefix(FOLLOWED_PREFIX) {
+                Some(script) => (script, Door::Followed),
+                None => (host, Door::Plain),
+            };
+            Ok(Stream(TokioIo::new(gate.connect(&ScopedName::parse(script), door).await?)))
         })
     }
 }

@@ -166,7 +166,7 @@ fn detail(workflow: String, row: InstanceRow, folded: Folded) -> Detail {
         rollback: folded.rollback,
         step_count: folded.steps.iter().filter(is_step).count(),
         wake_at: next_wake(&folded.steps).filter(|_| waits),
-        expires_at: summary.wake_at.filter(|_| summary.status.is_final()).map(Iso),
+        expires_at: summary.expires_at().map(Iso),
         schedule: FiredBy::of(&row.id),
         steps: Some(folded.steps),
         id: row.id,

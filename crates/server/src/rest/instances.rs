@@ -142,7 +142,7 @@ impl From<InstanceRow> for RowView {
             workflow_id: public_ids::workflow(row.workflow),
             trigger_source: Trigger::of(&row.trigger).source,
             wake_at: summary.wake_at.filter(|at| !summary.status.is_final() && *at > now_ms()).map(Iso),
-            expires_at: summary.wake_at.filter(|_| summary.status.is_final()).map(Iso),
+            expires_at: summary.expires_at().map(Iso),
             deployment: summary.deployment.0,
         }
     }

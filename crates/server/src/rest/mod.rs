@@ -22,6 +22,7 @@ mod route;
 mod scripts;
 mod stream_output;
 mod sweep;
+mod tails;
 pub mod timeline;
 mod times;
 mod tokens;
@@ -46,6 +47,7 @@ use crate::registry::Registry;
 pub(crate) use body::read as read_body;
 pub use detail::Config as StepConfigView;
 use envelope::Failure;
+pub(crate) use public_ids::version as version_id;
 pub use retention::RetentionOptions;
 pub use route::{Content, Route};
 use sweep::Sweeps;
@@ -112,12 +114,14 @@ pub fn routes() -> Vec<Route> {
         instances::routes(),
         instance::routes(),
         scripts::routes(),
+        tails::routes(),
         tokens::routes(),
         d1::routes(),
     ];
     let of_account = of_account.into_iter().flatten().map(|route| route.below("/accounts/{account}"));
     let of_client = user::routes().into_iter().chain(d1::routes_of_all()).chain(of_account);
-    openapi::routes().into_iter().chain(of_client.map(|route| route.below("/client/v4"))).collect()
+    let of_client = of_client.map(|route| route.below("/client/v4"));
+    openapi::routes().into_iter().chain([tails::reading()]).chain(of_client).collect()
 }
 
 /// Whether there is a route is nothing for strangers.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::value::RawValue;
 use stepwell_engine::engine::Fault;
 use stepwell_engine::instance::{Failure, Report};
-use stepwell_engine::{ErrorRecord, RunId, SessionId};
+use stepwell_engine::{DeploymentId, ErrorRecord, RunId, SessionId};
 use stepwell_runtime::Exit;
 use stepwell_runtime::protocol::{PROTOCOL, ToShim};
 use stepwell_runtime::session::{SessionReceiver, SessionSender};
@@ -44,7 +44,7 @@ pub(super) async fn open(
         return Err(format!("the worker of {:?} says nothing for {patience:?}: it is stopped", worker.script().name));
     };
     let (sender, receiver) = greeted?;
-    let catalog = Arc::new(catalog(shared, worker).await?);
+    let catalog = Arc::new(catalog(shared, worker, place.pool.deployment).await?);
     let (sender, load) = (Arc::new(sender), Arc::new(SessionLoad::default()));
     worker.add_session(id, Arc::clone(&sender), Arc::clone(&load));
     // Before the driver knows: if the session ends at once, the next one may be wanted at once.
@@ -89,7 +89,7 @@ async fn greet(shared: &Shared, worker: &Worker) -> Result<(SessionSender, Sessi
 }
 
 /// The workflows that the worker's code implements. The class is the code's own; the limits are those of today.
-async fn catalog(shared: &Shared, worker: &Worker) -> Result<SessionCatalog, String> {
+async fn catalog(shared: &Shared, worker: &Worker, deployment: DeploymentId) -> Result<SessionCatalog, String> {
     let settings = worker.settings();
     let rows = shared.store.workflows().await.map_err(|error| error.to_string())?;
     let mut workflows = HashMap::new();
@@ -102,7 +102,7 @@ async fn catalog(shared: &Shared, worker: &Worker) -> Result<SessionCatalog, Str
         let settings = RawValue::from_string(start).map_err(|error| error.to_string())?;
         workflows.insert(row.id, StartInfo { workflow: row.name.name, class, settings });
     }
-    Ok(SessionCatalog { workflows, token: worker.token().to_owned() })
+    Ok(SessionCatalog { script: settings.script.clone(), deployment, workflows, token: worker.token().to_owned() })
 }
 
 struct Session {
@@ -207,9 +207,9 @@ impl Session {
                     continue;
                 }
                 Message::Want(run, call) => SessionEvent::Want(self.id, run, call),
-                Message::Log(run, call, level, text) => {
-                    tracing::info!(target: "console", script = %self.worker.script(), level, "{text}");
-                    SessionEvent::Log(run, call, level, text)
+                Message::Log(run, line) => {
+                    tracing::info!(target: "console", script = %self.worker.script(), level = line.level, "{}", line.text());
+                    SessionEvent::Log(run, line)
                 }
                 Message::Pong(_) | Message::Hello(..) => continue,
             };
@@ -223,10 +223,7 @@ impl Session {
 
     /// Has the frames of an error's stack lead to source files.
     async fn locate(&self, error: &mut ErrorRecord) {
-        if let Some(stack) = &mut error.stack {
-            let read = async || self.shared.source_maps(self.place.pool.deployment).await;
-            *stack = self.worker.source_maps(read).await.rewrite(stack, &error.message);
-        }
+        self.shared.locate(&self.worker, self.place.pool.deployment, error).await;
     }
 
     /// Why the session ended that nobody ended here.

@@ -12,6 +12,7 @@ use tokio::net::UnixStream;
 use tokio::sync::OnceCell;
 
 use crate::driver::SessionLoad;
+use crate::ingress::Door;
 use crate::locks::lock;
 use crate::script::ScriptSettings;
 use crate::stacks::SourceMaps;
@@ -114,8 +115,11 @@ impl Worker {
         lock(&self.used_at).elapsed() >= patience
     }
 
-    pub async fn connect(&self) -> std::io::Result<UnixStream> {
-        self.process.ingress_socket().connect().await
+    pub async fn connect(&self, door: Door) -> std::io::Result<UnixStream> {
+        match door {
+            Door::Plain => self.process.ingress_socket().connect().await,
+            Door::Followed => self.process.traced_socket().connect().await,
+        }
     }
 
     pub async fn connect_session(&self) -> Result<(SessionSender, SessionReceiver), session::SessionError> {

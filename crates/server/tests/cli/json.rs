@@ -6,7 +6,7 @@ use crate::fake::Fake;
 use crate::{Ran, finish, run, stepwell, write_project};
 
 /// Those that go on until they are stopped; their end-to-end tests read what they print.
-const SERVERS: [&str; 2] = ["stepwell dev", "stepwell serve"];
+const ENDLESS: [&str; 3] = ["stepwell dev", "stepwell serve", "stepwell tail"];
 
 /// A line for each command that prints an answer. `PROJECT` stands for the directory of a project.
 const LINES: [&str; 51] = [
@@ -77,7 +77,7 @@ async fn commands() -> Vec<(String, Vec<String>)> {
 
 fn is_tried(command: &str) -> bool {
     let begins = |line: &str| line.strip_prefix(command).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '));
-    SERVERS.contains(&command) || OF_PROFILES.contains(&command) || LINES.iter().any(|line| begins(line))
+    ENDLESS.contains(&command) || OF_PROFILES.contains(&command) || LINES.iter().any(|line| begins(line))
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use insta::assert_snapshot;
 use serde_json::{Value as Json, json};
 
-use crate::support::{Project, Server};
+use crate::support::{Project, Server, names_of};
 
 const BEFORE: &str = "await step.do('one', async () => 1);
     await step.do('two', async () => 2);
@@ -58,7 +58,9 @@ async fn after_the_change(server: &Server, class: &str, id: &str) -> Json {
 #[tokio::test]
 async fn an_instance_that_no_longer_fits_its_code_says_what_is_missing() {
     let classes = CHANGES.map(|(class, _)| class);
-    let project = Project::worker("app", &classes, &source(|_, _| BEFORE, "old"));
+    let workflows = classes
+        .map(|class| json!({ "name": class, "binding": class, "class_name": class, "concurrency": { "limit": 1 } }));
+    let project = Project::configured("app", &[], json!({ "workflows": workflows }), &source(|_, _| BEFORE, "old"));
     let server = Server::dev(&[&project]).await;
     for class in classes {
         server.create_as(class, "a", json!({})).await;
@@ -72,4 +74,20 @@ async fn an_instance_that_no_longer_fits_its_code_says_what_is_missing() {
         format!("{class}: {told}")
     });
     assert_snapshot!(told.collect::<Vec<_>>().join("\n"));
+
+    // What is stuck leaves its place to others.
+    server.create_as("Renamed", "b", json!({})).await;
+    server.send_event("Renamed", "b", "go", json!({})).await.ok();
+    assert_eq!(server.output("Renamed", "b").await, "done");
+
+    // And it has done nothing that keeps it from going on with code that fits.
+    project.write("index.js", &source(|_, _| BEFORE, "old again"));
+    for class in ["Renamed", "Removed", "Inserted", "Swapped", "Retyped"] {
+        let ended = server.ended(class, "a").await;
+        assert_eq!(
+            (&ended["status"], names_of(&ended)),
+            (&json!("complete"), vec!["one-1".into(), "two-1".into(), "go-1".into()]),
+            "{class}"
+        );
+    }
 }

@@ -30,6 +30,8 @@ mod streams;
 mod strict;
 mod subscriptions;
 mod support;
+mod tail;
+mod tail_cli;
 mod upgrade;
 mod values;
 mod waits;

@@ -104,8 +104,12 @@ async fn no_route_answers_without_its_scope() {
 async fn what_is_public_is_named_here() {
     let public = rest::routes().into_iter().filter(|route| route.needs == Needs::Nothing);
     let public: Vec<String> = public.map(|route| format!("{} {}", route.method, route.path)).collect();
-    let expected =
-        ["GET /openapi.json", "PUT /client/v4/d1/uploads/{token}", "GET /client/v4/d1/exports/{token}/{filename}"];
+    let expected = [
+        "GET /openapi.json",
+        "GET /tails/{tail}",
+        "PUT /client/v4/d1/uploads/{token}",
+        "GET /client/v4/d1/exports/{token}/{filename}",
+    ];
     assert_eq!(public, expected);
 }
 

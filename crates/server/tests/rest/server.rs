@@ -16,12 +16,14 @@ use stepwell::creation_rate::{CreationRate, CreationRates};
 use stepwell::d1::D1;
 use stepwell::driver::{Driver, DriverPorts, WorkerPool};
 use stepwell::hosting::{self, Hosting};
-use stepwell::ingress::{Proxy, WorkerGate};
+use stepwell::ingress::{Door, Proxy, WorkerGate};
 use stepwell::platform::Platform;
 use stepwell::registry::{Policy, Registry};
 use stepwell::rest::{self, Api, Deploy, ScriptUpload};
 use stepwell::secrets::TextChange;
 use stepwell::subscription::Subscriptions;
+use stepwell::tail::Tails;
+use stepwell::tail::requests::Requests;
 use stepwell_engine::scheduler::Pool;
 use stepwell_engine::{
     Batch, Creation, Engine, Entry, InstanceKey, InstanceWrite, Payload, Recorded, Retention, SessionId, Status,
@@ -138,7 +140,7 @@ impl WorkerPool for NoWorkers {
 }
 
 impl WorkerGate for NoWorkers {
-    fn connect<'a>(&'a self, script: &'a ScopedName) -> BoxFuture<'a, Result<UnixStream, ApiError>> {
+    fn connect<'a>(&'a self, script: &'a ScopedName, _: Door) -> BoxFuture<'a, Result<UnixStream, ApiError>> {
         Box::pin(async move { Err(ApiError::no_script(script)) })
     }
 
@@ -166,7 +168,8 @@ impl Server {
         };
         let workflow = store.put_workflow(new).await.expect("a workflow");
         let ports = DriverPorts::new();
-        let platform = Platform { store: store.clone(), driver: ports.handle.clone(), rate: CreationRate::new(rates) };
+        let (driver, rate, tails) = (ports.handle.clone(), CreationRate::new(rates), Tails::default());
+        let platform = Platform { store: store.clone(), driver, rate, tails };
         let (stop, stopped) = oneshot::channel::<()>();
         let registry = Registry::new(store.clone(), ports.handle.clone(), Policy::default());
         let known = registry.all().await.expect("workflows");
@@ -181,7 +184,7 @@ impl Server {
         });
         let deploy = Arc::new(Deployments { store: store.clone(), uploads: Mutex::default() });
         let d1 = tempfile::tempdir().expect("a directory");
-        let proxy = Arc::new(Proxy::new(Arc::new(NoWorkers)));
+        let proxy = Arc::new(Proxy::new(Arc::new(NoWorkers), Requests::new(Tails::default(), store.clone())));
         let databases = D1::open(d1.path(), store.clone());
         let hosting = Hosting {
             platform: platform.clone(),

@@ -8,7 +8,7 @@ pub(super) const APPLICATION_ID: i32 = 0x5354_5057;
 /// Format of a database that has had all migrations.
 pub const FORMAT: u32 = MIGRATIONS.len() as u32;
 
-const MIGRATIONS: [&str; 6] = [FIRST, RELEASES, STREAMS, SCHEDULES, ACCOUNTS, DATABASES];
+const MIGRATIONS: [&str; 7] = [FIRST, RELEASES, STREAMS, SCHEDULES, ACCOUNTS, DATABASES, ENDED];
 
 /// Times are epoch milliseconds, statuses are `Status::number`, names of scripts and workflows are `ScopedName`s, `settings` and `meta` are JSON. What is large comes last
 /// in a row, so that what is small is read without it.
@@ -102,13 +102,11 @@ const STREAMS: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
-/// Up to when each schedule has been looked at. Of an instance that has ended, `wake_at` says from now on when it is to go;
-/// for those that ended before, the engine is still to say that, and finds them by the time of their end.
+/// Up to when each schedule has been looked at. Of an instance that has ended, `wake_at` says from now on when it is to go.
 const SCHEDULES: &str = "
     CREATE TABLE schedules (
         workflow INTEGER NOT NULL, cron TEXT NOT NULL, considered_at INTEGER NOT NULL, PRIMARY KEY (workflow, cron)
     ) STRICT, WITHOUT ROWID;
-    UPDATE instances SET wake_at = ended_at WHERE wake_at IS NULL AND ended_at IS NOT NULL;
 ";
 
 /// Accounts besides the default one, whose number is 0, and whose tokens are whose: an absent account is every account.
@@ -133,6 +131,10 @@ const DATABASES: &str = "
     CREATE UNIQUE INDEX databases_by_name ON databases (account, name) WHERE deleted_at IS NULL;
     CREATE INDEX databases_by_creation ON databases (account, created_at DESC, id) WHERE deleted_at IS NULL;
 ";
+
+/// Of instances that ended before there was a time at which they are to go, the engine is still to say it. It finds them by the
+/// time of their end; those that stay for ever it leaves as they were.
+const ENDED: &str = "UPDATE instances SET wake_at = ended_at WHERE wake_at IS NULL AND ended_at IS NOT NULL;";
 
 /// What a database is before it is migrated.
 pub(super) enum Found {

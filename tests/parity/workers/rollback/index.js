@@ -140,6 +140,10 @@ export class Forgetful extends WorkflowEntrypoint {
 export class Nested extends WorkflowEntrypoint {
   async run(event, step) {
     await step.do('outer', async () => (await step.do('inner', async () => 1, undo(event))) + 1, undo(event));
+    if (event.payload.waits) {
+      pass(event, 'waits');
+      await step.waitForEvent('wait', { type: 'go' });
+    }
     throw new Error('whole');
   }
 }

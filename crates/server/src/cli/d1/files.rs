@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
+use futures_util::StreamExt as _;
 use http_body_util::{BodyExt as _, Limited, StreamBody};
 use hyper::body::{Body, Frame, Incoming};
 use hyper::{Method, Request, Response, Uri};
@@ -12,13 +12,12 @@ use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::rt::TokioExecutor;
 use md5::{Digest as _, Md5};
 use tokio::fs::File;
-use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use super::super::CliError;
 use super::super::client::Client;
+use crate::file_stream::file_stream;
 
-/// Bytes that are read at once.
-const READ_BYTES: usize = 64 << 10;
 /// Of an answer that says why not.
 const ERROR_BYTES_MAX: usize = 64 << 10;
 
@@ -27,16 +26,12 @@ const ERROR_BYTES_MAX: usize = 64 << 10;
 /// # Errors
 /// Where it cannot be read.
 pub async fn md5_of(path: &Path) -> Result<String, CliError> {
-    let mut file = open(path).await?;
+    let mut chunks = std::pin::pin!(file_stream(open(path).await?));
     let mut digest = Md5::new();
-    let mut chunk = vec![0; READ_BYTES];
-    loop {
-        let count = file.read(&mut chunk).await?;
-        if count == 0 {
-            return Ok(format!("{:x}", digest.finalize()));
-        }
-        digest.update(&chunk[..count]);
+    while let Some(chunk) = chunks.next().await {
+        digest.update(&chunk?);
     }
+    Ok(format!("{:x}", digest.finalize()))
 }
 
 /// Puts a file where the server wants it.
@@ -46,7 +41,7 @@ pub async fn md5_of(path: &Path) -> Result<String, CliError> {
 pub async fn upload(client: &Client, url: &str, path: &Path) -> Result<(), CliError> {
     let file = open(path).await?;
     let size_bytes = file.metadata().await?.len();
-    let frames = chunks(file).map(|chunk| chunk.map(Frame::data));
+    let frames = file_stream(file).map(|chunk| chunk.map(Frame::data));
     let request = Request::builder().method(Method::PUT).uri(own_address(client, url)?);
     let request = request.header(hyper::header::CONTENT_LENGTH, size_bytes);
     let request = request.body(StreamBody::new(Box::pin(frames))).map_err(anyhow::Error::from)?;
@@ -101,12 +96,4 @@ where
 async fn open(path: &Path) -> Result<File, CliError> {
     let cannot = |error| CliError::Usage(format!("cannot read {}: {error}", path.display()));
     File::open(path).await.map_err(cannot)
-}
-
-fn chunks(file: File) -> impl stream::Stream<Item = std::io::Result<Bytes>> + Send {
-    stream::try_unfold(file, |mut file| async move {
-        let mut chunk = Vec::with_capacity(READ_BYTES);
-        let count = (&mut file).take(READ_BYTES as u64).read_to_end(&mut chunk).await?;
-        Ok((count > 0).then(|| (Bytes::from(chunk), file)))
-    })
 }

@@ -1,21 +1,18 @@
 //! Where scripts are uploaded and exports are fetched. The secret in the address is the permission; it ends after an hour.
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use futures_util::stream;
 use tokio::fs::File;
-use tokio::io::AsyncReadExt as _;
 
 use super::{Api, Failure, Reply, Route, TRANSFERS};
 use crate::api_error::ApiError;
 use crate::auth::Needs;
+use crate::file_stream::file_stream;
 use crate::rest::envelope::success;
 use crate::rest::route::{Answer, Content};
 
-/// Bytes that are read at once of a file on its way out.
-const READ_BYTES: usize = 64 << 10;
 const SQL: &str = "application/sql";
 
 pub fn routes() -> Vec<Route> {
@@ -50,14 +47,5 @@ async fn download(
         (header::CONTENT_LENGTH, size_bytes.to_string()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{}\"", filename.replace(['"', '\\'], "_"))),
     ];
-    Ok((headers, Body::from_stream(chunks(file))).into_response())
-}
-
-/// A file in pieces, each read when it is wanted.
-fn chunks(file: File) -> impl stream::Stream<Item = std::io::Result<Bytes>> {
-    stream::try_unfold(file, |mut file| async move {
-        let mut chunk = Vec::with_capacity(READ_BYTES);
-        let count = (&mut file).take(READ_BYTES as u64).read_to_end(&mut chunk).await?;
-        Ok((count > 0).then(|| (Bytes::from(chunk), file)))
-    })
+    Ok((headers, Body::from_stream(file_stream(file))).into_response())
 }

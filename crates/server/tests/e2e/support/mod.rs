@@ -5,11 +5,13 @@ mod http;
 mod launch;
 mod project;
 mod rest;
+mod tail;
 
 pub use http::{Answer, Http};
 pub use launch::{Launch, Server};
 pub use project::Project;
 pub use rest::{error_text, names_of};
+pub use tail::{Shown, lines_of};
 
 use std::future::Future;
 use std::path::Path;
