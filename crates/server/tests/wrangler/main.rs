@@ -14,6 +14,7 @@ mod secrets;
 #[expect(dead_code, unused_imports, reason = "the end-to-end tests use all of it")]
 #[path = "../e2e/support/mod.rs"]
 mod support;
+mod tail;
 mod terminal;
 mod versions;
 mod workflows;

@@ -8,9 +8,10 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use hyper::Method;
+use rustix::process::Signal;
 use stepwell::accounts::ACCOUNT_ID;
 use tempfile::TempDir;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
 use crate::proxy::{Exchange, Proxy};
 use crate::redaction::Redaction;
@@ -19,6 +20,8 @@ use crate::support::{Project, Server};
 
 /// How long a command may take: far above what it takes, on a machine that others use as well.
 const COMMAND_MAX: Duration = Duration::from_secs(180);
+/// How often something is done whose effect a command shows when it is ready to.
+const ACT_EVERY: Duration = Duration::from_millis(100);
 
 /// A terminal, with the environment that `stepwell env` prints.
 pub struct Terminal {
@@ -108,6 +111,49 @@ impl Terminal {
         self.check(arguments, &exchanges);
         assert_eq!(code, Some(0), "{stderr}");
         stdout
+    }
+
+    /// Runs a command that goes on, does something again and again until the command has shown a line with `wanted` in it,
+    /// and interrupts it. The line, and what was asked.
+    pub async fn wrangler_until(
+        &self,
+        arguments: &[&str],
+        wanted: &str,
+        act: impl AsyncFn(),
+    ) -> (String, Vec<Exchange>) {
+        let mut command = self.release.command(self.home.path());
+        command.args(arguments).current_dir(&self.directory).envs(self.environment.iter().cloned());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        let mut child = command.spawn().expect("Node.js can be started");
+        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let found = async {
+            while let Some(line) = lines.next_line().await.expect("text") {
+                if line.contains(wanted) {
+                    return line;
+                }
+            }
+            panic!("{arguments:?} ended without showing {wanted:?}");
+        };
+        let acting = async {
+            loop {
+                act().await;
+                tokio::time::sleep(ACT_EVERY).await;
+            }
+        };
+        let line = tokio::time::timeout(COMMAND_MAX, async {
+            tokio::select! {
+                line = found => line,
+                () = acting => unreachable!("it never ends"),
+            }
+        });
+        let line = line.await.unwrap_or_else(|_| panic!("{arguments:?} does not show {wanted:?}"));
+        let pid = i32::try_from(child.id().expect("it runs")).expect("a process");
+        rustix::process::kill_process(rustix::process::Pid::from_raw(pid).expect("a process"), Signal::INT)
+            .expect("ours");
+        tokio::time::timeout(COMMAND_MAX, child.wait()).await.expect("it ends").expect("a child of ours");
+        let exchanges = self.proxy.take();
+        self.check(arguments, &exchanges);
+        (line, exchanges)
     }
 
     async fn run(&self, arguments: &[&str], input: &str) -> Shown {
