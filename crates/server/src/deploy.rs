@@ -1,6 +1,7 @@
 //! Deploying: code is tried out, made durable, and becomes what new instances start on.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use futures_util::future::BoxFuture;
 use stepwell_store::{DeploymentRow, NewRelease, NewWorkflow, ScopedName, Store};
@@ -9,9 +10,9 @@ use crate::api_error::ApiError;
 use crate::clock::now_ms;
 use crate::d1::{Catalogue, D1Error};
 use crate::registry::Registry;
-use crate::rest::{Deploy, DeployableScript, ScriptUpload, WorkflowOptions};
+use crate::rest::{Before, Deploy, DeployableScript, ScriptUpload};
 use crate::script::{Script, ScriptBinding, ScriptSettings, ScriptWorkflow};
-use crate::secrets::Secrets;
+use crate::secrets::{Secrets, TextChange};
 use crate::workers::Workers;
 
 /// What makes an upload the newest deployment of its script. Cheap to clone.
@@ -45,8 +46,11 @@ impl Deployer {
         let tried = self.workers.try_out(upload).await?;
         self.bind_databases(&upload.settings).await?;
         let row = self.store.put_deployment(upload.to_deployment(now_ms())).await?;
-        self.workers.adopt(row.id, tried);
-        self.take_effect(&row, planned).await?;
+        // Where secrets change with it, all processes of the script are replaced.
+        if upload.settings.secret_changes.is_empty() {
+            self.workers.adopt(row.id, tried);
+        }
+        self.take_effect(&row, &upload.settings, planned).await?;
         Ok(row)
     }
 
@@ -115,11 +119,20 @@ impl Deployer {
     }
 
     /// What has become current: its workflows, its worker processes, and what new instances start on.
-    async fn take_effect(&self, row: &DeploymentRow, planned: Vec<NewWorkflow>) -> Result<(), ApiError> {
+    async fn take_effect(
+        &self,
+        row: &DeploymentRow,
+        settings: &ScriptSettings,
+        planned: Vec<NewWorkflow>,
+    ) -> Result<(), ApiError> {
         for new in planned {
             self.registry.put(new).await?;
         }
-        self.workers.renew(&row.script);
+        if settings.secret_changes.is_empty() {
+            self.workers.renew(&row.script);
+        } else {
+            self.workers.replace(&row.script).await;
+        }
         for known in self.store.workflows().await? {
             if known.script == row.script {
                 self.registry.redeployed(&known, row).await?;
@@ -128,16 +141,31 @@ impl Deployer {
         Ok(())
     }
 
-    /// An upload as a script, with what it inherits. Its secrets are kept from now on.
+    /// An upload as a script, with what it inherits.
     async fn script_of(&self, upload: ScriptUpload) -> Result<Script, ApiError> {
-        let current = self.store.current_deployment(&upload.name).await?;
-        let before = current.and_then(|row| serde_json::from_str::<ScriptSettings>(&row.settings).ok());
-        let kept: Vec<_> = self.store.secrets(&upload.name).await?.into_iter().map(|secret| secret.name).collect();
-        let DeployableScript { script, secrets } = upload.into_script(before.as_ref(), &kept)?;
-        for (name, text) in secrets {
-            self.secrets.put(&script.settings.script, name, &text).await?;
-        }
+        let before = self.before(&upload.name).await?;
+        let DeployableScript { mut script, secrets } = upload.into_script(before)?;
+        let settings = &mut script.settings;
+        self.secrets.seal_into(&mut settings.secret_changes, &settings.script, secrets);
         Ok(script)
+    }
+
+    /// What the next version of a script builds on: its newest one, current or not.
+    async fn before(&self, script: &ScopedName) -> Result<Before, ApiError> {
+        let names = self.store.secrets(script).await?.into_iter().map(|secret| secret.name);
+        let mut before = Before { secrets: names.collect(), ..Before::default() };
+        let Some(newest) = self.newest(script).await? else { return Ok(before) };
+        let settings: ScriptSettings = serde_json::from_str(&newest.settings).map_err(ApiError::internal)?;
+        let releases = self.store.releases(script).await?;
+        if releases.iter().all(|release| release.deployment != newest.id) {
+            before.secret_changes = settings.secret_changes.clone();
+            before.secret_changes.apply(&mut before.secrets);
+        }
+        Ok(Before { settings: Some(settings), ..before })
+    }
+
+    async fn newest(&self, script: &ScopedName) -> Result<Option<DeploymentRow>, ApiError> {
+        Ok(self.store.deployments(script).await?.into_iter().next())
     }
 
     /// The workflows of an upload as they are to be made or changed.
@@ -150,10 +178,10 @@ impl Deployer {
             let name = script.script.sibling(&*workflow.name);
             let before = self.store.workflow(&name).await?;
             let settings = merged(before.as_ref().map(|row| row.settings.as_str()), workflow);
-            WorkflowOptions::from_settings(&settings).check()?;
             let (script, class_name) = (script.script.clone(), workflow.class_name.clone());
             planned.push(NewWorkflow { name, script, class_name, settings, at: now_ms() });
         }
+        self.registry.check(&planned).await?;
         Ok(planned)
     }
 }
@@ -167,32 +195,43 @@ impl Deploy for Deployer {
         Box::pin(async move { Self::upload_version(self, &self.script_of(upload).await?).await })
     }
 
-    fn release(&self, release: NewRelease) -> BoxFuture<'_, Result<(), ApiError>> {
+    fn release(&self, version: DeploymentRow, note: String) -> BoxFuture<'_, Result<(), ApiError>> {
         Box::pin(async move {
-            let script = release.script.clone();
+            let settings: ScriptSettings = serde_json::from_str(&version.settings).map_err(ApiError::internal)?;
+            let planned = self.planned(&settings).await?;
+            let (script, secrets) = (version.script.clone(), settings.secret_changes.to_store());
+            let release = NewRelease { script, deployment: version.id, at: now_ms(), note, secrets };
             if !self.store.release(release).await? {
-                return Err(ApiError::no_script(&script));
+                return Err(ApiError::no_script(&version.script));
             }
-            let row = self.store.current_deployment(&script).await?.ok_or_else(|| ApiError::no_script(&script))?;
-            let settings: ScriptSettings = serde_json::from_str(&row.settings).map_err(ApiError::internal)?;
-            self.take_effect(&row, self.planned(&settings).await?).await
+            self.take_effect(&version, &settings, planned).await
         })
     }
 
-    fn change_secrets(
+    fn change_secrets(&self, script: ScopedName, changes: Vec<TextChange>) -> BoxFuture<'_, Result<(), ApiError>> {
+        Box::pin(async move {
+            self.secrets.change(&script, changes).await?;
+            self.workers.replace(&script).await;
+            Ok(())
+        })
+    }
+
+    fn version_with_secrets(
         &self,
         script: ScopedName,
-        changes: Vec<(String, Option<String>)>,
-    ) -> BoxFuture<'_, Result<(), ApiError>> {
+        changes: Vec<TextChange>,
+        annotations: BTreeMap<String, String>,
+    ) -> BoxFuture<'_, Result<DeploymentRow, ApiError>> {
         Box::pin(async move {
-            for (name, text) in changes {
-                match text {
-                    Some(text) => self.secrets.put(&script, name, &text).await?,
-                    None => drop(self.store.delete_secret(&script, &name).await?),
-                }
-            }
-            self.workers.renew(&script);
-            Ok(())
+            let missing = || ApiError::no_script(&script);
+            let newest = self.newest(&script).await?.ok_or_else(missing)?;
+            let newest = self.store.deployment(newest.id).await?.ok_or_else(missing)?;
+            let mut version = Script::from_deployment(&newest).map_err(ApiError::internal)?;
+            let settings = &mut version.settings;
+            settings.annotations = annotations;
+            settings.secret_changes = self.before(&script).await?.secret_changes;
+            self.secrets.seal_into(&mut settings.secret_changes, &script, changes);
+            Self::upload_version(self, &version).await
         })
     }
 }

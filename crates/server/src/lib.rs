@@ -15,6 +15,7 @@ mod file_stream;
 pub mod hosting;
 pub mod ingress;
 mod locks;
+mod multipart;
 pub mod platform;
 pub mod platform_batch;
 pub mod project;

@@ -49,13 +49,32 @@ impl Registry {
     pub async fn put(&self, new: NewWorkflow) -> Result<WorkflowRow, ApiError> {
         let current = self.store.current_deployment(&new.script).await?;
         let current = current.ok_or_else(|| ApiError::no_script(&new.script))?;
-        let options = WorkflowOptions::from_settings(&new.settings);
-        options.check()?;
         let _one_at_a_time = self.changing.lock().await;
-        self.check_schedules(&new.name, &options).await?;
+        self.check(std::slice::from_ref(&new)).await?;
         let row = self.store.put_workflow(new).await?;
         self.announce(&row, &current).await?;
         Ok(row)
+    }
+
+    /// Whether these workflows could be put, all of them.
+    ///
+    /// # Errors
+    /// What is wrong with their options.
+    pub async fn check(&self, planned: &[NewWorkflow]) -> Result<(), ApiError> {
+        let mut known = Vec::with_capacity(planned.len());
+        let mut count = 0;
+        for new in planned {
+            let options = WorkflowOptions::from_settings(&new.settings);
+            options.check()?;
+            count += options.crons().len();
+            known.extend(self.store.workflow(&new.name).await?.map(|row| row.id));
+        }
+        count += self.store.schedules().await?.iter().filter(|row| !known.contains(&row.workflow)).count();
+        if count > SCHEDULES_MAX {
+            let message = format!("schedules: with these there are {count} in all; at most {SCHEDULES_MAX} can be");
+            return Err(ApiError::bad_request(message));
+        }
+        Ok(())
     }
 
     /// The settings of a workflow are what they are, but its script has another deployment.
@@ -111,17 +130,6 @@ impl Registry {
         let crons = if implements(current, &workflow.name) { options.crons() } else { Vec::new() };
         let rows = self.store.put_schedules(workflow.id, crons, now_ms()).await?;
         Ok(rows.iter().filter_map(schedule).collect())
-    }
-
-    async fn check_schedules(&self, workflow: &ScopedName, options: &WorkflowOptions) -> Result<(), ApiError> {
-        let known = self.store.workflow(workflow).await?.map(|row| row.id);
-        let others = self.store.schedules().await?.iter().filter(|row| Some(row.workflow) != known).count();
-        let count = others + options.crons().len();
-        if count > SCHEDULES_MAX {
-            let message = format!("schedules: with these there are {count} in all; at most {SCHEDULES_MAX} can be");
-            return Err(ApiError::bad_request(message));
-        }
-        Ok(())
     }
 }
 

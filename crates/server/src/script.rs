@@ -1,16 +1,21 @@
 //! A script as it is deployed: its settings in the store, and what they mean for a worker process.
 
+mod module;
+mod secret_changes;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use stepwell_engine::{Millis, StepConfig};
-use stepwell_runtime::{Binding, Module, ModuleBody, Outbound, SecretText, WorkerSpec, WorkflowExport};
+use stepwell_runtime::{Binding, Outbound, SecretText, WorkerSpec, WorkflowExport};
 use stepwell_store::{AccountId, DatabaseKey, Deployment, NewDeployment, ScopedName};
 
 use crate::d1::database_text;
 use crate::rest::{RetentionOptions, Schedule};
+pub use module::{ScriptModule, ScriptModuleKind};
+pub use secret_changes::SecretChanges;
 
 /// From this compatibility date on, errors that must not be retried keep their name and message.
 const PRESERVE_NON_RETRYABLE_DATE: &str = "2026-05-14";
@@ -42,6 +47,12 @@ pub struct ScriptSettings {
     /// Texts that the uploader attached, for people.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
+    /// Secrets that change when this becomes current.
+    #[serde(default, skip_serializing_if = "SecretChanges::is_empty")]
+    pub secret_changes: SecretChanges,
+    /// What else the uploader said, in its words: shown again, and of no effect here.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub other: serde_json::Map<String, serde_json::Value>,
 }
 
 /// A member of `env`.
@@ -112,58 +123,6 @@ pub struct ScriptWorkflow {
     pub default_retention: Option<RetentionOptions>,
 }
 
-/// A module of an upload.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ScriptModule {
-    /// Its path.
-    pub name: String,
-    /// What it is.
-    pub kind: ScriptModuleKind,
-    /// Its content.
-    pub bytes: Vec<u8>,
-}
-
-/// What a module is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ScriptModuleKind {
-    /// ECMAScript.
-    EsModule,
-    /// CommonJS.
-    CommonJs,
-    /// A string.
-    Text,
-    /// Bytes.
-    Data,
-    /// WebAssembly.
-    Wasm,
-    /// A JSON value.
-    Json,
-    /// A source map, which no code sees.
-    SourceMap,
-}
-
-impl ScriptModuleKind {
-    const ALL: [(Self, &'static str); 7] = [
-        (Self::EsModule, "esm"),
-        (Self::CommonJs, "cjs"),
-        (Self::Text, "text"),
-        (Self::Data, "data"),
-        (Self::Wasm, "wasm"),
-        (Self::Json, "json"),
-        (Self::SourceMap, "source_map"),
-    ];
-
-    /// Its word in the store.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        Self::ALL.iter().find(|(kind, _)| *kind == self).expect("ALL holds every kind").1
-    }
-
-    fn parse(word: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(_, other)| *other == word).map(|(kind, _)| *kind)
-    }
-}
-
 /// A script to deploy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Script {
@@ -195,7 +154,8 @@ impl Script {
             })
             .collect();
         let content_id = hex(&content.finalize());
-        NewDeployment { script: self.settings.script.clone(), content_id, settings, modules, created_at }
+        let (script, secrets) = (self.settings.script.clone(), self.settings.secret_changes.to_store());
+        NewDeployment { script, content_id, settings, modules, created_at, secrets }
     }
 
     /// An upload as the store has it.
@@ -209,7 +169,7 @@ impl Script {
             .iter()
             .map(|module| ScriptModule {
                 name: module.name.clone(),
-                kind: ScriptModuleKind::parse(&module.kind).unwrap_or(ScriptModuleKind::Data),
+                kind: ScriptModuleKind::of_word(&module.kind).unwrap_or(ScriptModuleKind::Data),
                 bytes: module.body.to_vec(),
             })
             .collect();
@@ -221,7 +181,10 @@ impl Script {
     pub fn to_spec(&self, host_socket: &Path, outbound: Outbound, extra: Extra) -> WorkerSpec {
         let settings = &self.settings;
         let account = settings.script.account;
-        let secrets = extra.secrets.into_iter().map(|(name, text)| Binding::Secret { name, text: SecretText(text) });
+        // A variable of an older version may have the name of what is a secret today.
+        let is_free = |(name, _): &(String, String)| settings.bindings.iter().all(|binding| binding.name() != name);
+        let secrets = extra.secrets.into_iter().filter(is_free);
+        let secrets = secrets.map(|(name, text)| Binding::Secret { name, text: SecretText(text) });
         WorkerSpec {
             script: settings.script.name.clone(),
             main_module: settings.main_module.clone(),
@@ -247,22 +210,6 @@ pub struct Extra {
     pub dev_outbound: Vec<(String, String)>,
 }
 
-impl ScriptModule {
-    fn to_runtime(&self) -> Option<Module> {
-        let text = || String::from_utf8_lossy(&self.bytes).into_owned();
-        let body = match self.kind {
-            ScriptModuleKind::EsModule => ModuleBody::EsModule(text()),
-            ScriptModuleKind::CommonJs => ModuleBody::CommonJs(text()),
-            ScriptModuleKind::Text => ModuleBody::Text(text()),
-            ScriptModuleKind::Data => ModuleBody::Data(self.bytes.clone()),
-            ScriptModuleKind::Wasm => ModuleBody::Wasm(self.bytes.clone()),
-            ScriptModuleKind::Json => ModuleBody::Json(text()),
-            ScriptModuleKind::SourceMap => return None,
-        };
-        Some(Module { name: self.name.clone(), body })
-    }
-}
-
 impl ScriptWorkflow {
     fn to_export(&self, account: AccountId) -> Option<WorkflowExport> {
         let workflow = ScopedName::new(account, &*self.name).to_string();
@@ -281,6 +228,18 @@ impl ScriptBinding {
             | Self::Workflow { name, .. }
             | Self::D1 { name, .. }
             | Self::Service { name, .. } => name,
+        }
+    }
+
+    /// Its type, in the words of an upload.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::PlainText { .. } => "plain_text",
+            Self::Json { .. } => "json",
+            Self::Workflow { .. } => "workflow",
+            Self::D1 { .. } => "d1",
+            Self::Service { .. } => "service",
         }
     }
 

@@ -7,14 +7,18 @@ use std::path::Path;
 use anyhow::Context as _;
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-use stepwell_store::{ScopedName, Secret, Store};
+use stepwell_store::{ScopedName, Secret, SecretChange, Store};
 
 use crate::api_error::ApiError;
+use crate::script::SecretChanges;
 
 /// File of the data directory with the key; mode 0600.
 pub const SECRETS_KEY_FILE: &str = "secrets-key";
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
+
+/// Name of a secret and its text; `None` where it goes.
+pub type TextChange = (String, Option<String>);
 
 /// Keeps and reads the secrets of scripts. Cheap to clone.
 #[derive(Clone)]
@@ -40,22 +44,36 @@ impl Secrets {
         Ok(Self { cipher, store })
     }
 
-    /// Keeps a secret. Durable when it returns.
+    /// Sets secrets (name and text) and removes them (`None`), all or none. Durable when it returns.
     ///
     /// # Errors
-    /// Where it cannot be made durable.
-    pub async fn put(&self, script: &ScopedName, name: String, text: &str) -> Result<(), ApiError> {
-        let value = self.seal(script, &name, text);
-        Ok(self.store.put_secret(script, Secret { name, value }).await?)
+    /// Where they cannot be made durable.
+    pub async fn change(&self, script: &ScopedName, changes: Vec<TextChange>) -> Result<(), ApiError> {
+        let mut sealed = SecretChanges::default();
+        self.seal_into(&mut sealed, script, changes);
+        Ok(self.store.change_secrets(script, sealed.to_store()).await?)
     }
 
-    /// Name and value of a script's secrets.
+    /// Adds changes, sealed, to others.
+    pub fn seal_into(&self, sealed: &mut SecretChanges, script: &ScopedName, changes: Vec<TextChange>) {
+        for (name, text) in changes {
+            let value = text.map(|text| self.seal(script, &name, &text));
+            sealed.add(name, value.as_deref());
+        }
+    }
+
+    /// Name and value of a script's secrets, as they are once these changes are made.
     ///
     /// # Errors
     /// Where they cannot be read, or were sealed with another key.
-    pub async fn all(&self, script: &ScopedName) -> Result<Vec<(String, String)>, ApiError> {
-        let mut all = Vec::new();
-        for secret in self.store.secrets(script).await? {
+    pub async fn after(&self, script: &ScopedName, changes: &SecretChanges) -> Result<Vec<(String, String)>, ApiError> {
+        let mut secrets = self.store.secrets(script).await?;
+        for SecretChange { name, value } in changes.to_store() {
+            secrets.retain(|secret| secret.name != name);
+            secrets.extend(value.map(|value| Secret { name, value }));
+        }
+        let mut all = Vec::with_capacity(secrets.len());
+        for secret in secrets {
             let text = self.unseal(script, &secret).ok_or_else(|| {
                 ApiError::internal(format!(
                     "secret {:?} of {:?} was sealed with another key: restore {SECRETS_KEY_FILE}, or set it again",
@@ -106,19 +124,30 @@ fn random<const N: usize>() -> [u8; N] {
 mod tests {
     use super::*;
 
+    fn shop() -> ScopedName {
+        ScopedName::in_default("shop")
+    }
+
+    fn change(text: Option<&str>) -> Vec<TextChange> {
+        vec![("KEY".to_owned(), text.map(str::to_owned))]
+    }
+
+    async fn all(secrets: &Secrets) -> Result<Vec<(String, String)>, ApiError> {
+        secrets.after(&shop(), &SecretChanges::default()).await
+    }
+
     #[tokio::test]
-    async fn a_secret_is_read_as_it_was_put_and_the_store_does_not_tell_it() {
+    async fn a_secret_is_read_as_it_was_set_and_the_store_does_not_tell_it() {
         let directory = tempfile::tempdir().expect("a directory");
         let store = Store::in_memory();
         let secrets = Secrets::open(directory.path(), store.clone()).expect("a key");
-        secrets.put(&ScopedName::in_default("shop"), "KEY".to_owned(), "hidden").await.expect("kept");
+        secrets.change(&shop(), change(Some("hidden"))).await.expect("kept");
         let again = Secrets::open(directory.path(), store.clone()).expect("the same key");
-        assert_eq!(
-            again.all(&ScopedName::in_default("shop")).await.expect("read"),
-            [("KEY".to_owned(), "hidden".to_owned())]
-        );
-        let kept = store.secrets(&ScopedName::in_default("shop")).await.expect("read");
+        assert_eq!(all(&again).await, Ok(vec![("KEY".to_owned(), "hidden".to_owned())]));
+        let kept = store.secrets(&shop()).await.expect("read");
         assert!(!kept[0].value.windows(6).any(|window| window == b"hidden"));
+        secrets.change(&shop(), change(None)).await.expect("gone");
+        assert_eq!(all(&again).await, Ok(vec![]));
     }
 
     #[tokio::test]
@@ -126,7 +155,20 @@ mod tests {
         let (one, other) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
         let store = Store::in_memory();
         let secrets = Secrets::open(one.path(), store.clone()).expect("a key");
-        secrets.put(&ScopedName::in_default("shop"), "KEY".to_owned(), "hidden").await.expect("kept");
-        assert!(Secrets::open(other.path(), store).expect("a key").all(&ScopedName::in_default("shop")).await.is_err());
+        secrets.change(&shop(), change(Some("hidden"))).await.expect("kept");
+        assert!(all(&Secrets::open(other.path(), store).expect("a key")).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn changes_of_a_version_can_be_seen_before_they_are_made() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let secrets = Secrets::open(directory.path(), Store::in_memory()).expect("a key");
+        secrets.change(&shop(), change(Some("now"))).await.expect("kept");
+        for (text, expected) in [(Some("then"), vec![("KEY".to_owned(), "then".to_owned())]), (None, vec![])] {
+            let mut changes = SecretChanges::default();
+            secrets.seal_into(&mut changes, &shop(), change(text));
+            assert_eq!(secrets.after(&shop(), &changes).await, Ok(expected));
+            assert_eq!(all(&secrets).await, Ok(vec![("KEY".to_owned(), "now".to_owned())]));
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Worker processes: started on demand, one for each deployment (and one more for suspects), watched, and stopped when
 //! nobody needs them. The driver wants sessions, the ingress wants sockets; both come from here.
 
+mod leaving;
 mod session;
 mod worker;
 
@@ -23,7 +24,7 @@ use crate::api_error::ApiError;
 use crate::driver::{SessionEvent, WorkerPool};
 use crate::ingress::{Door, WorkerGate};
 use crate::locks::lock;
-use crate::script::{Extra, Script};
+use crate::script::{Extra, Script, SecretChanges};
 use crate::secrets::Secrets;
 use crate::stacks::SourceMaps;
 
@@ -60,7 +61,10 @@ struct Place {
 }
 
 /// A process whose code has loaded, and which nobody has used. Dropping it ends it.
-pub struct TriedOut(Worker);
+pub struct TriedOut {
+    worker: Worker,
+    generation: u64,
+}
 
 /// The pool of worker processes. Cheap to clone.
 #[derive(Clone)]
@@ -78,6 +82,8 @@ struct Shared {
     opening: Mutex<HashSet<Place>>,
     extras: Mutex<HashMap<ScopedName, Extra>>,
     generations: Mutex<HashMap<ScopedName, u64>>,
+    /// Workers that get no new work and end with what they have.
+    leaving: Mutex<Vec<Arc<Worker>>>,
     next_session: AtomicU32,
 }
 
@@ -95,6 +101,7 @@ impl Workers {
                 opening: Mutex::default(),
                 extras: Mutex::default(),
                 generations: Mutex::default(),
+                leaving: Mutex::default(),
                 next_session: AtomicU32::new(1),
             }),
         };
@@ -107,19 +114,26 @@ impl Workers {
         lock(&self.shared.extras).insert(script.clone(), extra);
     }
 
-    /// Starts a process for code that is not deployed yet, to see that it loads.
+    /// Starts a process for code that is not deployed yet, to see that it loads. It has the secrets that the code will have.
     ///
     /// # Errors
     /// What is wrong with the code.
     pub async fn try_out(&self, script: &Script) -> Result<TriedOut, ApiError> {
-        Ok(TriedOut(self.shared.spawn(script).await?))
+        let generation = self.shared.generation(&script.settings.script);
+        let worker = self.shared.spawn(script, &script.settings.secret_changes).await?;
+        Ok(TriedOut { worker, generation })
     }
 
     /// Lets the process in which a deployment was tried out serve it, so that its first request need not wait for another.
     pub fn adopt(&self, deployment: DeploymentId, tried: TriedOut) {
+        let TriedOut { worker, generation } = tried;
+        // Secrets may have changed after it read them.
+        if generation != self.shared.generation(worker.script()) {
+            return;
+        }
         let pool = Pool { deployment, quarantine: Quarantine::Free };
         // Where a process is there or being started for the same code, this one is not needed.
-        let _ = self.shared.cell(Place { pool, replica: 0 }).set(Arc::new(tried.0));
+        let _ = self.shared.cell(Place { pool, replica: 0 }).set(Arc::new(worker));
     }
 
     /// A connection to the `fetch` handler of a script's newest deployment.
@@ -157,8 +171,9 @@ impl Workers {
 
     /// Ends all sessions and processes in order.
     pub async fn shut_down(&self) {
-        let workers: Vec<_> =
+        let mut workers: Vec<_> =
             lock(&self.shared.workers).drain().filter_map(|(_, cell)| cell.get().map(Arc::clone)).collect();
+        workers.append(&mut lock(&self.shared.leaving));
         for worker in workers {
             worker.shut_down().await;
         }
@@ -185,7 +200,7 @@ impl WorkerGate for Workers {
     }
 
     fn generation(&self, script: &ScopedName) -> u64 {
-        lock(&self.shared.generations).get(script).copied().unwrap_or(0)
+        self.shared.generation(script)
     }
 }
 
@@ -199,15 +214,18 @@ impl WorkerPool for Workers {
 
     fn fault(&self, session: SessionId, reason: &'static str) {
         tracing::error!(%session, reason, "a worker broke the protocol: its process is stopped");
-        for cell in lock(&self.shared.workers).values() {
-            if let Some(worker) = cell.get().filter(|worker| worker.has_session(session)) {
-                worker.kill();
-            }
-        }
+        let workers = lock(&self.shared.workers);
+        let leaving = lock(&self.shared.leaving);
+        let all = workers.values().filter_map(|cell| cell.get()).chain(leaving.iter());
+        all.filter(|worker| worker.has_session(session)).for_each(|worker| worker.kill());
     }
 }
 
 impl Shared {
+    fn generation(&self, script: &ScopedName) -> u64 {
+        lock(&self.generations).get(script).copied().unwrap_or(0)
+    }
+
     /// Has a session opened in the worker of a place, unless that is under way.
     fn want_session(self: &Arc<Self>, place: Place) {
         if lock(&self.opening).insert(place) {
@@ -257,14 +275,20 @@ impl Shared {
         let found = self.store.deployment(deployment).await.map_err(|error| error.to_string())?;
         let found = found.ok_or_else(|| format!("deployment {deployment} is gone"))?;
         let upload = Script::from_deployment(&found).map_err(|error| error.to_string())?;
-        let worker = self.spawn(&upload).await.map_err(|error| error.to_string())?;
-        Ok(Arc::new(worker))
+        loop {
+            let generation = self.generation(&upload.settings.script);
+            let worker = self.spawn(&upload, &SecretChanges::default()).await.map_err(|error| error.to_string())?;
+            if generation == self.generation(&upload.settings.script) {
+                return Ok(Arc::new(worker));
+            }
+            // Secrets may have changed after they were read: this process ends, and another one reads them.
+        }
     }
 
-    async fn spawn(&self, script: &Script) -> Result<Worker, ApiError> {
+    async fn spawn(&self, script: &Script, changes: &SecretChanges) -> Result<Worker, ApiError> {
         let name = &script.settings.script;
         let mut extra = lock(&self.extras).get(name).cloned().unwrap_or_default();
-        extra.secrets.extend(self.secrets.all(name).await?);
+        extra.secrets.extend(self.secrets.after(name, changes).await?);
         let spec = script.to_spec(&self.config.host_socket, self.config.outbound.clone(), extra);
         Ok(Worker::spawn(&self.config.workerd, &spec, &script.settings).await?)
     }
@@ -303,6 +327,7 @@ impl Shared {
                 worker.shut_down().await;
             }
         }
+        self.sweep_leaving().await;
     }
 }
 

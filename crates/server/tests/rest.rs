@@ -3,8 +3,12 @@
 
 #[path = "rest/auth.rs"]
 mod auth;
+#[path = "rest/bad_bodies.rs"]
+mod bad_bodies;
 #[path = "rest/d1.rs"]
 mod d1;
+#[path = "rest/lists.rs"]
+mod lists;
 #[path = "rest/openapi.rs"]
 mod openapi;
 #[path = "rest/scripts.rs"]
@@ -367,13 +371,22 @@ async fn an_upload_is_taken_apart_and_handed_over() {
     assert_eq!(list.as_array().expect("scripts").iter().filter(|row| row["id"] == "fresh").count(), 1);
     assert_eq!(server.ok("DELETE", "/workers/scripts/fresh", Value::Null).await, json!({"id": "fresh"}));
     assert_eq!(server.call("DELETE", "/workers/scripts/fresh", Value::Null).await.code(), 10_007);
-    let needed = server.call("DELETE", "/workers/scripts/script", Value::Null).await;
-    assert_eq!(needed.status, 409, "{}", needed.body);
     let bad =
         server.upload("fresh", &[("metadata", "application/json", metadata), ("index.py", "text/x-python", "")]).await;
     assert_eq!((bad.status, bad.code()), (400, 10_021));
-    let plain = server.call("PUT", "/workers/scripts/fresh", json!({})).await;
-    assert_eq!(plain.status, 400, "{}", plain.body);
+}
+
+#[tokio::test]
+async fn a_script_with_instances_goes_only_by_force() {
+    let server = Server::start().await;
+    server.ok("POST", INSTANCES, json!({ "instance_id": "a" })).await;
+    let refused = server.call("DELETE", "/workers/scripts/script", Value::Null).await;
+    let message = refused.body["errors"][0]["message"].as_str().expect("a message");
+    assert!(refused.status == 409 && message.contains("\"flow\" with 1 instance"), "{message}");
+    let gone = server.ok("DELETE", "/workers/services/script?force=true", Value::Null).await;
+    assert_eq!(gone, json!({ "id": "script" }));
+    assert_eq!(server.call("GET", "/workflows/flow", Value::Null).await.code(), 10_200);
+    assert_eq!(server.call("GET", "/workers/services/script", Value::Null).await.code(), 10_090);
 }
 
 #[tokio::test]

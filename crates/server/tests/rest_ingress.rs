@@ -97,6 +97,7 @@ async fn site(default_script: Option<&str>, names_scripts: bool) -> Site {
             settings: "{}".to_owned(),
             modules: Vec::new(),
             created_at: 5,
+            secrets: Vec::new(),
         };
         store.put_deployment(new).await.expect("a deployment");
     }

@@ -10,8 +10,8 @@ use thiserror::Error;
 use crate::{
     AccountId, AccountRow, ChangeError, CommitError, DatabaseKey, DatabasePage, DatabaseQuery, DatabaseRow, Deployment,
     DeploymentRow, Due, InstanceRow, ListQuery, LogLine, LogRow, NewAccount, NewDatabase, NewDeployment, NewRelease,
-    NewWorkflow, OpenError, ReadError, ReleaseRow, ScheduleRow, ScopedName, ScriptRow, Secret, StatusCounts,
-    StreamChunk, Token, WorkflowRow,
+    NewWorkflow, OpenError, ReadError, ReleaseRow, ScheduleRow, ScopedName, ScriptRow, Secret, SecretChange,
+    StatusCounts, StreamChunk, Token, WorkflowRow,
 };
 
 /// Why a write was not done.
@@ -120,10 +120,8 @@ pub trait CatalogWriter {
     fn put_schedules(&mut self, workflow: WorkflowId, crons: &[String], at: Millis) -> Result<Vec<ScheduleRow>, Fault>;
     /// Deletes a workflow that has no instances, with its schedules. Whether it was there.
     fn delete_workflow(&mut self, name: &ScopedName) -> Result<bool, Fault>;
-    /// Sets a secret.
-    fn put_secret(&mut self, script: &ScopedName, secret: &Secret) -> Result<(), Fault>;
-    /// Deletes a secret. Whether it was there.
-    fn delete_secret(&mut self, script: &ScopedName, name: &str) -> Result<bool, Fault>;
+    /// Sets and deletes secrets.
+    fn change_secrets(&mut self, script: &ScopedName, changes: &[SecretChange]) -> Result<(), Fault>;
     /// Adds a token, or replaces the one with that hash.
     fn put_token(&mut self, token: &Token) -> Result<(), Fault>;
     /// Deletes the token of that id. Whether it was there.

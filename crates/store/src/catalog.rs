@@ -45,6 +45,8 @@ pub struct NewRelease {
     pub at: Millis,
     /// JSON text that the store does not read.
     pub note: String,
+    /// Secrets of the script that change with it, in the same transaction.
+    pub secrets: Vec<SecretChange>,
 }
 
 /// A file of a deployment.
@@ -73,6 +75,9 @@ pub struct NewDeployment {
     pub modules: Vec<Module>,
     /// When.
     pub created_at: Millis,
+    /// Secrets of the script that change when this becomes current at once, in the same transaction. A version that is not
+    /// made current keeps none.
+    pub secrets: Vec<SecretChange>,
 }
 
 /// A deployment without its modules.
@@ -155,6 +160,22 @@ pub struct Secret {
     pub name: String,
     /// Sealed value.
     pub value: Vec<u8>,
+}
+
+/// A secret of a script that is set, or goes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretChange {
+    /// Name of the binding.
+    pub name: String,
+    /// Sealed value; `None` where it goes.
+    pub value: Option<Vec<u8>>,
+}
+
+impl std::fmt::Debug for SecretChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let is_set = self.value.is_some();
+        f.debug_struct("SecretChange").field("name", &self.name).field("is_set", &is_set).finish_non_exhaustive()
+    }
 }
 
 impl std::fmt::Debug for Secret {

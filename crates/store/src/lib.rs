@@ -33,7 +33,7 @@ pub use account::{AccountId, AccountRow, NewAccount, ScopedName};
 pub use backend::HistoryPage;
 pub use catalog::{
     Deployment, DeploymentRow, LogLine, LogRow, Module, NewDeployment, NewRelease, NewWorkflow, ReleaseRow,
-    ScheduleRow, ScriptRow, Secret, Token, WorkflowRow,
+    ScheduleRow, ScriptRow, Secret, SecretChange, Token, WorkflowRow,
 };
 pub use database::{DatabaseKey, DatabaseOrigin, DatabasePage, DatabaseQuery, DatabaseRow, NewDatabase};
 pub use error::{ChangeError, CommitError, OpenError, ReadError};

@@ -7,8 +7,8 @@ use stepwell_engine::{DeploymentId, InstanceKey, Millis, WorkflowId};
 use crate::writer::Change;
 use crate::{
     AccountId, AccountRow, ChangeError, Deployment, DeploymentRow, InstanceRow, LogLine, LogRow, NewAccount,
-    NewDeployment, NewRelease, NewWorkflow, ReadError, ReleaseRow, ScheduleRow, ScopedName, ScriptRow, Secret, Store,
-    Token, WorkflowRow,
+    NewDeployment, NewRelease, NewWorkflow, ReadError, ReleaseRow, ScheduleRow, ScopedName, ScriptRow, Secret,
+    SecretChange, Store, Token, WorkflowRow,
 };
 
 /// Control data.
@@ -70,16 +70,11 @@ impl Store {
         self.change(0, move |backend| backend.delete_workflow(&name)).await
     }
 
-    /// Sets a secret of a script.
-    pub async fn put_secret(&self, script: &ScopedName, secret: Secret) -> Result<(), ChangeError> {
+    /// Sets and deletes secrets of a script, all or none. One that is not there is deleted already.
+    pub async fn change_secrets(&self, script: &ScopedName, changes: Vec<SecretChange>) -> Result<(), ChangeError> {
         let script = script.clone();
-        self.change(secret.value.len(), move |backend| backend.put_secret(&script, &secret)).await
-    }
-
-    /// Deletes a secret. Whether it was there.
-    pub async fn delete_secret(&self, script: &ScopedName, name: &str) -> Result<bool, ChangeError> {
-        let (script, name) = (script.clone(), name.to_owned());
-        self.change(0, move |backend| backend.delete_secret(&script, &name)).await
+        let bytes = changes.iter().filter_map(|change| change.value.as_ref()).map(Vec::len).sum();
+        self.change(bytes, move |backend| backend.change_secrets(&script, &changes)).await
     }
 
     /// Adds a token, or replaces the one with that hash.

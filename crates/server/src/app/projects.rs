@@ -9,7 +9,9 @@ use stepwell_store::ScopedName;
 use crate::project::bundle::{Bundle, Purpose, bundle};
 use crate::project::{ModuleKind, OutboundTarget, ProjectConfig, Var};
 use crate::rest::{RetentionOptions, Schedule};
-use crate::script::{Extra, Script, ScriptBinding, ScriptModule, ScriptModuleKind, ScriptSettings, ScriptWorkflow};
+use crate::script::{
+    Extra, Script, ScriptBinding, ScriptModule, ScriptModuleKind, ScriptSettings, ScriptWorkflow, SecretChanges,
+};
 
 /// A project that has been read and bundled.
 pub struct Built {
@@ -63,6 +65,8 @@ fn script(config: &ProjectConfig, bundle: Bundle) -> Script {
         workflows: workflows(config),
         cpu_ms: config.cpu_ms,
         annotations: std::collections::BTreeMap::new(),
+        secret_changes: SecretChanges::default(),
+        other: serde_json::Map::new(),
     };
     let modules = bundle.modules.into_iter().map(|module| ScriptModule {
         name: module.name,

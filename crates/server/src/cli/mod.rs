@@ -27,7 +27,6 @@ mod instances;
 mod latest;
 mod login;
 mod logs;
-mod multipart;
 mod policy;
 mod profiles;
 mod profiles_command;

@@ -5,8 +5,8 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::client::Body;
-use super::multipart::Multipart;
 use super::version::{MESSAGE, TAG};
+use crate::multipart::Multipart;
 use crate::project::bundle::Bundle;
 use crate::project::{ModuleKind, ProjectConfig, Var, WorkflowConfig};
 
@@ -25,8 +25,7 @@ pub struct Notes {
 
 /// The multipart body of it.
 pub fn body(project: &ProjectConfig, bundle: &Bundle, notes: &Notes) -> Body {
-    let boundary = format!("stepwell-{}", uuid::Uuid::new_v4().simple());
-    let mut parts = Multipart::new(&boundary);
+    let mut parts = Multipart::new();
     parts.field("metadata", metadata(project, bundle, notes).to_string().as_bytes());
     for module in &bundle.modules {
         parts.file(&module.name, content_type(module.kind), &module.bytes);
@@ -34,7 +33,8 @@ pub fn body(project: &ProjectConfig, bundle: &Bundle, notes: &Notes) -> Body {
     if let Some(map) = &bundle.source_map {
         parts.file(&format!("{}.map", bundle.main_module), SOURCE_MAP_TYPE, map);
     }
-    parts.finish()
+    let (content_type, bytes) = parts.finish();
+    Body::Multipart { content_type, bytes }
 }
 
 /// Local secrets stay at home; those that the server has stay there, because `keep_bindings` is left out.

@@ -8,8 +8,10 @@ pub const BATCH_BODY_BYTES_MAX: usize = 32 << 20;
 pub const D1_BODY_BYTES_MAX: usize = crate::d1::limits::BODY_BYTES_MAX;
 /// Databases on a page (Cloudflare).
 pub const D1_PER_PAGE_MAX: usize = 10_000;
-/// Upload of a script: Cloudflare takes 10 MiB compressed, and source maps come with it.
-pub const UPLOAD_BYTES_MAX: usize = 128 << 20;
+/// Modules of a script together, source maps apart: Cloudflare takes 64 MB before compression.
+pub const SCRIPT_BYTES_MAX: usize = 64 << 20;
+/// Upload of a script with its source maps, which may be several times as long as the code.
+pub const UPLOAD_BYTES_MAX: usize = 256 << 20;
 /// Modules of an upload.
 pub const UPLOAD_MODULES_MAX: usize = 10_000;
 /// Instances of one batch (Cloudflare).

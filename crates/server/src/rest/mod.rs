@@ -3,6 +3,7 @@
 //! Every answer is an [`envelope`], also for what the router or the HTTP library refuses. Rules about instances are the
 //! platform's; here are only shapes.
 
+mod absent;
 mod body;
 mod d1;
 mod detail;
@@ -35,12 +36,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::StatusCode;
 use axum::middleware;
 use stepwell_store::ScopedName;
 
 use crate::accounts::Accounts;
-use crate::api_error::ApiError;
 use crate::auth::{Auth, Needs};
 use crate::d1::D1;
 use crate::platform::Platform;
@@ -50,11 +49,11 @@ pub use detail::Config as StepConfigView;
 use envelope::Failure;
 pub(crate) use public_ids::version as version_id;
 pub use retention::RetentionOptions;
-pub use route::Route;
+pub use route::{Content, Route};
 use sweep::Sweeps;
 pub use timeline::REDACTED;
-pub use upload::{Deploy, ModuleKind, ScriptUpload, UploadBinding, UploadedModule};
-pub use upload_script::DeployableScript;
+pub use upload::{Deploy, ScriptUpload, UploadBinding};
+pub use upload_script::{Before, DeployableScript};
 pub use workflow_options::{Schedule, WorkflowOptions};
 
 /// What this face works with. Cheap to clone.
@@ -103,7 +102,7 @@ pub fn router(api: Api) -> Router {
     route::router(&api, routes())
         .fallback(no_route)
         .method_not_allowed_fallback(no_route)
-        .layer(DefaultBodyLimit::max(limits::UPLOAD_BYTES_MAX))
+        .layer(DefaultBodyLimit::max(limits::BODY_BYTES_MAX))
         .layer(middleware::from_fn(observe::observe))
         .with_state(api)
 }
@@ -130,6 +129,5 @@ async fn no_route(State(api): State<Api>, request: Request) -> Failure {
     if let Err(refused) = api.auth.admit(Needs::Token, request.uri(), request.headers()).await {
         return Failure(refused);
     }
-    let message = format!("No route for that URI: {} {}", request.method(), request.uri().path());
-    Failure(ApiError::new(StatusCode::NOT_FOUND.as_u16(), 7_003, message))
+    Failure(absent::refusal(request.method(), request.uri().path()))
 }

@@ -2,7 +2,7 @@
 //! nothing else, so that no path can be without its scope.
 
 use axum::Router;
-use axum::extract::{RawPathParams, Request, State};
+use axum::extract::{DefaultBodyLimit, RawPathParams, Request, State};
 use axum::handler::Handler;
 use axum::http::Method;
 use axum::middleware::{self, Next};
@@ -12,6 +12,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::Api;
 use super::envelope::Failure;
+use super::limits::UPLOAD_BYTES_MAX;
 use super::resource::Account;
 use crate::api_error::ApiError;
 use crate::auth::{AUTHENTICATION, Holder, Needs};
@@ -143,7 +144,11 @@ impl Route {
 pub fn router(api: &Api, routes: Vec<Route>) -> Router<Api> {
     routes.into_iter().fold(Router::new(), |router, route| {
         let guard = middleware::from_fn_with_state((api.clone(), route.needs), admit);
-        router.route(&route.path, route.handler.route_layer(guard))
+        let handler = match route.doc.body {
+            Some(Content::Multipart(_)) => route.handler.layer(DefaultBodyLimit::max(UPLOAD_BYTES_MAX)),
+            _ => route.handler,
+        };
+        router.route(&route.path, handler.route_layer(guard))
     })
 }
 

@@ -1,6 +1,8 @@
 //! Paths of scripts: upload, list, delete; versions, releases, secrets and settings each in a module of their own.
 
 mod addresses;
+mod content;
+mod crons;
 mod deletion;
 mod releases;
 mod secrets;
@@ -18,7 +20,7 @@ use stepwell_store::{ScopedName, ScriptRow};
 
 use super::envelope::{Failure, Reply, success};
 use super::resource::{Account, Named};
-use super::route::{Content, Route};
+use super::route::{Answer, Content, Route};
 use super::times::Iso;
 use super::{Api, ScriptUpload, public_ids, upload};
 use crate::api_error::ApiError;
@@ -28,15 +30,16 @@ use crate::auth::Scope;
 const SCRIPT_NAME_CHARS_MAX: usize = 63;
 
 pub fn routes() -> Vec<Route> {
-    use Scope::{Deploy, Metadata};
+    use Scope::{Deploy, Metadata, Payloads};
     vec![
         Route::get("/workers/scripts", Metadata, list).says("Lists Workers").gives::<Vec<ScriptView>>(),
         Route::put("/workers/scripts/{script}", Deploy, upload)
             .says("Uploads a Worker and makes it the newest deployment")
             .takes_content(Content::Multipart(upload::METADATA))
             .gives::<Value>(),
-        Route::delete("/workers/scripts/{script}", Deploy, delete)
-            .says("Deletes a Worker that nothing needs")
+        Route::delete("/workers/scripts/{script}", Deploy, deletion::delete_script)
+            .says("Deletes a Worker; by force, with its workflows and their instances")
+            .asks::<deletion::Params>()
             .gives::<Value>(),
         Route::get("/workers/scripts/{script}/versions", Metadata, versions::list)
             .says("Lists the deployments of a Worker")
@@ -51,6 +54,10 @@ pub fn routes() -> Vec<Route> {
         Route::delete("/workers/scripts/{script}/versions/{version}", Deploy, deletion::delete)
             .says("Deletes a version that no unfinished instance needs")
             .gives::<Value>(),
+        Route::get("/workers/scripts/{script}/content/v2", Payloads, content::show)
+            .says("Gives the modules of a version, as a multipart body")
+            .asks::<content::Params>()
+            .gives_answer(Answer::Plain("multipart/form-data")),
         Route::get("/workers/scripts/{script}/deployments", Metadata, releases::list)
             .says("Lists which version was current when")
             .gives::<Value>(),
@@ -73,7 +80,7 @@ pub fn routes() -> Vec<Route> {
             .takes::<secrets::Bulk>()
             .gives::<Value>(),
         Route::patch("/workers/workers/{script}/versions/latest", Deploy, secrets::patch_latest)
-            .says("Sets and removes secrets, in the words of newer clients")
+            .says("Makes a version whose secrets change when it becomes current")
             .takes::<secrets::Latest>()
             .gives::<Value>(),
         Route::get("/workers/scripts/{script}/settings", Metadata, settings::show)
@@ -90,6 +97,13 @@ pub fn routes() -> Vec<Route> {
             .says("Changes the settings of a Worker that belong to no version")
             .takes::<Map<String, Value>>()
             .gives::<Value>(),
+        Route::get("/workers/scripts/{script}/schedules", Metadata, crons::show)
+            .says("Lists cron triggers, of which this server has none")
+            .gives::<crons::Crons>(),
+        Route::put("/workers/scripts/{script}/schedules", Deploy, crons::put)
+            .says("Takes an empty list of cron triggers")
+            .takes::<Vec<crons::Cron>>()
+            .gives::<crons::Crons>(),
         Route::get("/workers/subdomain", Metadata, addresses::account)
             .says("Shows the name under which clients print addresses")
             .gives::<Value>(),
@@ -105,8 +119,9 @@ pub fn routes() -> Vec<Route> {
         Route::get("/workers/services/{script}", Metadata, service::show)
             .says("Shows a Worker as a service with one environment")
             .gives::<Value>(),
-        Route::delete("/workers/services/{script}", Deploy, delete)
-            .says("Deletes a Worker that nothing needs")
+        Route::delete("/workers/services/{script}", Deploy, deletion::delete_script)
+            .says("Deletes a Worker; by force, with its workflows and their instances")
+            .asks::<deletion::Params>()
             .gives::<Value>(),
         Route::get("/workers/scripts/{script}/references", Metadata, service::references)
             .says("Lists the Workers that are bound to a Worker")
@@ -150,7 +165,10 @@ pub async fn upload(
     Named(script): Named,
     parts: Result<Multipart, MultipartRejection>,
 ) -> Reply {
-    let row = api.deploy.deploy(received(script, parts).await?).await?;
+    let upload = received(script, parts).await?;
+    let apart = settings::apart_from(&upload.metadata);
+    let row = api.deploy.deploy(upload).await?;
+    settings::change_apart(&api, &row.script, apart).await?;
     let version = public_ids::version(row.id);
     Ok(success(json!({
         "id": row.script.name,
@@ -165,19 +183,10 @@ pub async fn upload(
     })))
 }
 
-pub async fn delete(State(api): State<Api>, Named(script): Named) -> Reply {
-    if api.platform.store.delete_script(&script).await? {
-        Ok(success(json!({ "id": script.name })))
-    } else {
-        Err(ApiError::no_script(&script).into())
-    }
-}
-
 /// An upload of a script.
 async fn received(script: ScopedName, parts: Result<Multipart, MultipartRejection>) -> Result<ScriptUpload, Failure> {
     check_name(&script.name)?;
-    let parts = parts.map_err(|refused| Failure(ApiError::bad_request(refused.body_text())))?;
-    Ok(upload::read(script, parts).await?)
+    Ok(upload::read(script, parts.map_err(upload::no_multipart)?).await?)
 }
 
 fn check_name(name: &str) -> Result<(), ApiError> {

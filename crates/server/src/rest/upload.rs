@@ -2,19 +2,24 @@
 //!
 //! Here it is only taken apart; what it means, and whether it can run, is the deployment's business ([`Deploy`]).
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use axum::extract::Multipart;
-use axum::extract::multipart::{Field, MultipartError};
-use bytes::Bytes;
+use axum::extract::multipart::{Field, MultipartError, MultipartRejection};
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::Value;
-use stepwell_store::{DeploymentRow, NewRelease, ScopedName};
+use stepwell_store::{DeploymentRow, ScopedName};
 
-use super::limits::UPLOAD_MODULES_MAX;
+use super::limits::{SCRIPT_BYTES_MAX, UPLOAD_BYTES_MAX, UPLOAD_MODULES_MAX};
 use crate::api_error::ApiError;
+use crate::script::{ScriptModule, ScriptModuleKind};
+use crate::secrets::TextChange;
 
 /// Cloudflare's code of a script that cannot be.
 const SCRIPT_INVALID: u32 = 10_021;
+/// Cloudflare's code of a script that is too large.
+const SCRIPT_TOO_LARGE: u32 = 10_027;
 /// The part of an upload that says what the others are.
 pub const METADATA: &str = "metadata";
 
@@ -30,20 +35,26 @@ pub trait Deploy: Send + Sync {
     /// # Errors
     /// Where the script does not exist or cannot run here, saying why.
     fn upload_version(&self, upload: ScriptUpload) -> BoxFuture<'_, Result<DeploymentRow, ApiError>>;
-    /// Makes a version current. Durable when it returns.
+    /// Makes a version current, with the secrets that change with it. `note` is JSON text. Durable when it returns.
     ///
     /// # Errors
     /// Where there is no such version.
-    fn release(&self, release: NewRelease) -> BoxFuture<'_, Result<(), ApiError>>;
-    /// Sets secrets (name and text) or removes them (`None`); what runs from then on sees them. Durable when it returns.
+    fn release(&self, version: DeploymentRow, note: String) -> BoxFuture<'_, Result<(), ApiError>>;
+    /// Changes secrets; what runs from then on sees them. Durable when it returns.
     ///
     /// # Errors
     /// Where they cannot be made durable.
-    fn change_secrets(
+    fn change_secrets(&self, script: ScopedName, changes: Vec<TextChange>) -> BoxFuture<'_, Result<(), ApiError>>;
+    /// Keeps the newest version once more, as one whose secrets change when it becomes current.
+    ///
+    /// # Errors
+    /// As [`Deploy::upload_version`].
+    fn version_with_secrets(
         &self,
         script: ScopedName,
-        changes: Vec<(String, Option<String>)>,
-    ) -> BoxFuture<'_, Result<(), ApiError>>;
+        changes: Vec<TextChange>,
+        annotations: BTreeMap<String, String>,
+    ) -> BoxFuture<'_, Result<DeploymentRow, ApiError>>;
 }
 
 /// A script as it was uploaded.
@@ -54,7 +65,7 @@ pub struct ScriptUpload {
     /// Name of the module with the exports; it is among the modules.
     pub main_module: String,
     /// In the order of the upload.
-    pub modules: Vec<UploadedModule>,
+    pub modules: Vec<ScriptModule>,
     /// `YYYY-MM-DD`; empty where the upload has none.
     pub compatibility_date: String,
     /// As the user wrote them.
@@ -63,53 +74,6 @@ pub struct ScriptUpload {
     pub bindings: Vec<UploadBinding>,
     /// All of it, for what is not taken apart here.
     pub metadata: Value,
-}
-
-/// A file of an upload.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UploadedModule {
-    /// Its path in the Worker.
-    pub name: String,
-    /// What it is.
-    pub kind: ModuleKind,
-    /// Its content.
-    pub bytes: Bytes,
-}
-
-/// What a module is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ModuleKind {
-    /// ECMAScript.
-    Esm,
-    /// CommonJS.
-    Cjs,
-    /// A string.
-    Text,
-    /// Bytes.
-    Data,
-    /// WebAssembly.
-    Wasm,
-    /// A JSON value.
-    Json,
-    /// A source map, which no code sees.
-    SourceMap,
-}
-
-impl ModuleKind {
-    /// The kind of a part's content type.
-    fn parse(content_type: &str) -> Option<Self> {
-        let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        Some(match essence.as_str() {
-            "application/javascript+module" => Self::Esm,
-            "application/javascript" => Self::Cjs,
-            "text/plain" => Self::Text,
-            "application/octet-stream" => Self::Data,
-            "application/wasm" => Self::Wasm,
-            "application/json" => Self::Json,
-            "application/source-map" => Self::SourceMap,
-            _ => return None,
-        })
-    }
 }
 
 /// A member of `env`, as far as this server has such members.
@@ -212,24 +176,59 @@ pub async fn read(name: ScopedName, mut parts: Multipart) -> Result<ScriptUpload
     assemble(name, &metadata, modules)
 }
 
-async fn read_module(part: Field<'_>) -> Result<UploadedModule, ApiError> {
+async fn read_module(part: Field<'_>) -> Result<ScriptModule, ApiError> {
     let name = part.file_name().or(part.name()).unwrap_or_default().to_owned();
     let content_type = part.content_type().unwrap_or_default().to_owned();
-    let Some(kind) = ModuleKind::parse(&content_type) else {
-        let message = format!("module {name:?} is of type {content_type:?}, which does not run here");
+    let Some(kind) = ScriptModuleKind::of_content_type(&content_type) else {
+        let message = format!(
+            "module {name:?} is of type {content_type:?}, which does not run here: JavaScript, WebAssembly, JSON, text and data do"
+        );
         return Err(ApiError::new(400, SCRIPT_INVALID, message));
     };
-    Ok(UploadedModule { name, kind, bytes: part.bytes().await.map_err(multipart_error)? })
+    Ok(ScriptModule { name, kind, bytes: part.bytes().await.map_err(multipart_error)?.into() })
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn multipart_error(error: MultipartError) -> ApiError {
-    let status = error.status().as_u16();
-    let code = if status == 413 { 10_413 } else { 10_001 };
-    ApiError::new(status, code, format!("the upload: {}", error.body_text()))
+    match error.status().as_u16() {
+        413 => too_large("the upload", UPLOAD_BYTES_MAX),
+        status => ApiError::new(status, 10_001, format!("the upload: {}", error.body_text())),
+    }
 }
 
-fn assemble(name: ScopedName, metadata: &[u8], modules: Vec<UploadedModule>) -> Result<ScriptUpload, ApiError> {
+/// A request that is no upload.
+///
+/// # Errors
+/// Always, in words of ours.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+pub fn no_multipart(refused: MultipartRejection) -> ApiError {
+    let message = format!(
+        "{}: send `multipart/form-data` with a part {METADATA:?} (JSON) and one part for each module",
+        refused.body_text()
+    );
+    ApiError::new(415, 10_001, message)
+}
+
+fn too_large(what: &str, bytes_max: usize) -> ApiError {
+    let mib_max = bytes_max >> 20;
+    let message = format!("{what} is larger than {mib_max} MiB: leave out what it does not need, or minify it");
+    ApiError::new(413, SCRIPT_TOO_LARGE, message)
+}
+
+fn check_modules(modules: &[ScriptModule]) -> Result<(), ApiError> {
+    let mut names = BTreeSet::new();
+    if let Some(twice) = modules.iter().find(|module| !names.insert(module.name.as_str())) {
+        return Err(ApiError::new(400, SCRIPT_INVALID, format!("module {:?} is there twice", twice.name)));
+    }
+    let code = modules.iter().filter(|module| module.kind != ScriptModuleKind::SourceMap);
+    let bytes: usize = code.map(|module| module.bytes.len()).sum();
+    if bytes > SCRIPT_BYTES_MAX {
+        return Err(too_large("the script", SCRIPT_BYTES_MAX));
+    }
+    Ok(())
+}
+
+fn assemble(name: ScopedName, metadata: &[u8], modules: Vec<ScriptModule>) -> Result<ScriptUpload, ApiError> {
     let whole: Value = serde_json::from_slice(metadata).map_err(metadata_error)?;
     let read: Metadata = serde_json::from_slice(metadata).map_err(metadata_error)?;
     if read.body_part.is_some() {
@@ -239,6 +238,7 @@ fn assemble(name: ScopedName, metadata: &[u8], modules: Vec<UploadedModule>) -> 
     let Some(main_module) = read.main_module else {
         return Err(ApiError::new(400, SCRIPT_INVALID, "metadata: main_module is missing"));
     };
+    check_modules(&modules)?;
     if !modules.iter().any(|module| module.name == main_module) {
         let message = format!("main_module {main_module:?} is not among the uploaded modules");
         return Err(ApiError::new(400, SCRIPT_INVALID, message));
@@ -285,8 +285,21 @@ fn binding(value: Value) -> Result<UploadBinding, ApiError> {
 mod tests {
     use super::*;
 
-    fn module() -> UploadedModule {
-        UploadedModule { name: "index.js".to_owned(), kind: ModuleKind::Esm, bytes: Bytes::from_static(b"export {}") }
+    fn module() -> ScriptModule {
+        ScriptModule { name: "index.js".to_owned(), kind: ScriptModuleKind::EsModule, bytes: b"export {}".to_vec() }
+    }
+
+    #[test]
+    fn what_is_too_large_or_there_twice_is_refused() {
+        let large = |kind| ScriptModule { kind, bytes: vec![0; SCRIPT_BYTES_MAX], ..module() };
+        let map = ScriptModule { name: "index.js.map".to_owned(), ..large(ScriptModuleKind::SourceMap) };
+        assert_eq!(check_modules(&[module(), map]), Ok(()));
+        let data = ScriptModule { name: "data".to_owned(), ..large(ScriptModuleKind::Data) };
+        let error = check_modules(&[module(), data]).expect_err("too large");
+        assert_eq!((error.status, error.code), (413, SCRIPT_TOO_LARGE));
+        assert!(error.message.contains("64 MiB"), "{}", error.message);
+        let error = check_modules(&[module(), module()]).expect_err("twice");
+        assert!(error.message.contains("\"index.js\" is there twice"), "{}", error.message);
     }
 
     fn refused(metadata: &str) -> String {
@@ -319,17 +332,11 @@ mod tests {
             ("{}", "main_module"),
             (r#"{"main_module":"other.js"}"#, "other.js"),
             (r#"{"body_part":"index.js"}"#, "service-worker"),
+            (r#"[]"#, "metadata"),
             (r#"{"main_module":"index.js","bindings":[{"type":"d1","name":"DB"}]}"#, "\"DB\" of type d1"),
         ] {
             let message = refused(metadata);
             assert!(message.contains(named), "{metadata}: {message}");
         }
-    }
-
-    #[test]
-    fn content_types_are_those_of_wrangler() {
-        assert_eq!(ModuleKind::parse("application/javascript+module"), Some(ModuleKind::Esm));
-        assert_eq!(ModuleKind::parse("text/plain; charset=utf-8"), Some(ModuleKind::Text));
-        assert_eq!(ModuleKind::parse("text/x-python"), None);
     }
 }

@@ -1,6 +1,8 @@
 //! An upload as a script of this server: what it can have here, and what must be refused because user code would miss it.
 
-use std::collections::BTreeMap;
+mod members;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -9,75 +11,86 @@ use stepwell_runtime::WORKERD_DATE;
 
 use crate::api_error::ApiError;
 use crate::rest::WorkflowOptions;
-use crate::rest::upload::{ModuleKind, ScriptUpload, UploadBinding, UploadedModule};
-use crate::script::{self, ScriptBinding, ScriptModule, ScriptModuleKind, ScriptSettings, ScriptWorkflow};
+use crate::rest::upload::ScriptUpload;
+use crate::script::{self, ScriptSettings, ScriptWorkflow, SecretChanges};
+use crate::secrets::TextChange;
+use members::Members;
 
 /// Cloudflare's code of a script that cannot be.
 const SCRIPT_INVALID: u32 = 10_021;
-/// Cloudflare's code of an inherited binding that there is not.
-const INHERIT_INVALID: u32 = 10_057;
 /// Cloudflare's compatibility date of an upload without one.
 const COMPATIBILITY_DATE_DEFAULT: &str = "2021-11-02";
 
-/// A script and the secrets that came with it.
+/// Members of the metadata that are taken apart, or say how to deploy; all others are kept as they are.
+const KNOWN_METADATA: [&str; 7] = [
+    "annotations",
+    "bindings",
+    "code_update_strategy",
+    "compatibility_date",
+    "compatibility_flags",
+    "keep_bindings",
+    "main_module",
+];
+/// Members that belong to the script and to none of its versions.
+pub const APART: [&str; 4] = ["logpush", "observability", "tags", "tail_consumers"];
+
+/// What an upload builds on: the version before it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Before {
+    /// Of that version; none for the first.
+    pub settings: Option<ScriptSettings>,
+    /// Names of the secrets that it has, or will have when it becomes current.
+    pub secrets: BTreeSet<String>,
+    /// Those of its changes that have not been made, because it never was current.
+    pub secret_changes: SecretChanges,
+}
+
+/// A script and the secrets that change with it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeployableScript {
-    /// To be deployed.
+    /// To be deployed; the changes of secrets of versions before it are among its settings.
     pub script: script::Script,
-    /// Name and value, to be kept apart from the deployment.
-    pub secrets: Vec<(String, String)>,
+    /// To be sealed and added to these.
+    pub secrets: Vec<TextChange>,
 }
 
 impl ScriptUpload {
-    /// Makes a script of an upload. `before` is the deployment so far, for bindings that are inherited; inherited secrets
-    /// are those that are kept anyway.
+    /// Makes a script of an upload.
     ///
     /// # Errors
     /// 400 naming the binding that this server does not have.
-    pub fn into_script(
-        self,
-        before: Option<&ScriptSettings>,
-        secrets_before: &[String],
-    ) -> Result<DeployableScript, ApiError> {
-        let (mut bindings, mut workflows, mut secrets) = (Vec::new(), Vec::new(), Vec::new());
-        for binding in self.bindings {
-            match binding {
-                UploadBinding::PlainText { name, text } => bindings.push(ScriptBinding::PlainText { name, text }),
-                UploadBinding::Json { name, json } => bindings.push(ScriptBinding::Json { name, json }),
-                UploadBinding::Secret { name, text } => secrets.push((name, text)),
-                UploadBinding::Workflow { name, workflow_name, class_name, script_name } => {
-                    let is_own = script_name.is_none_or(|script| script == self.name.name);
-                    if let Some(class_name) = class_name.filter(|_| is_own) {
-                        add_workflow(&mut workflows, &workflow_name, class_name);
-                    }
-                    bindings.push(ScriptBinding::Workflow { name, workflow_name });
-                }
-                UploadBinding::D1 { name, id, database_name } => {
-                    bindings.push(ScriptBinding::D1 { name, id, database_name });
-                }
-                UploadBinding::Service { name, entrypoint: Some(entrypoint), .. } => {
-                    return Err(unsupported(&name, &format!("a service with entrypoint {entrypoint:?}")));
-                }
-                UploadBinding::Service { name, service, .. } => bindings.push(ScriptBinding::Service { name, service }),
-                UploadBinding::Inherit { name } => bindings.extend(inherited(&name, before, secrets_before)?),
-                UploadBinding::Other { name, kind } => return Err(unsupported(&name, &format!("of type {kind}"))),
-            }
+    pub fn into_script(mut self, before: Before) -> Result<DeployableScript, ApiError> {
+        let mut members = Members::default();
+        for binding in std::mem::take(&mut self.bindings) {
+            members.add(binding, &self.name.name, &before)?;
         }
-        add_exports(&mut workflows, &self.metadata["exports"])?;
+        members.keep(&self.metadata["keep_bindings"], before.settings.as_ref(), &before.secrets);
+        members.refuse_repeated_names()?;
+        members.replace_secrets(&before.secrets);
+        add_exports(&mut members.workflows, &self.metadata["exports"])?;
         let cpu_ms = self.metadata["limits"]["cpu_ms"].as_u64().and_then(|ms| u32::try_from(ms).ok());
         let settings = ScriptSettings {
             script: self.name,
             main_module: self.main_module,
             compatibility_date: known_date(self.compatibility_date, &today()),
             compatibility_flags: self.compatibility_flags,
-            bindings,
-            workflows,
+            bindings: members.bindings,
+            workflows: members.workflows,
             cpu_ms,
             annotations: annotations(&self.metadata),
+            secret_changes: before.secret_changes,
+            other: other(self.metadata),
         };
-        let modules = self.modules.into_iter().map(module).collect();
-        Ok(DeployableScript { script: script::Script { settings, modules }, secrets })
+        let script = script::Script { settings, modules: self.modules };
+        Ok(DeployableScript { script, secrets: members.secrets })
     }
+}
+
+/// Members of the metadata of a version that mean nothing here.
+fn other(metadata: Value) -> serde_json::Map<String, Value> {
+    let Value::Object(mut other) = metadata else { return serde_json::Map::new() };
+    other.retain(|name, _| KNOWN_METADATA.iter().chain(&APART).all(|known| known != name));
+    other
 }
 
 /// The date that workerd is told. Code for a date that it does not know yet runs as on the newest that it does; what is in the
@@ -101,9 +114,9 @@ fn annotations(metadata: &serde_json::Value) -> BTreeMap<String, String> {
 }
 
 /// Two bindings may lead to one workflow.
-fn add_workflow(workflows: &mut Vec<ScriptWorkflow>, name: &str, class_name: String) {
-    if workflows.iter().all(|known| known.name != name) {
-        workflows.push(new_workflow(name, class_name));
+fn add_workflow(workflows: &mut Vec<ScriptWorkflow>, workflow: ScriptWorkflow) {
+    if workflows.iter().all(|known| known.name != workflow.name) {
+        workflows.push(workflow);
     }
 }
 
@@ -162,50 +175,24 @@ fn add_export(workflows: &mut Vec<ScriptWorkflow>, class: &str, export: &Value) 
     Ok(())
 }
 
-fn inherited(
-    name: &str,
-    before: Option<&ScriptSettings>,
-    secrets_before: &[String],
-) -> Result<Option<ScriptBinding>, ApiError> {
-    let found = before.and_then(|settings| settings.bindings.iter().find(|binding| binding.name() == name));
-    if found.is_none() && !secrets_before.iter().any(|secret| secret == name) {
-        let message = format!("binding {name:?} cannot be inherited: the deployment before has none of that name");
-        return Err(ApiError::new(400, INHERIT_INVALID, message));
-    }
-    Ok(found.cloned())
-}
-
-fn unsupported(name: &str, what: &str) -> ApiError {
-    let message =
-        format!("binding {name:?} is {what}, which this server does not have yet; remove it and deploy again");
-    ApiError::new(400, SCRIPT_INVALID, message)
-}
-
-fn module(UploadedModule { name, kind, bytes }: UploadedModule) -> ScriptModule {
-    let kind = match kind {
-        ModuleKind::Esm => ScriptModuleKind::EsModule,
-        ModuleKind::Cjs => ScriptModuleKind::CommonJs,
-        ModuleKind::Text => ScriptModuleKind::Text,
-        ModuleKind::Data => ScriptModuleKind::Data,
-        ModuleKind::Wasm => ScriptModuleKind::Wasm,
-        ModuleKind::Json => ScriptModuleKind::Json,
-        ModuleKind::SourceMap => ScriptModuleKind::SourceMap,
-    };
-    ScriptModule { name, kind, bytes: bytes.to_vec() }
-}
-
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use serde_json::json;
 
     use super::*;
+    use crate::rest::upload::UploadBinding;
+    use crate::script::{ScriptBinding, ScriptModule, ScriptModuleKind};
+    use members::INHERIT_INVALID;
 
     fn upload(bindings: Vec<UploadBinding>) -> ScriptUpload {
         ScriptUpload {
             name: stepwell_store::ScopedName::in_default("shop"),
             main_module: "index.js".to_owned(),
-            modules: vec![UploadedModule { name: "index.js".to_owned(), kind: ModuleKind::Esm, bytes: Bytes::new() }],
+            modules: vec![ScriptModule {
+                name: "index.js".to_owned(),
+                kind: ScriptModuleKind::EsModule,
+                bytes: Vec::new(),
+            }],
             compatibility_date: String::new(),
             compatibility_flags: Vec::new(),
             bindings,
@@ -222,18 +209,15 @@ mod tests {
         }
     }
 
-    fn inherit() -> UploadBinding {
-        UploadBinding::Inherit { name: "VAR".to_owned() }
-    }
-
     #[test]
     fn an_upload_becomes_a_script_with_its_own_workflows() {
-        let made =
-            upload(vec![workflow("A", None), workflow("B", Some("shop"))]).into_script(None, &[]).expect("a script");
+        let made = upload(vec![workflow("A", None), workflow("B", Some("shop"))])
+            .into_script(Before::default())
+            .expect("a script");
         let settings = &made.script.settings;
         assert_eq!((settings.workflows.len(), settings.bindings.len(), settings.cpu_ms), (1, 2, Some(50)));
         assert_eq!(settings.compatibility_date, COMPATIBILITY_DATE_DEFAULT);
-        let other = upload(vec![workflow("A", Some("other"))]).into_script(None, &[]).expect("a script");
+        let other = upload(vec![workflow("A", Some("other"))]).into_script(Before::default()).expect("a script");
         assert_eq!((other.script.settings.workflows.len(), other.script.settings.bindings.len()), (0, 1));
     }
 
@@ -242,7 +226,7 @@ mod tests {
         let declared = |export: Value| {
             let mut given = upload(vec![workflow("A", None)]);
             given.metadata = json!({ "exports": { "Flow": export } });
-            given.into_script(None, &[]).map(|made| made.script.settings.workflows)
+            given.into_script(Before::default()).map(|made| made.script.settings.workflows)
         };
         let export = json!({ "type": "workflow", "name": "flow", "limits": { "steps": 7 }, "concurrency": { "limit": 2 },
             "schedules": "0 1 * * *", "default_retention": { "success_retention": "1 day" } });
@@ -284,22 +268,59 @@ mod tests {
     #[test]
     fn secrets_are_kept_apart() {
         let secret = UploadBinding::Secret { name: "KEY".to_owned(), text: "hidden".to_owned() };
-        let made = upload(vec![secret]).into_script(None, &[]).expect("a script");
-        assert_eq!(made.secrets, [("KEY".to_owned(), "hidden".to_owned())]);
+        let made = upload(vec![secret]).into_script(Before::default()).expect("a script");
+        assert_eq!(made.secrets, [("KEY".to_owned(), Some("hidden".to_owned()))]);
         assert!(!format!("{:?}", made.script).contains("hidden"));
     }
 
+    /// A version with a variable, a workflow and a secret.
+    fn before() -> Before {
+        let var = UploadBinding::PlainText { name: "VAR".to_owned(), text: "1".to_owned() };
+        let made = upload(vec![var, workflow("FLOW", None)]).into_script(Before::default()).expect("a script");
+        Before { settings: Some(made.script.settings), secrets: ["KEY".to_owned()].into(), ..Before::default() }
+    }
+
+    fn inherit(name: &str) -> UploadBinding {
+        UploadBinding::Inherit { name: name.to_owned() }
+    }
+
+    fn names(made: &DeployableScript) -> Vec<&str> {
+        made.script.settings.bindings.iter().map(ScriptBinding::name).collect()
+    }
+
     #[test]
-    fn bindings_are_inherited_from_the_deployment_before() {
-        let var = ScriptBinding::PlainText { name: "VAR".to_owned(), text: "1".to_owned() };
-        let mut before = upload(Vec::new()).into_script(None, &[]).expect("a script").script.settings;
-        before.bindings.push(var.clone());
-        let made = upload(vec![inherit()]).into_script(Some(&before), &[]).expect("a script");
-        assert_eq!(made.script.settings.bindings, [var]);
-        let kept = upload(vec![inherit()]).into_script(None, &["VAR".to_owned()]).expect("a script");
-        assert_eq!(kept.script.settings.bindings, []);
-        let refused = upload(vec![inherit()]).into_script(None, &[]).expect_err("nothing to inherit");
+    fn bindings_are_inherited_from_the_version_before() {
+        let made = upload(["VAR", "FLOW", "KEY"].map(inherit).into()).into_script(before()).expect("a script");
+        assert_eq!((names(&made), made.secrets.len()), (vec!["VAR", "FLOW"], 0));
+        assert_eq!(made.script.settings.workflows, before().settings.expect("settings").workflows);
+        let refused = upload(vec![inherit("NONE")]).into_script(before()).expect_err("nothing to inherit");
         assert_eq!(refused.code, INHERIT_INVALID);
+    }
+
+    #[test]
+    fn what_is_not_spoken_of_stays_where_its_type_is_to_be_kept() {
+        let var = || UploadBinding::Json { name: "VAR".to_owned(), json: json!(2) };
+        for (bindings, kinds, kept, gone) in [
+            (vec![], Value::Null, vec![], vec![]),
+            (vec![], json!(["plain_text", "json"]), vec!["VAR"], vec!["KEY"]),
+            (vec![var()], json!(["plain_text", "secret_text"]), vec!["VAR"], vec![]),
+            (vec![inherit("KEY")], json!(["secret_key", "workflow"]), vec!["FLOW"], vec![]),
+        ] {
+            let mut given = upload(bindings);
+            given.metadata = json!({ "keep_bindings": kinds });
+            let made = given.into_script(before()).expect("a script");
+            let gone: Vec<TextChange> = gone.into_iter().map(|name: &str| (name.to_owned(), None)).collect();
+            assert_eq!((names(&made), &made.secrets), (kept, &gone), "{kinds}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_kept() {
+        let mut given = upload(vec![]);
+        given.metadata = json!({ "main_module": "index.js", "bindings": [{ "type": "secret_text" }], "unheard_of": [1],
+            "tags": ["of the script"] });
+        let settings = given.into_script(Before::default()).expect("a script").script.settings;
+        assert_eq!(Value::Object(settings.other), json!({ "unheard_of": [1] }));
     }
 
     #[test]
@@ -311,7 +332,7 @@ mod tests {
             entrypoint: Some("Admin".to_owned()),
         };
         for (binding, named) in [(kv, "kv_namespace"), (service, "Admin")] {
-            let error = upload(vec![binding]).into_script(None, &[]).expect_err(named);
+            let error = upload(vec![binding]).into_script(Before::default()).expect_err(named);
             assert!(error.code == SCRIPT_INVALID && error.message.contains(named), "{}", error.message);
         }
     }

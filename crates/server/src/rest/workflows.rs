@@ -7,7 +7,7 @@ use axum::extract::{Query, State};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use stepwell_engine::{Cron, Status, WorkflowId, names};
-use stepwell_store::{DeploymentRow, NewWorkflow, ScheduleRow, StatusCounts, WorkflowRow};
+use stepwell_store::{DeploymentRow, NewWorkflow, ScheduleRow, ScopedName, StatusCounts, WorkflowRow};
 
 use super::envelope::{Reply, page, success};
 use super::limits::BODY_BYTES_MAX;
@@ -46,6 +46,9 @@ pub fn routes() -> Vec<Route> {
         Route::get("/workflows/{workflow}/versions/{version}", Scope::Metadata, version)
             .says("Shows a deployment of a workflow")
             .gives::<VersionView>(),
+        Route::get("/workflows/{workflow}/versions/{version}/graph", Scope::Metadata, graph)
+            .says("Shows the graph of a workflow's code, which this server does not draw")
+            .gives::<()>(),
     ]
 }
 
@@ -198,12 +201,22 @@ pub async fn versions(State(api): State<Api>, Named(name): Named, Query(query): 
 }
 
 pub async fn version(State(api): State<Api>, Part(name, id): Part) -> Reply {
-    let workflow = api.platform.workflow(&name).await?;
+    Ok(success(find_version(&api, &name, &id).await?))
+}
+
+/// Nothing, of a version that there is.
+pub async fn graph(State(api): State<Api>, Part(name, id): Part) -> Reply {
+    find_version(&api, &name, &id).await?;
+    Ok(success(()))
+}
+
+async fn find_version(api: &Api, name: &ScopedName, id: &str) -> Result<VersionView, ApiError> {
+    let workflow = api.platform.workflow(name).await?;
     let deployments = api.platform.store.deployments(&workflow.script).await?;
-    let wanted = public_ids::deployment(&id);
+    let wanted = public_ids::deployment(id);
     match deployments.iter().find(|row| Some(row.id) == wanted) {
-        Some(row) => Ok(success(version_view(&workflow, row))),
-        None => Err(ApiError::new(404, 10_200, format!("workflow {:?} has no version {id:?}", name.name)).into()),
+        Some(row) => Ok(version_view(&workflow, row)),
+        None => Err(ApiError::new(404, 10_200, format!("workflow {:?} has no version {id:?}", name.name))),
     }
 }
 

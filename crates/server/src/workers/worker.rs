@@ -136,6 +136,10 @@ impl Worker {
         lock(&self.sessions).retain(|session| session.id != id);
     }
 
+    pub fn session_ids(&self) -> Vec<SessionId> {
+        lock(&self.sessions).iter().map(|session| session.id).collect()
+    }
+
     pub fn has_session(&self, id: SessionId) -> bool {
         lock(&self.sessions).iter().any(|session| session.id == id)
     }

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod bad_input;
+mod bad_uploads;
 mod binding;
 mod bindings;
 mod chaos;
@@ -22,6 +23,7 @@ mod restarts;
 mod retention;
 mod rollback;
 mod schedules;
+mod secrets;
 mod stacks;
 mod steps;
 mod streams;

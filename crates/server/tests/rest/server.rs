@@ -1,5 +1,6 @@
 //! The faces over a store in memory and a driver without workers.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -19,6 +20,7 @@ use stepwell::ingress::{Door, Proxy, WorkerGate};
 use stepwell::platform::Platform;
 use stepwell::registry::{Policy, Registry};
 use stepwell::rest::{self, Api, Deploy, ScriptUpload};
+use stepwell::secrets::TextChange;
 use stepwell::subscription::Subscriptions;
 use stepwell::tail::Tails;
 use stepwell::tail::requests::Requests;
@@ -27,7 +29,9 @@ use stepwell_engine::{
     Batch, Creation, Engine, Entry, InstanceKey, InstanceWrite, Payload, Recorded, Retention, SessionId, Status,
     Summary,
 };
-use stepwell_store::{DeploymentRow, NewDeployment, NewRelease, NewWorkflow, ScopedName, Secret, Store, WorkflowRow};
+use stepwell_store::{
+    DeploymentRow, NewDeployment, NewRelease, NewWorkflow, ScopedName, SecretChange, Store, WorkflowRow,
+};
 use tempfile::TempDir;
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
@@ -83,23 +87,28 @@ impl Deploy for Deployments {
         })
     }
 
-    fn release(&self, release: NewRelease) -> BoxFuture<'_, Result<(), ApiError>> {
+    fn release(&self, version: DeploymentRow, note: String) -> BoxFuture<'_, Result<(), ApiError>> {
+        let DeploymentRow { id, script, .. } = version;
+        let release = NewRelease { script, deployment: id, at: 6, note, secrets: Vec::new() };
         Box::pin(async move { Ok(self.store.release(release).await.map(|_| ())?) })
     }
 
-    fn change_secrets(
+    fn change_secrets(&self, script: ScopedName, changes: Vec<TextChange>) -> BoxFuture<'_, Result<(), ApiError>> {
+        let change =
+            |(name, text): TextChange| SecretChange { name, value: text.map(|text: String| text.into_bytes()) };
+        let changes = changes.into_iter().map(change).collect();
+        Box::pin(async move { Ok(self.store.change_secrets(&script, changes).await?) })
+    }
+
+    fn version_with_secrets(
         &self,
         script: ScopedName,
-        changes: Vec<(String, Option<String>)>,
-    ) -> BoxFuture<'_, Result<(), ApiError>> {
+        _: Vec<TextChange>,
+        _: BTreeMap<String, String>,
+    ) -> BoxFuture<'_, Result<DeploymentRow, ApiError>> {
         Box::pin(async move {
-            for (name, text) in changes {
-                match text {
-                    Some(text) => self.store.put_secret(&script, Secret { name, value: text.into_bytes() }).await?,
-                    None => drop(self.store.delete_secret(&script, &name).await?),
-                }
-            }
-            Ok(())
+            let new = NewDeployment { content_id: "3".to_owned(), ..deployment(&script.name) };
+            self.store.put_version(new).await?.ok_or_else(|| ApiError::no_script(&script))
         })
     }
 }
@@ -111,6 +120,7 @@ fn deployment(script: &str) -> NewDeployment {
         settings: settings(script),
         modules: Vec::new(),
         created_at: 5,
+        secrets: Vec::new(),
     }
 }
 

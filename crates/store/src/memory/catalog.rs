@@ -11,7 +11,8 @@ use crate::backend::{CatalogReader, CatalogWriter, Fault};
 use crate::limits::{LOG_LINES_MAX, RELEASES_MAX};
 use crate::{
     AccountId, AccountRow, ChangeError, Deployment, DeploymentRow, LogLine, LogRow, Module, NewAccount, NewDeployment,
-    NewRelease, NewWorkflow, ReadError, ReleaseRow, ScheduleRow, ScopedName, ScriptRow, Secret, Token, WorkflowRow,
+    NewRelease, NewWorkflow, ReadError, ReleaseRow, ScheduleRow, ScopedName, ScriptRow, Secret, SecretChange, Token,
+    WorkflowRow,
 };
 
 #[derive(Default)]
@@ -71,7 +72,7 @@ impl Catalog {
     fn insert(&mut self, new: &NewDeployment) -> DeploymentId {
         self.deployment_last += 1;
         let id = DeploymentId(self.deployment_last);
-        let mut new = new.clone();
+        let mut new = NewDeployment { secrets: Vec::new(), ..new.clone() };
         for module in &mut new.modules {
             let kept = self.modules.entry(module.hash.clone()).or_insert_with(|| Arc::clone(&module.body));
             module.body = Arc::clone(kept);
@@ -87,7 +88,7 @@ impl Catalog {
     }
 
     fn release(&mut self, new: &NewRelease) -> bool {
-        let NewRelease { script, deployment, at, note } = new.clone();
+        let NewRelease { script, deployment, at, note, secrets } = new.clone();
         let is_own = self.deployments.get(&deployment).is_some_and(|row| row.script == script);
         let Some(row) = self.scripts.get_mut(&script).filter(|_| is_own) else { return false };
         (row.current, row.modified_at) = (deployment, at);
@@ -98,8 +99,19 @@ impl Catalog {
         if of_script.len() >= RELEASES_MAX as usize {
             self.releases.remove(&of_script[0]);
         }
+        self.change_secrets(&script, &secrets);
         self.releases.insert(number, (script, ReleaseRow { number, deployment, at, note }));
         true
+    }
+
+    fn change_secrets(&mut self, script: &ScopedName, changes: &[SecretChange]) {
+        for SecretChange { name, value } in changes {
+            let key = (script.clone(), name.clone());
+            match value {
+                Some(value) => self.secrets.insert(key, Secret { name: name.clone(), value: value.clone() }),
+                None => self.secrets.remove(&key),
+            };
+        }
     }
 
     fn remove(&mut self, id: DeploymentId) {
@@ -139,10 +151,11 @@ impl CatalogWriter for Memory {
         let tables = &mut *self.write();
         let catalog = &mut tables.catalog;
         let (current, at) = (catalog.find_or_insert(new), new.created_at);
-        let name = new.script.clone();
+        let (name, secrets) = (new.script.clone(), new.secrets.clone());
         let script = || ScriptRow { name, current, created_at: at, modified_at: at, settings: "{}".to_owned() };
         catalog.scripts.entry(new.script.clone()).or_insert_with(script);
-        catalog.release(&NewRelease { script: new.script.clone(), deployment: current, at, note: "{}".to_owned() });
+        let (script, note) = (new.script.clone(), "{}".to_owned());
+        catalog.release(&NewRelease { script, deployment: current, at, note, secrets });
         Ok(catalog.row(current, &tables.instances).expect("it is there now"))
     }
 
@@ -227,13 +240,9 @@ impl CatalogWriter for Memory {
         Ok(tables.catalog.workflows.remove(&id).is_some())
     }
 
-    fn put_secret(&mut self, script: &ScopedName, secret: &Secret) -> Result<(), Fault> {
-        self.write().catalog.secrets.insert((script.clone(), secret.name.clone()), secret.clone());
+    fn change_secrets(&mut self, script: &ScopedName, changes: &[SecretChange]) -> Result<(), Fault> {
+        self.write().catalog.change_secrets(script, changes);
         Ok(())
-    }
-
-    fn delete_secret(&mut self, script: &ScopedName, name: &str) -> Result<bool, Fault> {
-        Ok(self.write().catalog.secrets.remove(&(script.clone(), name.to_owned())).is_some())
     }
 
     fn put_token(&mut self, token: &Token) -> Result<(), Fault> {

@@ -11,7 +11,7 @@ use crate::backend::{CatalogWriter, Fault};
 use crate::limits::{LOG_LINES_MAX, RELEASES_MAX};
 use crate::{
     AccountId, AccountRow, ChangeError, DeploymentRow, LogLine, Module, NewAccount, NewDeployment, NewRelease,
-    NewWorkflow, ScheduleRow, ScopedName, Secret, Token, WorkflowRow,
+    NewWorkflow, ScheduleRow, ScopedName, SecretChange, Token, WorkflowRow,
 };
 
 impl CatalogWriter for Sqlite {
@@ -79,13 +79,8 @@ impl CatalogWriter for Sqlite {
         self.execute("DELETE FROM workflows WHERE id = ?", &[&row.id.0])
     }
 
-    fn put_secret(&mut self, script: &ScopedName, secret: &Secret) -> Result<(), Fault> {
-        let sql = "INSERT OR REPLACE INTO secrets (script, name, value) VALUES (?, ?, ?)";
-        self.execute(sql, &[&script, &secret.name, &secret.value]).map(|_| ())
-    }
-
-    fn delete_secret(&mut self, script: &ScopedName, name: &str) -> Result<bool, Fault> {
-        self.execute("DELETE FROM secrets WHERE script = ? AND name = ?", &[&script, &name])
+    fn change_secrets(&mut self, script: &ScopedName, changes: &[SecretChange]) -> Result<(), Fault> {
+        change_secrets(&self.connection, script, changes).map_err(fault::control)
     }
 
     fn put_token(&mut self, token: &Token) -> Result<(), Fault> {
@@ -138,8 +133,8 @@ fn put_deployment(db: &Connection, new: &NewDeployment) -> Result<DeploymentRow>
         "INSERT INTO scripts (name, current, created_at, modified_at) VALUES (?1, ?2, ?3, ?3) ON CONFLICT DO NOTHING",
         params![new.script, id.0, new.created_at],
     )?;
-    let (script, at) = (new.script.clone(), new.created_at);
-    release(db, &NewRelease { script, deployment: id, at, note: "{}".to_owned() })?;
+    let (script, at, secrets) = (new.script.clone(), new.created_at, new.secrets.clone());
+    release(db, &NewRelease { script, deployment: id, at, note: "{}".to_owned(), secrets })?;
     deployment_row(db, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
 }
 
@@ -152,7 +147,7 @@ fn put_version(db: &Connection, new: &NewDeployment) -> Result<Option<Deployment
 }
 
 fn release(db: &Connection, new: &NewRelease) -> Result<bool> {
-    let NewRelease { script, deployment, at, note } = new;
+    let NewRelease { script, deployment, at, note, secrets } = new;
     let changed = db.execute(
         "UPDATE scripts SET current = ?2, modified_at = ?3 WHERE name = ?1
          AND EXISTS (SELECT 1 FROM deployments WHERE id = ?2 AND script = ?1)",
@@ -168,7 +163,21 @@ fn release(db: &Connection, new: &NewRelease) -> Result<bool> {
              (SELECT number FROM releases WHERE script = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2) AND script = ?1",
         params![script, RELEASES_MAX],
     )?;
+    change_secrets(db, script, secrets)?;
     Ok(true)
+}
+
+fn change_secrets(db: &Connection, script: &ScopedName, changes: &[SecretChange]) -> Result<()> {
+    for SecretChange { name, value } in changes {
+        match value {
+            Some(value) => {
+                let sql = "INSERT OR REPLACE INTO secrets (script, name, value) VALUES (?, ?, ?)";
+                db.execute(sql, params![script, name, value])?
+            }
+            None => db.execute("DELETE FROM secrets WHERE script = ? AND name = ?", params![script, name])?,
+        };
+    }
+    Ok(())
 }
 
 fn find_or_insert(db: &Connection, new: &NewDeployment) -> Result<DeploymentId> {

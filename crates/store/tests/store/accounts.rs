@@ -1,7 +1,8 @@
 //! What keeps accounts apart, for every backend.
 
 use stepwell_store::{
-    AccountId, AccountRow, ChangeError, NewAccount, NewDeployment, NewWorkflow, Options, ScopedName, Secret, Store,
+    AccountId, AccountRow, ChangeError, NewAccount, NewDeployment, NewWorkflow, Options, ScopedName, SecretChange,
+    Store,
 };
 
 use crate::conformance::every_backend;
@@ -18,6 +19,7 @@ fn upload(script: &ScopedName) -> NewDeployment {
         settings: String::new(),
         modules: vec![],
         created_at: 1,
+        secrets: vec![],
     }
 }
 
@@ -54,8 +56,8 @@ every_backend! {
         for script in [&ours, &theirs] {
             wait(store.put_deployment(upload(script))).unwrap();
             wait(store.put_workflow(flow(script))).unwrap();
-            let value = script.to_string().into_bytes();
-            wait(store.put_secret(script, Secret { name: "KEY".to_owned(), value })).unwrap();
+            let value = Some(script.to_string().into_bytes());
+            wait(store.change_secrets(script, vec![SecretChange { name: "KEY".to_owned(), value }])).unwrap();
         }
         let current = |script: &ScopedName| wait(store.current_deployment(script)).unwrap().unwrap().id;
         assert_ne!(current(&ours), current(&theirs));

@@ -8,7 +8,7 @@ use stepwell_store::backend::HistoryPage;
 use stepwell_store::limits::{LOG_LINES_MAX, RELEASES_MAX};
 use stepwell_store::{
     AccountId, ChangeError, CommitError, ListQuery, LogLine, Module, NewDeployment, NewRelease, NewWorkflow, Options,
-    Order, Secret, Store, Token,
+    Order, Secret, SecretChange, Store, Token,
 };
 
 use crate::support::*;
@@ -211,6 +211,7 @@ every_backend! {
             settings: "{}".to_owned(),
             modules: vec![module("main.js", content), module("lib.js", "lib")],
             created_at: at,
+            secrets: vec![],
         };
         let first = wait(store.put_deployment(upload("one", 1))).unwrap();
         let second = wait(store.put_deployment(upload("two", 2))).unwrap();
@@ -232,8 +233,8 @@ every_backend! {
     }
 
     fn a_version_is_released_or_only_kept(store: &Store) {
-        let upload = |content: &str| NewDeployment { script: named("s"), content_id: content.to_owned(), settings: "{}".to_owned(), modules: vec![], created_at: 1 };
-        let release = |deployment, at| NewRelease { script: named("s"), deployment, at, note: format!("{{\"at\":{at}}}") };
+        let upload = |content: &str| NewDeployment { script: named("s"), content_id: content.to_owned(), settings: "{}".to_owned(), modules: vec![], created_at: 1, secrets: vec![] };
+        let release = |deployment, at| NewRelease { script: named("s"), deployment, at, note: format!("{{\"at\":{at}}}"), secrets: vec![] };
         assert_eq!(wait(store.put_version(upload("one"))), Ok(None), "there is no script yet");
         let one = wait(store.put_deployment(upload("one"))).unwrap();
         let two = wait(store.put_version(upload("two"))).unwrap().expect("a version");
@@ -257,12 +258,25 @@ every_backend! {
         assert_eq!(wait(store.releases(&named("other"))), Ok(vec![]));
     }
 
+    fn secrets_change_with_what_becomes_current_and_not_before(store: &Store) {
+        let upload = |content: &str, value| NewDeployment { script: named("s"), content_id: content.to_owned(), settings: "{}".to_owned(), modules: vec![], created_at: 1, secrets: vec![set("KEY", value)] };
+        let secrets = || wait(store.secrets(&named("s"))).unwrap().into_iter().map(|secret| secret.value).collect::<Vec<_>>();
+        wait(store.put_deployment(upload("one", 1))).unwrap();
+        let two = wait(store.put_version(upload("two", 2))).unwrap().expect("a version");
+        assert_eq!(secrets(), [[1]]);
+        let release = |deployment, value| NewRelease { script: named("s"), deployment, at: 5, note: "{}".to_owned(), secrets: vec![set("KEY", value)] };
+        assert_eq!(wait(store.release(release(DeploymentId(9), 3))), Ok(false));
+        assert_eq!(secrets(), [[1]]);
+        assert_eq!(wait(store.release(release(two.id, 4))), Ok(true));
+        assert_eq!(secrets(), [[4]]);
+    }
+
     fn a_script_goes_with_its_deployments_and_secrets_when_nothing_needs_it(store: &Store) {
-        let upload = NewDeployment { script: named("s"), content_id: "c".to_owned(), settings: String::new(), modules: vec![], created_at: 1 };
+        let upload = NewDeployment { script: named("s"), content_id: "c".to_owned(), settings: String::new(), modules: vec![], created_at: 1, secrets: vec![set("KEY", 1)] };
         let flow = NewWorkflow { name: named("w"), script: named("s"), class_name: "W".to_owned(), settings: "{}".to_owned(), at: 1 };
         wait(store.put_deployment(upload)).unwrap();
         wait(store.put_workflow(flow)).unwrap();
-        wait(store.put_secret(&named("s"), Secret { name: "KEY".to_owned(), value: vec![1] })).unwrap();
+        assert_eq!(wait(store.secrets(&named("s"))), Ok(vec![Secret { name: "KEY".to_owned(), value: vec![1] }]));
         assert_eq!(wait(store.scripts()).unwrap()[0].name, named("s"));
         assert!(matches!(wait(store.delete_script(&named("s"))), Err(ChangeError::ScriptNeeded { .. })));
         wait(store.delete_workflow(&named("w"))).unwrap();
@@ -349,12 +363,12 @@ every_backend! {
     }
 
     fn secrets_and_tokens_are_set_replaced_and_deleted(store: &Store) {
-        let secret = |value| Secret { name: "KEY".to_owned(), value: vec![value] };
-        wait(store.put_secret(&named("s"), secret(1))).unwrap();
-        wait(store.put_secret(&named("s"), secret(2))).unwrap();
-        assert_eq!(wait(store.secrets(&named("s"))), Ok(vec![secret(2)]));
-        assert_eq!(wait(store.delete_secret(&named("s"), "KEY")), Ok(true));
-        assert_eq!(wait(store.delete_secret(&named("s"), "KEY")), Ok(false));
+        let secret = |name: &str, value| Secret { name: name.to_owned(), value: vec![value] };
+        let gone = |name: &str| SecretChange { name: name.to_owned(), value: None };
+        wait(store.change_secrets(&named("s"), vec![set("KEY", 1), set("OLD", 1)])).unwrap();
+        wait(store.change_secrets(&named("s"), vec![gone("OLD"), set("KEY", 2), gone("NONE")])).unwrap();
+        assert_eq!(wait(store.secrets(&named("s"))), Ok(vec![secret("KEY", 2)]));
+        assert_eq!(wait(store.secrets(&named("other"))), Ok(vec![]));
         let token = Token {
             id: "t".to_owned(),
             hash: "h".to_owned(),

@@ -8,8 +8,8 @@ use stepwell_store::backend::{Backend, CatalogWriter, DatabaseWriter, Fault, Rea
 use stepwell_store::memory::Memory;
 use stepwell_store::{
     AccountId, AccountRow, CommitError, DatabaseKey, DatabaseRow, DeploymentRow, LogLine, NewAccount, NewDatabase,
-    NewDeployment, NewRelease, NewWorkflow, OpenError, ScheduleRow, ScopedName, Secret, Store, StreamChunk, Token,
-    WorkflowRow,
+    NewDeployment, NewRelease, NewWorkflow, OpenError, ScheduleRow, ScopedName, SecretChange, Store, StreamChunk,
+    Token, WorkflowRow,
 };
 
 use crate::support::*;
@@ -91,8 +91,7 @@ delegate! {
     delete_script(name: &ScopedName) -> bool;
     put_workflow(new: &NewWorkflow) -> WorkflowRow;
     delete_workflow(name: &ScopedName) -> bool;
-    put_secret(script: &ScopedName, secret: &Secret) -> ();
-    delete_secret(script: &ScopedName, name: &str) -> bool;
+    change_secrets(script: &ScopedName, changes: &[SecretChange]) -> ();
     put_token(token: &Token) -> ();
     delete_token(id: &str) -> bool;
     put_account(new: &NewAccount) -> AccountRow;

@@ -7,7 +7,7 @@ use stepwell_engine::{
     Status, StepConfig, StepKind, Summary, WorkflowId,
 };
 use stepwell_store::backend::HistoryPage;
-use stepwell_store::{ScopedName, Store};
+use stepwell_store::{ScopedName, SecretChange, Store};
 
 pub const WORKFLOW: WorkflowId = WorkflowId(1);
 pub const DEPLOYMENT: DeploymentId = DeploymentId(1);
@@ -87,4 +87,9 @@ pub fn commit(store: &Store, batch: Batch) -> Vec<InstanceKey> {
 
 pub fn history(store: &Store, key: u64) -> Vec<Recorded> {
     wait(store.history(InstanceKey(key), WHOLE)).expect("a history")
+}
+
+/// A secret of one byte that is set.
+pub fn set(name: &str, value: u8) -> SecretChange {
+    SecretChange { name: name.to_owned(), value: Some(vec![value]) }
 }

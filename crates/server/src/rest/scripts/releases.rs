@@ -5,12 +5,11 @@ use axum::extract::State;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use stepwell_store::{NewRelease, ReleaseRow};
+use stepwell_store::ReleaseRow;
 
 use super::versions;
 use super::view::DEPLOYED_FROM;
 use crate::api_error::ApiError;
-use crate::driver::now_ms;
 use crate::rest::envelope::{Reply, success};
 use crate::rest::resource::Named;
 use crate::rest::times::Iso;
@@ -51,7 +50,7 @@ pub async fn create(State(api): State<Api>, Named(script): Named, bytes: Bytes) 
     let version = the_one_version(&new)?;
     let row = versions::find(&api, &script, version).await?;
     let note = Value::Object(new.annotations).to_string();
-    api.deploy.release(NewRelease { script: script.clone(), deployment: row.id, at: now_ms(), note }).await?;
+    api.deploy.release(row, note).await?;
     let newest = api.platform.store.releases(&script).await?.into_iter().next();
     let newest = newest.ok_or_else(|| ApiError::no_script(&script))?;
     Ok(success(view(&newest)))

@@ -12,13 +12,16 @@ use stepwell_store::ScopedName;
 
 use super::view;
 use crate::api_error::ApiError;
-use crate::rest::envelope::{Failure, Reply, success};
+use crate::rest::envelope::{Reply, success};
 use crate::rest::resource::{Named, Part};
-use crate::rest::{Api, body};
+use crate::rest::{Api, body, public_ids, upload};
+use crate::secrets::TextChange;
 
 const SECRET: &str = "secret_text";
 /// Bytes of a secret's value (Cloudflare: 5 KiB).
 const TEXT_BYTES_MAX: usize = 5 << 10;
+/// Cloudflare's code of a name that another binding has.
+const NAME_TAKEN: u32 = 10_053;
 /// Cloudflare's code of a secret that there is not.
 const NO_SECRET: u32 = 10_056;
 
@@ -49,6 +52,8 @@ pub struct Bulk {
 #[derive(Deserialize, JsonSchema)]
 pub struct Latest {
     env: BTreeMap<String, Option<Text>>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -56,9 +61,6 @@ struct Settings {
     #[serde(default)]
     bindings: Vec<Value>,
 }
-
-/// A change of one secret: its new value, or `None` where it goes.
-type Change = (String, Option<String>);
 
 /// Their names.
 pub async fn list(State(api): State<Api>, Named(script): Named) -> Reply {
@@ -95,21 +97,22 @@ pub async fn patch_bulk(State(api): State<Api>, Named(script): Named, bytes: Byt
     Ok(success(json!({ "name": script.name })))
 }
 
-/// The same, as `versions secret` says it.
+/// With a version that is made for them, and is not current yet.
 pub async fn patch_latest(State(api): State<Api>, Named(script): Named, bytes: Bytes) -> Reply {
-    let Latest { env } = body::parse(&bytes)?;
-    patch(&api, &script, env).await?;
-    let row = view::current(&api, &script).await?;
-    Ok(success(json!({ "id": crate::rest::public_ids::version(row.id), "number": row.id.0 })))
+    let Latest { env, annotations } = body::parse(&bytes)?;
+    let changes = checked_all(env)?;
+    refuse_taken_names(&api, &script, &changes).await?;
+    let row = api.deploy.version_with_secrets(script, changes, annotations).await?;
+    Ok(success(json!({ "id": public_ids::version(row.id), "number": row.id.0 })))
 }
 
-/// The same, as older clients say it: all bindings, of which only secrets may be new.
+/// At once, as older clients say it: all bindings, of which only secrets may be new.
 pub async fn patch_settings(
     State(api): State<Api>,
     Named(script): Named,
     parts: Result<Multipart, MultipartRejection>,
 ) -> Reply {
-    let mut parts = parts.map_err(|refused| Failure(ApiError::bad_request(refused.body_text())))?;
+    let mut parts = parts.map_err(upload::no_multipart)?;
     let mut settings = Settings { bindings: Vec::new() };
     while let Some(part) = parts.next_field().await.map_err(|error| ApiError::bad_request(error.body_text()))? {
         if part.name() == Some("settings") {
@@ -118,7 +121,7 @@ pub async fn patch_settings(
         }
     }
     let row = view::current(&api, &script).await?;
-    let known = view::bindings(&api, &view::settings_of(&row)?).await?;
+    let known = view::bindings(&api, &row, &view::settings_of(&row)?).await?;
     let changes = settings.bindings.iter().filter_map(|binding| secret_of(binding, &known).transpose());
     let changes = changes.collect::<Result<Vec<_>, _>>()?;
     apply(&api, &script, changes).await?;
@@ -126,7 +129,7 @@ pub async fn patch_settings(
 }
 
 /// The secret that a binding sets; `None` where it only says what is there already.
-fn secret_of(binding: &Value, known: &[Value]) -> Result<Option<Change>, ApiError> {
+fn secret_of(binding: &Value, known: &[Value]) -> Result<Option<TextChange>, ApiError> {
     let name = binding["name"].as_str().unwrap_or_default();
     if binding["type"] == SECRET {
         let Some(text) = binding["text"].as_str() else { return Ok(None) };
@@ -141,11 +144,14 @@ fn secret_of(binding: &Value, known: &[Value]) -> Result<Option<Change>, ApiErro
 }
 
 async fn patch(api: &Api, script: &ScopedName, secrets: BTreeMap<String, Option<Text>>) -> Result<(), ApiError> {
-    let changes = secrets.into_iter().map(|(name, text)| checked(name, text)).collect::<Result<Vec<_>, _>>()?;
-    apply(api, script, changes).await
+    apply(api, script, checked_all(secrets)?).await
 }
 
-fn checked(name: String, text: Option<Text>) -> Result<Change, ApiError> {
+fn checked_all(secrets: BTreeMap<String, Option<Text>>) -> Result<Vec<TextChange>, ApiError> {
+    secrets.into_iter().map(|(name, text)| checked(name, text)).collect()
+}
+
+fn checked(name: String, text: Option<Text>) -> Result<TextChange, ApiError> {
     if name.is_empty() {
         return Err(ApiError::bad_request("a secret needs a name"));
     }
@@ -163,9 +169,25 @@ fn checked(name: String, text: Option<Text>) -> Result<Change, ApiError> {
     Ok((name, Some(text)))
 }
 
-async fn apply(api: &Api, script: &ScopedName, changes: Vec<Change>) -> Result<(), ApiError> {
-    view::current(api, script).await?;
+async fn apply(api: &Api, script: &ScopedName, changes: Vec<TextChange>) -> Result<(), ApiError> {
+    refuse_taken_names(api, script, &changes).await?;
     api.deploy.change_secrets(script.clone(), changes).await
+}
+
+/// A secret cannot have the name of another member of `env`.
+async fn refuse_taken_names(api: &Api, script: &ScopedName, changes: &[TextChange]) -> Result<(), ApiError> {
+    let settings = view::settings_of(&view::current(api, script).await?)?;
+    let is_set = |name: &str| changes.iter().any(|(other, text)| other == name && text.is_some());
+    match settings.bindings.iter().find(|binding| is_set(binding.name())) {
+        Some(taken) => {
+            let (name, kind) = (taken.name(), taken.kind());
+            let message = format!(
+                "Binding name {name:?} already in use, by one of type {kind}. Remove that from the Worker's configuration and deploy, or use another name."
+            );
+            Err(ApiError::new(400, NAME_TAKEN, message))
+        }
+        None => Ok(()),
+    }
 }
 
 fn shown(name: &str) -> Value {

@@ -1,5 +1,7 @@
 //! What a script looks like from outside: its bindings and its settings in Cloudflare's words.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use stepwell_store::{DeploymentRow, ScopedName};
 
@@ -28,10 +30,23 @@ pub async fn current(api: &Api, script: &ScopedName) -> Result<DeploymentRow, Ap
 }
 
 /// Members of `env`, secrets by name only.
-pub async fn bindings(api: &Api, settings: &ScriptSettings) -> Result<Vec<Value>, ApiError> {
-    let secrets = api.platform.store.secrets(&settings.script).await?;
-    let secrets = secrets.into_iter().map(|secret| json!({ "type": "secret_text", "name": secret.name }));
+pub async fn bindings(api: &Api, row: &DeploymentRow, settings: &ScriptSettings) -> Result<Vec<Value>, ApiError> {
+    let secrets = secret_names(api, row, settings).await?;
+    let secrets = secrets.into_iter().map(|name| json!({ "type": "secret_text", "name": name }));
     Ok(settings.bindings.iter().map(|one| binding(one, settings)).chain(secrets).collect())
+}
+
+/// Secrets of a version: those of its script, and where it never was current, what it changes of them.
+async fn secret_names(api: &Api, row: &DeploymentRow, settings: &ScriptSettings) -> Result<BTreeSet<String>, ApiError> {
+    let store = &api.platform.store;
+    let mut names = store.secrets(&settings.script).await?.into_iter().map(|secret| secret.name).collect();
+    if !settings.secret_changes.is_empty() {
+        let releases = store.releases(&settings.script).await?;
+        if releases.iter().all(|release| release.deployment != row.id) {
+            settings.secret_changes.apply(&mut names);
+        }
+    }
+    Ok(names)
 }
 
 fn binding(binding: &ScriptBinding, settings: &ScriptSettings) -> Value {
@@ -55,7 +70,7 @@ fn binding(binding: &ScriptBinding, settings: &ScriptSettings) -> Value {
 pub async fn resources(api: &Api, row: &DeploymentRow) -> Result<Value, ApiError> {
     let settings = settings_of(row)?;
     Ok(json!({
-        "bindings": bindings(api, &settings).await?,
+        "bindings": bindings(api, row, &settings).await?,
         "script": { "etag": row.content_id, "handlers": ["fetch"], "last_deployed_from": DEPLOYED_FROM },
         "script_runtime": {
             "compatibility_date": settings.compatibility_date,
@@ -71,7 +86,7 @@ pub async fn settings(api: &Api, script: &ScopedName) -> Result<Value, ApiError>
     let row = current(api, script).await?;
     let settings = settings_of(&row)?;
     let mut view = json!({
-        "bindings": bindings(api, &settings).await?,
+        "bindings": bindings(api, &row, &settings).await?,
         "compatibility_date": settings.compatibility_date,
         "compatibility_flags": settings.compatibility_flags,
         "usage_model": USAGE_MODEL,
@@ -79,6 +94,7 @@ pub async fn settings(api: &Api, script: &ScopedName) -> Result<Value, ApiError>
         "annotations": settings.annotations,
         "placement": {},
     });
+    merge(&mut view, Value::Object(settings.other));
     merge(&mut view, script_settings(api, script).await?);
     Ok(view)
 }

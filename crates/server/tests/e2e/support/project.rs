@@ -47,9 +47,14 @@ impl Project {
 
     /// A copy of one of the repository's examples.
     pub fn example(name: &str) -> Self {
+        Self::copy_of(&format!("examples/{name}"))
+    }
+
+    /// A copy of a directory of the repository.
+    pub fn copy_of(directory: &str) -> Self {
         let project = Self::new(&[]);
-        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
-        copy(&examples.join(name), project.path());
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        copy(&root.join(directory), project.path());
         project
     }
 

@@ -145,6 +145,11 @@ impl Server {
             .iter()
             .map(|class| json!({ "type": "workflow", "name": class, "workflow_name": class, "class_name": class }))
             .collect();
+        self.upload(script, bindings.into(), source).await
+    }
+
+    /// Deploys a Worker of one module with these bindings.
+    pub async fn upload(&self, script: &str, bindings: Json, source: &str) -> Answer {
         let metadata = json!({ "main_module": "index.js", "compatibility_date": "2025-06-01", "bindings": bindings });
         let body = format!(
             "--cut\r\ncontent-disposition: form-data; name=\"metadata\"\r\ncontent-type: application/json\r\n\r\n{metadata}\r\n\

@@ -1,7 +1,5 @@
 //! A body of several named parts (RFC 7578), as an upload of a script is one.
 
-use super::client::Body;
-
 /// Parts, one after the other.
 #[derive(Debug)]
 pub struct Multipart {
@@ -10,10 +8,10 @@ pub struct Multipart {
 }
 
 impl Multipart {
-    /// No parts yet. `boundary` occurs in none of them.
+    /// No parts yet, and a boundary that occurs in none.
     #[must_use]
-    pub fn new(boundary: &str) -> Self {
-        Self { boundary: boundary.to_owned(), bytes: Vec::new() }
+    pub fn new() -> Self {
+        Self { boundary: format!("stepwell-{}", uuid::Uuid::new_v4().simple()), bytes: Vec::new() }
     }
 
     /// Adds a part that is no file.
@@ -37,11 +35,11 @@ impl Multipart {
         self.bytes.extend_from_slice(b"\r\n");
     }
 
-    /// The body of a request.
+    /// Content type and bytes of the body.
     #[must_use]
-    pub fn finish(mut self) -> Body {
+    pub fn finish(mut self) -> (String, Vec<u8>) {
         self.bytes.extend_from_slice(format!("--{}--\r\n", self.boundary).as_bytes());
-        Body::Multipart { content_type: format!("multipart/form-data; boundary={}", self.boundary), bytes: self.bytes }
+        (format!("multipart/form-data; boundary={}", self.boundary), self.bytes)
     }
 }
 
