@@ -4,13 +4,18 @@
 //! Every group of figures gets a server of its own on a fresh data directory. Linux only: memory and computing are read
 //! from `/proc`.
 
+mod batches;
 mod client;
+mod deploys;
 mod figure;
+mod lists;
 mod replay;
 mod rest;
 mod server;
 mod steps;
 mod streams;
+
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
@@ -40,6 +45,9 @@ pub struct Options {
     /// Seconds over which an idle server's computing is measured.
     #[arg(long, default_value_t = 60)]
     idle_s: u64,
+    /// Measure this binary instead of building one, to compare two of them.
+    #[arg(long, value_name = "FILE")]
+    stepwell: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -56,6 +64,12 @@ enum Group {
     Alone,
     /// Creation over REST.
     Create,
+    /// Creation over REST in batches.
+    Batches,
+    /// Lists of very many instances.
+    Lists,
+    /// Deploys.
+    Deploys,
     /// An idle server.
     Idle,
     /// Instances asleep.
@@ -71,7 +85,7 @@ enum Group {
 /// # Errors
 /// The build fails, or the server does not do what it should.
 pub fn run(options: &Options) -> Result<()> {
-    let stepwell = tools::build_release()?;
+    let stepwell = options.stepwell.clone().map_or_else(tools::build_release, Ok)?;
     let directory = project::target_directory()?.join("bench");
     std::fs::create_dir_all(&directory)?;
     let setup = Setup { stepwell, directory };
@@ -103,6 +117,9 @@ async fn measure(group: Group, options: &Options, setup: &Setup) -> Result<Vec<F
         Group::Engine => engine(options.rounds),
         Group::Alone => steps::alone(setup).await,
         Group::Create => steps::create(setup).await,
+        Group::Batches => batches::batches(setup, options.rounds, options.sleepers).await,
+        Group::Lists => lists::lists(setup).await,
+        Group::Deploys => deploys::deploys(setup).await,
         Group::Idle => rest::idle(setup, options.idle_s).await,
         Group::Asleep => rest::asleep(setup, options.sleepers).await,
         Group::Replay => replay::replay(setup).await,

@@ -40,7 +40,8 @@ const FRESH_BYTES_MAX: usize = 64 << 20;
 /// All instances that this process holds, and the rules by which they move.
 #[derive(Debug)]
 pub struct Engine {
-    slots: HashMap<InstanceKey, Slot>,
+    /// Boxed, so that the table stays small when it grows: it is copied then, and the old one is there beside the new.
+    slots: HashMap<InstanceKey, Box<Slot>>,
     loading: HashMap<InstanceKey, Vec<Waiter>>,
     to_load: VecDeque<InstanceKey>,
     loads_under_way: usize,
@@ -229,7 +230,7 @@ impl Engine {
         });
         self.gather.concern(key);
         self.gather.then(Act::Created(key, reply));
-        self.slots.insert(key, slot);
+        self.slots.insert(key, Box::new(slot));
         true
     }
 
@@ -296,7 +297,7 @@ impl Engine {
     }
 
     /// Removes an incarnation that comes to an end from memory; its live run is told to go.
-    fn take_out(&mut self, key: InstanceKey) -> Option<Slot> {
+    fn take_out(&mut self, key: InstanceKey) -> Option<Box<Slot>> {
         let mut slot = self.slots.remove(&key)?;
         self.horizon.clear(key, slot.timer);
         self.forget_fresh(&slot);
@@ -376,7 +377,7 @@ impl Engine {
         live.told_at = now;
         let key = live.key;
         let owns = |slot: &Slot| slot.instance.run().is_some_and(|own| own.id == run);
-        let wanted = !starts || self.slots.get(&key).is_some_and(owns);
+        let wanted = !starts || self.slots.get(&key).is_some_and(|slot| owns(slot));
         if !wanted {
             self.end_run(run);
             self.lay_ghost(key, run, now);

@@ -33,6 +33,10 @@ const POOL: Pool = Pool { deployment: DeploymentId(1), quarantine: Quarantine::F
 
 type Answer = (CommitId, Result<Committed, CommitError>);
 
+/// The server's.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() {
     let instances = std::env::args().nth(1).map_or(INSTANCES_DEFAULT, |count| count.parse().expect("a number"));
     let dir = tempfile::tempdir_in(".").expect("a directory");

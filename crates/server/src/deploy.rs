@@ -43,9 +43,13 @@ impl Deployer {
         }
         let upload = &*self.resolved(upload).await?;
         let planned = self.planned(&upload.settings).await?;
-        self.workers.try_out(upload).await?;
+        let tried = self.workers.try_out(upload).await?;
         self.bind_databases(&upload.settings).await?;
         let row = self.store.put_deployment(upload.to_deployment(now_ms())).await?;
+        // Where secrets change with it, all processes of the script are replaced.
+        if upload.settings.secret_changes.is_empty() {
+            self.workers.adopt(row.id, tried);
+        }
         self.take_effect(&row, &upload.settings, planned).await?;
         Ok(row)
     }

@@ -60,6 +60,12 @@ struct Place {
     replica: u32,
 }
 
+/// A process whose code has loaded, and which nobody has used. Dropping it ends it.
+pub struct TriedOut {
+    worker: Worker,
+    generation: u64,
+}
+
 /// The pool of worker processes. Cheap to clone.
 #[derive(Clone)]
 pub struct Workers {
@@ -108,15 +114,26 @@ impl Workers {
         lock(&self.shared.extras).insert(script.clone(), extra);
     }
 
-    /// Starts a process for code that is not deployed yet, to see that it loads, and stops it again. It has the secrets that
-    /// the code will have.
+    /// Starts a process for code that is not deployed yet, to see that it loads. It has the secrets that the code will have.
     ///
     /// # Errors
     /// What is wrong with the code.
-    pub async fn try_out(&self, script: &Script) -> Result<(), ApiError> {
+    pub async fn try_out(&self, script: &Script) -> Result<TriedOut, ApiError> {
+        let generation = self.shared.generation(&script.settings.script);
         let worker = self.shared.spawn(script, &script.settings.secret_changes).await?;
-        worker.stop();
-        Ok(())
+        Ok(TriedOut { worker, generation })
+    }
+
+    /// Lets the process in which a deployment was tried out serve it, so that its first request need not wait for another.
+    pub fn adopt(&self, deployment: DeploymentId, tried: TriedOut) {
+        let TriedOut { worker, generation } = tried;
+        // Secrets may have changed after it read them.
+        if generation != self.shared.generation(worker.script()) {
+            return;
+        }
+        let pool = Pool { deployment, quarantine: Quarantine::Free };
+        // Where a process is there or being started for the same code, this one is not needed.
+        let _ = self.shared.cell(Place { pool, replica: 0 }).set(Arc::new(worker));
     }
 
     /// A connection to the `fetch` handler of a script's newest deployment.
@@ -234,14 +251,7 @@ impl Shared {
 
     /// The live worker of a place, started where there is none.
     async fn worker(self: &Arc<Self>, place: Place) -> Result<Arc<Worker>, String> {
-        let cell = {
-            let mut workers = lock(&self.workers);
-            let cell = workers.entry(place).or_default();
-            if cell.get().is_some_and(|worker| worker.is_gone()) {
-                *cell = Arc::default();
-            }
-            Arc::clone(cell)
-        };
+        let cell = self.cell(place);
         let worker = cell.get_or_try_init(|| self.start(place.pool.deployment)).await?;
         Ok(Arc::clone(worker))
     }
@@ -249,6 +259,16 @@ impl Shared {
     /// The worker of a place, if it has been started.
     fn live_worker(&self, place: Place) -> Option<Arc<Worker>> {
         lock(&self.workers).get(&place).and_then(|cell| cell.get().cloned())
+    }
+
+    /// Where the live worker of a place is, or will be.
+    fn cell(&self, place: Place) -> Arc<OnceCell<Arc<Worker>>> {
+        let mut workers = lock(&self.workers);
+        let cell = workers.entry(place).or_default();
+        if cell.get().is_some_and(|worker| worker.is_gone()) {
+            *cell = Arc::default();
+        }
+        Arc::clone(cell)
     }
 
     async fn start(&self, deployment: DeploymentId) -> Result<Arc<Worker>, String> {
@@ -261,8 +281,7 @@ impl Shared {
             if generation == self.generation(&upload.settings.script) {
                 return Ok(Arc::new(worker));
             }
-            // Secrets may have changed after they were read.
-            worker.stop();
+            // Secrets may have changed after they were read: this process ends, and another one reads them.
         }
     }
 

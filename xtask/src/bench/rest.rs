@@ -3,16 +3,14 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use serde_json::{Value, json};
-use tokio::task::JoinSet;
+use serde_json::Value;
 
+use super::batches;
 use super::figure::{Figure, Goal};
 use super::server::{Server, Setup};
 
 const WORKFLOW: &str = "sleeper";
 const STEPPER: &str = "bench";
-const BATCH: usize = 100;
-const CREATORS: usize = 4;
 /// A server that has just started has done what it does at its start by then.
 const SETTLED_AFTER_START: Duration = Duration::from_secs(3);
 /// How long memory must stay as it is to be called settled, and how long to wait for it.
@@ -81,21 +79,7 @@ pub async fn asleep(setup: &Setup, sleepers: usize) -> Result<Vec<Figure>> {
 }
 
 async fn put_to_sleep(server: &Server, sleepers: usize) -> Result<()> {
-    let mut creators = JoinSet::new();
-    for number in 0..CREATORS {
-        let mut client = server.client().await?;
-        let batches = (number..sleepers.div_ceil(BATCH)).step_by(CREATORS);
-        creators.spawn(async move {
-            for batch in batches {
-                let size = BATCH.min(sleepers - batch * BATCH);
-                client.create_batch(WORKFLOW, size, &json!({ "duration": "1 hour" })).await?;
-            }
-            anyhow::Ok(())
-        });
-    }
-    while let Some(created) = creators.join_next().await {
-        created??;
-    }
+    batches::create(server, sleepers).await?;
     let mut client = server.client().await?;
     while client.count(WORKFLOW, "waiting").await? < sleepers {
         tokio::time::sleep(SECOND).await;

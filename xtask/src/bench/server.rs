@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdout, Command};
 
 use super::client::Client;
 use crate::project;
@@ -31,8 +31,14 @@ pub struct Setup {
 /// A server that runs. It is killed when this is dropped.
 pub struct Server {
     child: Child,
-    address: String,
+    addresses: Addresses,
     data: TempDir,
+}
+
+/// Where a server listens, as `host:port`.
+struct Addresses {
+    api: String,
+    ingress: String,
 }
 
 impl Server {
@@ -45,15 +51,19 @@ impl Server {
         Self::start_on(setup, data).await
     }
 
-    async fn start_on(setup: &Setup, data: TempDir) -> Result<Self> {
+    /// Starts on a data directory that is there.
+    ///
+    /// # Errors
+    /// The server does not start.
+    pub async fn start_on(setup: &Setup, data: TempDir) -> Result<Self> {
         let mut command = std::process::Command::new(&setup.stepwell);
         command.current_dir(project::root()).args(["dev", EXAMPLE, "--port", "0", "--api-port", "0", "--persist-to"]);
         command.arg(data.path()).stdout(Stdio::piped());
         let mut child = Command::from(command).kill_on_drop(true).spawn().context("starting the server")?;
         let output = child.stdout.take().context("the server's output")?;
-        let address =
-            tokio::time::timeout(PATIENCE, read_address(output)).await.context("the server does not start")??;
-        Ok(Self { child, address, data })
+        let addresses =
+            tokio::time::timeout(PATIENCE, read_addresses(output)).await.context("the server does not start")??;
+        Ok(Self { child, addresses, data })
     }
 
     /// Stops it in order, answers the size of the database file, into which everything has been copied then, and starts
@@ -69,7 +79,11 @@ impl Server {
         Ok((server, database_bytes, begun.elapsed()))
     }
 
-    async fn stop(mut self) -> Result<(TempDir, u64)> {
+    /// Stops it in order. Answers its data directory and the size of the database file in it.
+    ///
+    /// # Errors
+    /// It does not stop.
+    pub async fn stop(mut self) -> Result<(TempDir, u64)> {
         kill_process(self.pid()?, Signal::TERM)?;
         let status = tokio::time::timeout(PATIENCE, self.child.wait()).await.context("the server does not stop")??;
         ensure!(status.success(), "the server ended with {status}");
@@ -82,7 +96,15 @@ impl Server {
     /// # Errors
     /// It does not listen any more.
     pub async fn client(&self) -> Result<Client> {
-        Client::connect(&self.address).await
+        Client::connect(&self.addresses.api).await
+    }
+
+    /// A new connection to its Workers.
+    ///
+    /// # Errors
+    /// It does not listen any more.
+    pub async fn ingress(&self) -> Result<Client> {
+        Client::connect(&self.addresses.ingress).await
     }
 
     /// Resident bytes of the server, without its children.
@@ -175,16 +197,19 @@ impl Server {
     }
 }
 
-async fn read_address(output: tokio::process::ChildStdout) -> Result<String> {
+async fn read_addresses(output: ChildStdout) -> Result<Addresses> {
     let mut lines = BufReader::new(output).lines();
-    let mut address = None;
+    let (mut api, mut ingress) = (None, None);
     while let Some(line) = lines.next_line().await? {
-        if let Some(rest) = line.strip_prefix("API ") {
-            let host = rest.trim().strip_prefix("http://").and_then(|url| url.split('/').next());
-            address = host.map(str::to_owned);
+        let host = line.split_once("http://").and_then(|(_, url)| url.split('/').next());
+        if line.starts_with("API ") {
+            api = host.map(str::to_owned);
+        } else if let Some((_, port)) = host.and_then(|host| host.rsplit_once(".localhost:")) {
+            ingress = Some(format!("127.0.0.1:{port}"));
         }
         if line == "ready" {
-            return address.context("the server did not say where its API is");
+            let (api, ingress) = api.zip(ingress).context("the server did not say where it listens")?;
+            return Ok(Addresses { api, ingress });
         }
     }
     anyhow::bail!("the server ended before it was ready")

@@ -50,7 +50,7 @@ impl Engine {
         let waiters = self.loading.remove(&key).unwrap_or_default();
         if let Some(instance) = instance {
             let is_unjudged = instance.expires_at().is_some_and(|at| Some(at) == instance.ended_at());
-            self.slots.insert(key, Slot::new(instance, None, CommitId(0)));
+            self.slots.insert(key, Box::new(Slot::new(instance, None, CommitId(0))));
             if is_unjudged {
                 self.set_late_expiry(key);
             }

@@ -68,7 +68,7 @@ impl Engine {
         if let Some(live) = successor.ghost.and_then(|ghost| self.runs.get_mut(&ghost)) {
             live.key = new;
         }
-        self.slots.insert(new, successor);
+        self.slots.insert(new, Box::new(successor));
         self.gather.batch.restarts.push(Restart { old: old.instance.key, new, deployment, summary, history });
         self.gather.concern(new);
         let answer = self.answer(new);

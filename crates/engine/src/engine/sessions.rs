@@ -106,7 +106,7 @@ impl Engine {
         let own: Vec<(&LiveRun, &Slot)> = lost
             .iter()
             .filter_map(|(run, live)| {
-                let slot = self.slots.get(&live.key)?;
+                let slot: &Slot = self.slots.get(&live.key)?;
                 slot.instance.run().is_some_and(|own| own.id == *run).then_some((live, slot))
             })
             .collect();

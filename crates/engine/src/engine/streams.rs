@@ -52,7 +52,7 @@ impl Engine {
     /// Drops what was written by attempts that are over.
     pub(super) fn drop_streams(&mut self, key: InstanceKey) {
         let Some(slot) = self.slots.get_mut(&key) else { return };
-        let Slot { streams, instance, .. } = slot;
+        let Slot { streams, instance, .. } = &mut **slot;
         streams.retain(|open| {
             let goes_on = matches!(instance.attempt_place(open.call, open.attempt), StreamPlace::Open(_));
             if !goes_on {

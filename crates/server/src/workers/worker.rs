@@ -161,11 +161,6 @@ impl Worker {
         self.answered_at.lock().await
     }
 
-    /// Ends the process, which has no sessions.
-    pub fn stop(&self) {
-        self.process.kill();
-    }
-
     /// Ends its sessions, then the process.
     pub async fn shut_down(&self) {
         let sessions: Vec<_> = lock(&self.sessions).drain(..).collect();

@@ -54,6 +54,18 @@ async fn a_server_that_is_asked_to_stop_ends_its_workers_in_bounded_time() {
     assert_eq!(server.detail("one").await["status"], "running", "a stop is not visible to the instance");
 }
 
+#[tokio::test]
+async fn the_process_in_which_a_deploy_was_tried_out_serves_it() {
+    let journal = Journal::start().await;
+    let project = Project::new(LONG, &journal);
+    let server = Server::start(&project).await;
+    let tried = server.workers();
+    assert_eq!(tried.len(), 1, "it is there before anybody asks for it");
+    server.create("one", json!({ "ms": 0 })).await;
+    assert_eq!(server.output_of("one").await, "done");
+    assert_eq!(server.workers(), tried);
+}
+
 fn workerd() -> std::path::PathBuf {
     stepwell::tools::Tools::locate().expect("workerd is installed").workerd
 }
