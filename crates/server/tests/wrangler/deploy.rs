@@ -68,7 +68,6 @@ mod tell {
         terminal.wrangler_given(&["secret", "put", "API_KEY"], "a secret").await;
         terminal.wrangler(&["deploy", "--var", "CURRENCY:CHF", "--keep-vars"]).await;
         terminal.fetch(&server, "shop", "/").await;
-        terminal.wrangler(&["workflows", "list"]).await;
         terminal.wrangler(&["workflows", "trigger", "checkout", r#"{"item":"tea"}"#]).await;
         server.ended("checkout", &terminal.newest_instance(&server, "checkout").await).await;
         terminal.wrangler(&["workflows", "instances", "describe", "checkout", "latest"]).await;
