@@ -47,7 +47,19 @@ impl Accounts {
     /// The account of a public id.
     #[must_use]
     pub fn find(&self, public_id: &str) -> Option<AccountRow> {
-        self.all().into_iter().find(|row| row.public_id == public_id)
+        if public_id == ACCOUNT_ID {
+            return Some(default());
+        }
+        self.made().iter().find(|row| row.public_id == public_id).cloned()
+    }
+
+    /// The account of that number.
+    #[must_use]
+    pub fn row(&self, account: AccountId) -> Option<AccountRow> {
+        if account == AccountId::DEFAULT {
+            return Some(default());
+        }
+        self.made().iter().find(|row| row.id == account).cloned()
     }
 
     /// The account of that name, the default one apart: in host names it is not named.

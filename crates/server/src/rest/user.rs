@@ -108,7 +108,7 @@ async fn create_account(State(api): State<Api>, Extension(holder): Extension<Hol
 }
 
 async fn account_shown(State(api): State<Api>, Account(account): Account) -> Reply {
-    let row = api.accounts.all().into_iter().find(|row| row.id == account);
+    let row = api.accounts.row(account);
     Ok(success(row.as_ref().map(view)))
 }
 
@@ -118,7 +118,7 @@ async fn delete_account(
     Account(account): Account,
 ) -> Reply {
     check_reaches_all(&holder)?;
-    let row = api.accounts.all().into_iter().find(|row| row.id == account);
+    let row = api.accounts.row(account);
     api.accounts.delete(account).await?;
     if let Ok(tokens) = api.auth.tokens() {
         tokens.forget(account);
