@@ -1,13 +1,13 @@
 //! The description of the API, in OpenAPI, made of the routes themselves: what is routed is described, and nothing else is.
 
-use axum::extract::State;
+use std::sync::LazyLock;
+
 use axum::response::{IntoResponse as _, Response};
 use schemars::generate::SchemaSettings;
 use schemars::transform::ReplaceBoolSchemas;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::Api;
 use super::envelope::{ErrorItem, ResultInfo};
 use super::route::{Answer, Content, Route, SchemaOf};
 use crate::auth::{Needs, Scope};
@@ -25,8 +25,11 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-async fn show(State(_): State<Api>) -> Response {
-    axum::Json(describe(&super::routes())).into_response()
+/// The routes are the same as long as the program is.
+static DESCRIPTION: LazyLock<Value> = LazyLock::new(|| describe(&super::routes()));
+
+async fn show() -> Response {
+    axum::Json(&*DESCRIPTION).into_response()
 }
 
 /// The description of these routes.
