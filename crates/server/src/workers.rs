@@ -16,13 +16,12 @@ use stepwell_engine::scheduler::{Pool, Quarantine};
 use stepwell_engine::{DeploymentId, ErrorRecord, SessionId, StepConfig};
 use stepwell_runtime::{Outbound, Workerd};
 use stepwell_store::{ScopedName, Store};
-use tokio::net::UnixStream;
 use tokio::sync::{OnceCell, mpsc};
 use worker::Worker;
 
 use crate::api_error::ApiError;
 use crate::driver::{SessionEvent, WorkerPool};
-use crate::ingress::{Door, WorkerGate};
+use crate::ingress::{Door, WorkerConnection, WorkerGate};
 use crate::locks::lock;
 use crate::script::{Extra, Script, SecretChanges};
 use crate::secrets::Secrets;
@@ -140,12 +139,11 @@ impl Workers {
     ///
     /// # Errors
     /// Where there is no such script, or it does not start.
-    async fn connect_to(&self, script: &ScopedName, door: Door) -> Result<UnixStream, ApiError> {
+    async fn connect_to(&self, script: &ScopedName, door: Door) -> Result<WorkerConnection, ApiError> {
         let row = self.shared.store.current_deployment(script).await?.ok_or_else(|| ApiError::no_script(script))?;
         let pool = Pool { deployment: row.id, quarantine: Quarantine::Free };
         let place = Place { pool, replica: 0 };
         let worker = self.shared.worker(place).await.map_err(|message| ApiError::new(503, 20_502, message))?;
-        worker.touch();
         worker.connect(door).await.map_err(|error| {
             ApiError::new(502, 20_502, format!("the worker process of {:?} does not answer: {error}", script.name))
         })
@@ -181,7 +179,7 @@ impl Workers {
 }
 
 impl WorkerGate for Workers {
-    fn connect<'a>(&'a self, script: &'a ScopedName, door: Door) -> BoxFuture<'a, Result<UnixStream, ApiError>> {
+    fn connect<'a>(&'a self, script: &'a ScopedName, door: Door) -> BoxFuture<'a, Result<WorkerConnection, ApiError>> {
         Box::pin(self.connect_to(script, door))
     }
 

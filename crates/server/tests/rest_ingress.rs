@@ -20,7 +20,7 @@ use stepwell::creation_rate::CreationRate;
 use stepwell::d1::D1;
 use stepwell::driver::DriverPorts;
 use stepwell::hosting::{self, Hosting};
-use stepwell::ingress::{self, Door, Ingress, Proxy, WorkerGate};
+use stepwell::ingress::{self, Door, Ingress, Proxy, WorkerConnection, WorkerGate};
 use stepwell::platform::Platform;
 use stepwell::subscription::Subscriptions;
 use stepwell::tail::Tails;
@@ -40,13 +40,14 @@ struct Gate {
 }
 
 impl WorkerGate for Gate {
-    fn connect<'a>(&'a self, script: &'a ScopedName, _: Door) -> BoxFuture<'a, Result<UnixStream, ApiError>> {
+    fn connect<'a>(&'a self, script: &'a ScopedName, _: Door) -> BoxFuture<'a, Result<WorkerConnection, ApiError>> {
         Box::pin(async move {
             let refused =
                 || ApiError::new(503, 20_503, format!("Worker {:?} does not start: its class is missing", script.name));
             let path = self.sockets.get(&script.to_string()).ok_or_else(refused)?;
             self.connections.fetch_add(1, Ordering::Relaxed);
-            UnixStream::connect(path).await.map_err(ApiError::internal)
+            let stream = UnixStream::connect(path).await.map_err(ApiError::internal)?;
+            Ok(WorkerConnection { stream, in_use: Arc::default() })
         })
     }
 

@@ -1,9 +1,9 @@
 //! Starts one workerd, waits until it listens, and then owns the child until its end. Signals are sent from here alone,
 //! while the child is unreaped, so that none can hit a stranger with a used-up process id.
 
-use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::{ExitStatus, Stdio};
+use std::{fmt, io};
 
 use rustix::process::{Pid, Signal};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -27,6 +27,16 @@ pub enum Exit {
     Signal(i32),
     /// Unknown: the runtime that watched it is gone.
     Lost,
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "code {code}"),
+            Self::Signal(signal) => write!(f, "signal {signal}"),
+            Self::Lost => f.write_str("unknown"),
+        }
+    }
 }
 
 impl From<ExitStatus> for Exit {

@@ -1,5 +1,7 @@
 //! The way into a script's worker process, as a trait because processes are another part's business.
 
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
 use stepwell_engine::{DeploymentId, ErrorRecord};
 use stepwell_store::ScopedName;
@@ -16,13 +18,21 @@ pub enum Door {
     Followed,
 }
 
+/// A connection into a process, which is in use for as long as this lives.
+pub struct WorkerConnection {
+    /// Where HTTP is spoken.
+    pub stream: UnixStream,
+    /// Whose other copies tell the process that it is in use.
+    pub in_use: Arc<()>,
+}
+
 /// Connects to scripts.
 pub trait WorkerGate: Send + Sync {
     /// A connection to a socket of the script's newest deployment, whose process is started if there is none.
     ///
     /// # Errors
     /// 404 where there is no such script, 502 or 503 where its process does not start, saying why.
-    fn connect<'a>(&'a self, script: &'a ScopedName, door: Door) -> BoxFuture<'a, Result<UnixStream, ApiError>>;
+    fn connect<'a>(&'a self, script: &'a ScopedName, door: Door) -> BoxFuture<'a, Result<WorkerConnection, ApiError>>;
 
     /// Has the stack of an error that a script's code threw lead to source files.
     fn locate<'a>(&'a self, deployment: DeploymentId, error: &'a mut ErrorRecord) -> BoxFuture<'a, ()> {

@@ -20,7 +20,7 @@ use stepwell_store::{AccountId, ScopedName, Store};
 
 use crate::accounts::Accounts;
 use crate::api_error::ApiError;
-pub use gate::{Door, WorkerGate};
+pub use gate::{Door, WorkerConnection, WorkerGate};
 pub use headers::Peer;
 use host::Target;
 pub use proxy::Proxy;

@@ -23,7 +23,7 @@ use tokio::net::UnixStream;
 use tower::Service;
 
 use super::followed::{self, FollowedBody};
-use super::gate::{Door, WorkerGate};
+use super::gate::{Door, WorkerConnection, WorkerGate};
 use super::headers::{self, Peer};
 use crate::api_error::ApiError;
 use crate::tail::Outcome;
@@ -31,8 +31,8 @@ use crate::tail::requests::{Ending, FollowedRequest, Requests};
 
 /// Connections to one script that are kept for the next request; more are opened when needed.
 const IDLE_PER_SCRIPT_MAX: usize = 32;
-/// How long they are kept: shorter than the life of an idle worker process.
-const IDLE_MS_MAX: u64 = 30_000;
+/// How long they are kept: for so long a process of which nobody wants anything more stays.
+const IDLE_MS_MAX: u64 = 5_000;
 /// Marks the other door in the pool's addresses. Where a script's text has a dot, there is a number before it.
 const FOLLOWED_PREFIX: &str = "followed.";
 
@@ -221,13 +221,17 @@ impl Service<Uri> for Connector {
                 Some(script) => (script, Door::Followed),
                 None => (host, Door::Plain),
             };
-            Ok(Stream(TokioIo::new(gate.connect(&ScopedName::parse(script), door).await?)))
+            let WorkerConnection { stream, in_use } = gate.connect(&ScopedName::parse(script), door).await?;
+            Ok(Stream { stream: TokioIo::new(stream), _in_use: in_use })
         })
     }
 }
 
 /// A connection as the pool wants it.
-struct Stream(TokioIo<UnixStream>);
+struct Stream {
+    stream: TokioIo<UnixStream>,
+    _in_use: Arc<()>,
+}
 
 impl Connection for Stream {
     fn connected(&self) -> Connected {
@@ -237,25 +241,25 @@ impl Connection for Stream {
 
 impl Read for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
+        Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
 impl Write for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
+        Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        self.stream.is_write_vectored()
     }
 
     fn poll_write_vectored(
@@ -263,6 +267,6 @@ impl Write for Stream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, bufs)
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 }

@@ -8,11 +8,10 @@ use stepwell_engine::SessionId;
 use stepwell_runtime::session::{SessionReceiver, SessionSender};
 use stepwell_runtime::{Exit, SpawnError, WorkerProcess, WorkerSpec, Workerd, session};
 use stepwell_store::ScopedName;
-use tokio::net::UnixStream;
 use tokio::sync::OnceCell;
 
 use crate::driver::SessionLoad;
-use crate::ingress::Door;
+use crate::ingress::{Door, WorkerConnection};
 use crate::locks::lock;
 use crate::script::ScriptSettings;
 use crate::stacks::SourceMaps;
@@ -27,7 +26,10 @@ pub(super) struct Worker {
     process: WorkerProcess,
     settings: ScriptSettings,
     sessions: Mutex<Vec<OpenSession>>,
+    /// Each connection of the ingress has a copy.
+    connections: Arc<()>,
     used_at: Mutex<Instant>,
+    /// It has ended, or nobody is to find it any more.
     gone: Arc<AtomicBool>,
     /// We have killed it ourselves.
     killed: AtomicBool,
@@ -50,8 +52,11 @@ impl Worker {
         let (exited, flag, script) = (process.exited(), Arc::clone(&gone), settings.script.clone());
         tokio::spawn(async move {
             let exit = exited.await;
-            flag.store(true, Ordering::Release);
-            tracing::debug!(%script, ?exit, "a worker process ended");
+            if flag.swap(true, Ordering::AcqRel) {
+                tracing::debug!(%script, %exit, "a worker process ended");
+            } else {
+                tracing::warn!(%script, %exit, "a worker process ended that nobody here had stopped");
+            }
         });
         if let Some(mut lines) = process.take_lines() {
             let script = settings.script.clone();
@@ -65,6 +70,7 @@ impl Worker {
             process,
             settings: settings.clone(),
             sessions: Mutex::default(),
+            connections: Arc::default(),
             used_at: Mutex::new(Instant::now()),
             gone,
             killed: AtomicBool::new(false),
@@ -109,17 +115,21 @@ impl Worker {
     }
 
     pub fn is_idle_for(&self, patience: Duration) -> bool {
-        if lock(&self.sessions).iter().any(|session| session.load.live() > 0) {
+        let is_connected = Arc::strong_count(&self.connections) > 1;
+        if is_connected || lock(&self.sessions).iter().any(|session| session.load.live() > 0) {
             self.touch();
         }
         lock(&self.used_at).elapsed() >= patience
     }
 
-    pub async fn connect(&self, door: Door) -> std::io::Result<UnixStream> {
-        match door {
-            Door::Plain => self.process.ingress_socket().connect().await,
-            Door::Followed => self.process.traced_socket().connect().await,
-        }
+    pub async fn connect(&self, door: Door) -> std::io::Result<WorkerConnection> {
+        let in_use = Arc::clone(&self.connections);
+        self.touch();
+        let socket = match door {
+            Door::Plain => self.process.ingress_socket(),
+            Door::Followed => self.process.traced_socket(),
+        };
+        Ok(WorkerConnection { stream: socket.connect().await?, in_use })
     }
 
     pub async fn connect_session(&self) -> Result<(SessionSender, SessionReceiver), session::SessionError> {
@@ -163,10 +173,17 @@ impl Worker {
 
     /// Ends its sessions, then the process.
     pub async fn shut_down(&self) {
+        self.gone.store(true, Ordering::Release);
         let sessions: Vec<_> = lock(&self.sessions).drain(..).collect();
         for session in sessions {
             session.sender.say_bye();
         }
         self.process.shutdown(SHUTDOWN_GRACE).await;
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.gone.store(true, Ordering::Release);
     }
 }

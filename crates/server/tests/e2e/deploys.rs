@@ -1,5 +1,7 @@
 //! Deploying: `dev` on changes of files, `serve` by uploads, and what instances under way run on.
 
+use std::time::Duration;
+
 use hyper::Method;
 use serde_json::{Value as Json, json};
 
@@ -29,7 +31,13 @@ export class Stuck extends WorkflowEntrypoint {
         return await step.do('try', async () => (version === 'old' ? new Promise(() => {}) : version));
     }
 }
-export default { fetch: () => Response.json(version) };";
+export default {
+    // Slow is longer than a process stays of which nobody wants anything more.
+    async fetch(request) {
+        if (request.url.endsWith('/slow')) await scheduler.wait(10_000);
+        return Response.json(version);
+    },
+};";
 
 const CLASSES: [&str; 3] = ["Flow", "Nap", "Stuck"];
 
@@ -157,6 +165,20 @@ async fn a_worker_that_throws_at_load_keeps_the_old_code_running() {
     server.says("not today").await;
     server.says("the code deployed before goes on running").await;
     assert_eq!(server.get("app", "/").await, "old");
+}
+
+#[tokio::test]
+async fn a_request_under_way_ends_on_the_code_on_which_it_began() {
+    let project = project();
+    let server = Server::dev(&[&project]).await;
+    assert_eq!(server.get("app", "/").await, "old");
+    let change = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        project.write("version.js", "export const version = 'new';");
+        server.answers("new").await;
+    };
+    let (slow, ()) = tokio::join!(server.get("app", "/slow"), change);
+    assert_eq!(slow, "old");
 }
 
 #[tokio::test]

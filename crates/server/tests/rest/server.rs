@@ -16,7 +16,7 @@ use stepwell::creation_rate::{CreationRate, CreationRates};
 use stepwell::d1::D1;
 use stepwell::driver::{Driver, DriverPorts, WorkerPool};
 use stepwell::hosting::{self, Hosting};
-use stepwell::ingress::{Door, Proxy, WorkerGate};
+use stepwell::ingress::{Door, Proxy, WorkerConnection, WorkerGate};
 use stepwell::platform::Platform;
 use stepwell::registry::{Policy, Registry};
 use stepwell::rest::{self, Api, Deploy, ScriptUpload};
@@ -33,7 +33,6 @@ use stepwell_store::{
     DeploymentRow, NewDeployment, NewRelease, NewWorkflow, ScopedName, SecretChange, Store, WorkflowRow,
 };
 use tempfile::TempDir;
-use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 use tower::ServiceExt as _;
 
@@ -140,7 +139,7 @@ impl WorkerPool for NoWorkers {
 }
 
 impl WorkerGate for NoWorkers {
-    fn connect<'a>(&'a self, script: &'a ScopedName, _: Door) -> BoxFuture<'a, Result<UnixStream, ApiError>> {
+    fn connect<'a>(&'a self, script: &'a ScopedName, _: Door) -> BoxFuture<'a, Result<WorkerConnection, ApiError>> {
         Box::pin(async move { Err(ApiError::no_script(script)) })
     }
 
