@@ -128,7 +128,7 @@ pub async fn play(setup: &Setup<'_>, cases: &[&Case]) -> Result<Observed> {
     projects.release(&journals.into())?;
     stepwell.start_again(&setup, &[]).await?;
     let observed = finish(&stepwell, cases, halves).await;
-    stepwell.stop().await?;
+    stepwell.stop(&observed).await?;
     Ok(observed)
 }
 

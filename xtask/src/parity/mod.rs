@@ -161,7 +161,7 @@ async fn on_miniflare(setup: &Setup<'_>, cases: &[&Case]) -> Result<Observed> {
 async fn on_stepwell(setup: &Setup<'_>, cases: &[&Case]) -> Result<Observed> {
     let stepwell = Stepwell::start(setup, "Stepwell", &[]).await?;
     let observed = play_all(&stepwell.host, cases).await;
-    stepwell.stop().await?;
+    stepwell.stop(&observed).await?;
     Ok(observed)
 }
 
@@ -177,7 +177,7 @@ async fn replayed(setup: &Setup<'_>, cases: &[&Case], plain: &Observed) -> Resul
     }
     let stepwell = Stepwell::start(setup, "Stepwell with replays", &["--chaos", "replay"]).await?;
     let observed = play_all(&stepwell.host, &cases).await;
-    stepwell.stop().await?;
+    stepwell.stop(&observed).await?;
     println!("{} cases with a replay after every step in {:.1} s", cases.len(), begun.elapsed().as_secs_f64());
     Ok(same_as_plain("replayed", &cases, &plain, &observed, |_, _| false))
 }

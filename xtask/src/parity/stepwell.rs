@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
+use super::Observed;
 use super::case::Worker;
 use super::host::Host;
 use crate::project;
@@ -72,18 +73,25 @@ impl Stepwell {
         Ok(())
     }
 
-    /// Stops it in order.
+    /// Stops it in order, and prints its log where a case could not be played on it.
     ///
     /// # Errors
     /// It does not end.
-    pub async fn stop(mut self) -> Result<()> {
+    pub async fn stop(mut self, observed: &Observed) -> Result<()> {
+        if observed.iter().any(Result::is_err) {
+            eprintln!("the log of {}:\n{}", self.host.name(), self.log());
+        }
         let pid = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed())).context("the server has ended")?;
         kill_process(pid, Signal::TERM)?;
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await.context("the server does not stop")??;
         if !ended.success() {
-            bail!("the server ended with {ended}\n{}", self.log.lock().unwrap_or_else(PoisonError::into_inner));
+            bail!("the server ended with {ended}\n{}", self.log());
         }
         Ok(())
+    }
+
+    fn log(&self) -> MutexGuard<'_, String> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
