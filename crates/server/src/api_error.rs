@@ -99,6 +99,7 @@ impl From<ChangeError> for ApiError {
             ChangeError::Commit(CommitError::Busy) => {
                 Self::new(503, 20_503, "the server is busy: too many writes wait; try again")
             }
+            ChangeError::NoRoom(_) => Self::disk_full(),
             ChangeError::Commit(other) => Self::internal(other),
             refused => Self::new(409, 20_409, refused.to_string()),
         }

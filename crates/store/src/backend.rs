@@ -49,6 +49,7 @@ impl From<Fault> for ChangeError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Refused(refusal) => refusal,
+            Fault::NoRoom(reason) => Self::NoRoom(reason),
             other => Self::Commit(other.into()),
         }
     }

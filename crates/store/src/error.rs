@@ -138,6 +138,9 @@ pub enum ChangeError {
         /// The bound.
         bytes_max: u64,
     },
+    /// There is no room for it on the disk, and it does not wait for some. It changed nothing.
+    #[error("no room on the disk ({0}): free some disk space and try again")]
+    NoRoom(String),
     /// It was not made durable.
     #[error(transparent)]
     Commit(#[from] CommitError),

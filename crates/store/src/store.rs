@@ -190,7 +190,25 @@ impl Store {
         self.shared.readers.read(read).await
     }
 
+    /// A change that waits while the disk is full, as what runs does.
     pub(crate) async fn change<T, R>(&self, bytes: usize, run: R) -> Result<T, ChangeError>
+    where
+        T: Send + 'static,
+        R: FnMut(&mut dyn Backend) -> Result<T, Fault> + Send + 'static,
+    {
+        self.change_with(bytes, true, run).await
+    }
+
+    /// A change that is refused with [`ChangeError::NoRoom`] where it finds the disk full: somebody waits for its answer.
+    pub(crate) async fn change_if_room<T, R>(&self, bytes: usize, run: R) -> Result<T, ChangeError>
+    where
+        T: Send + 'static,
+        R: FnMut(&mut dyn Backend) -> Result<T, Fault> + Send + 'static,
+    {
+        self.change_with(bytes, false, run).await
+    }
+
+    async fn change_with<T, R>(&self, bytes: usize, waits_for_room: bool, run: R) -> Result<T, ChangeError>
     where
         T: Send + 'static,
         R: FnMut(&mut dyn Backend) -> Result<T, Fault> + Send + 'static,
@@ -200,7 +218,7 @@ impl Store {
             // A caller that went away needs no answer.
             let _ = reply.send(result);
         };
-        self.enqueue(Box::new(Change { run, bytes, outcome: None, reply }));
+        self.enqueue(Box::new(Change { run, bytes, waits_for_room, outcome: None, reply }));
         answer.await.unwrap_or(Err(CommitError::Closed.into()))
     }
 

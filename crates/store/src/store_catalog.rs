@@ -17,14 +17,14 @@ impl Store {
     /// Makes a deployment the current one of its script. One with the same content id is used again.
     pub async fn put_deployment(&self, new: NewDeployment) -> Result<DeploymentRow, ChangeError> {
         let bytes = new.modules.iter().map(|module| module.body.len()).sum();
-        self.change(bytes, move |backend| backend.put_deployment(&new)).await
+        self.change_if_room(bytes, move |backend| backend.put_deployment(&new)).await
     }
 
     /// Makes a deployment that is not current. One with the same content id is used again; `None` where there is no such
     /// script.
     pub async fn put_version(&self, new: NewDeployment) -> Result<Option<DeploymentRow>, ChangeError> {
         let bytes = new.modules.iter().map(|module| module.body.len()).sum();
-        self.change(bytes, move |backend| backend.put_version(&new)).await
+        self.change_if_room(bytes, move |backend| backend.put_version(&new)).await
     }
 
     /// Makes a deployment of a script current. Whether there is one.
@@ -74,12 +74,12 @@ impl Store {
     pub async fn change_secrets(&self, script: &ScopedName, changes: Vec<SecretChange>) -> Result<(), ChangeError> {
         let script = script.clone();
         let bytes = changes.iter().filter_map(|change| change.value.as_ref()).map(Vec::len).sum();
-        self.change(bytes, move |backend| backend.change_secrets(&script, &changes)).await
+        self.change_if_room(bytes, move |backend| backend.change_secrets(&script, &changes)).await
     }
 
     /// Adds a token, or replaces the one with that hash.
     pub async fn put_token(&self, token: Token) -> Result<(), ChangeError> {
-        self.change(0, move |backend| backend.put_token(&token)).await
+        self.change_if_room(0, move |backend| backend.put_token(&token)).await
     }
 
     /// Deletes the token of that id. Whether it was there.
@@ -90,7 +90,7 @@ impl Store {
 
     /// Makes an account.
     pub async fn put_account(&self, new: NewAccount) -> Result<AccountRow, ChangeError> {
-        self.change(0, move |backend| backend.put_account(&new)).await
+        self.change_if_room(0, move |backend| backend.put_account(&new)).await
     }
 
     /// Deletes an account that has neither scripts nor workflows, with its tokens. Whether it was there.
@@ -109,7 +109,7 @@ impl Store {
             }
         };
         let run = move |backend: &mut dyn crate::backend::Backend| backend.append_logs(&lines);
-        self.enqueue(Box::new(Change { run, bytes, outcome: None, reply }));
+        self.enqueue(Box::new(Change { run, bytes, waits_for_room: true, outcome: None, reply }));
     }
 
     /// Scripts by name.

@@ -1,6 +1,6 @@
 //! Group commit: one thread, one transaction for whatever waits, one sync, then all answers.
 //!
-//! A full disk is waited out here: the group is kept, in order, and tried again. A failed sync ends all writing.
+//! A full disk is waited out here: the group is kept, in order, and tried again without those that do not wait. A failed sync ends all writing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +18,8 @@ use crate::{ChangeError, CommitError, Committed};
 /// A write that waits. It is run once for each try of its transaction and answered once.
 pub(crate) trait Write: Send {
     fn weight(&self) -> Weight;
+    /// Whether it is kept until there is room on the disk.
+    fn waits_for_room(&self) -> bool;
     fn run(&mut self, backend: &mut dyn Backend) -> Result<(), Fault>;
     /// After the commit, or with why there is none.
     fn answer(self: Box<Self>, result: Result<(), ChangeError>);
@@ -61,6 +63,10 @@ impl<F: FnOnce(Result<Committed, CommitError>) + Send> Write for BatchWrite<F> {
         self.weight
     }
 
+    fn waits_for_room(&self) -> bool {
+        true
+    }
+
     fn run(&mut self, backend: &mut dyn Backend) -> Result<(), Fault> {
         self.committed.refused = backend.apply(&self.batch)?;
         Ok(())
@@ -79,6 +85,7 @@ impl<F: FnOnce(Result<Committed, CommitError>) + Send> Write for BatchWrite<F> {
 pub(crate) struct Change<R, T, A> {
     pub run: R,
     pub bytes: usize,
+    pub waits_for_room: bool,
     pub outcome: Option<T>,
     pub reply: A,
 }
@@ -91,6 +98,10 @@ where
 {
     fn weight(&self) -> Weight {
         Weight { entries: 1, bytes: self.bytes }
+    }
+
+    fn waits_for_room(&self) -> bool {
+        self.waits_for_room
     }
 
     fn run(&mut self, backend: &mut dyn Backend) -> Result<(), Fault> {
@@ -154,6 +165,11 @@ impl Writer {
             self.backend.rollback();
             if !matches!(fault, Fault::NoRoom(_)) {
                 return self.give_up(group, fault);
+            }
+            let impatient: Vec<Member> = group.extract_if(.., |member| !member.write.waits_for_room()).collect();
+            if !impatient.is_empty() {
+                answer_all(impatient, &fault.into());
+                continue;
             }
             if !self.no_room.swap(true, Ordering::AcqRel) {
                 tracing::warn!(%fault, "commits wait for room on the disk");

@@ -178,6 +178,7 @@ impl Catalogue {
                         return Ok(());
                     }
                 }
+                Err(CreateError::Change(error @ ChangeError::NoRoom(_))) => return Err(D1Error::NoRoom(error)),
                 Err(error) => return Err(failed(error)),
             }
         }

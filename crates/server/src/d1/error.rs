@@ -2,6 +2,7 @@
 //! programs compare the texts. Which Rust type failed is of no interest here.
 
 use rusqlite::{Error as SqlError, ErrorCode, ffi};
+use stepwell_store::ChangeError;
 
 use super::limits::{RESULT_BYTES_MAX, STATEMENTS_MAX};
 
@@ -82,6 +83,9 @@ pub enum D1Error {
         /// What can be done.
         advice: &'static str,
     },
+    /// There is no room on the disk for one more database.
+    #[error(transparent)]
+    NoRoom(ChangeError),
     /// Which databases there are cannot be read or changed.
     #[error("the catalogue of databases failed: {0}")]
     Catalogue(String),
@@ -104,6 +108,7 @@ impl D1Error {
         match self {
             Self::Sql(text) => text.ends_with("SQLITE_FULL"),
             Self::Statement { error, .. } => error.is_disk_full(),
+            Self::NoRoom(_) => true,
             _ => false,
         }
     }

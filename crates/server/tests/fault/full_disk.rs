@@ -87,6 +87,13 @@ async fn a_full_disk_stops_new_work_and_keeps_the_old() {
         server.until_status(&format!("old{n}"), "waiting").await;
     }
     disk.fill();
+    // Whoever deploys or changes control data is told at once, also the first who finds out.
+    let secret = json!({ "name": "KEY", "text": "x".repeat(4000), "type": "secret_text" });
+    let secret = server.try_api(Method::PUT, "workers/scripts/fault/secrets", Some(secret)).await;
+    assert_eq!(
+        secret.map(|(status, answer)| (status, answer["errors"][0]["code"].clone())),
+        Some((507, json!(20_507)))
+    );
     let mut tries = 0;
     until("new work is refused", async || {
         tries += 1;
