@@ -412,7 +412,9 @@ impl<P: WorkerPool> Driver<P> {
                 self.remove_run(run);
                 return self.input(Input::Report(session, run, Report::Forgotten));
             }
-            StartSent::Broken => return self.pool.fault(session, "a run could not be started in it"),
+            // Its runs are lost when it is told.
+            StartSent::SessionOver => return,
+            StartSent::Unknown => return self.pool.fault(session, "it lacks a workflow whose run it is to start"),
         }
         for tell in held {
             self.tell(session, run, tell);

@@ -65,8 +65,10 @@ pub enum StartSent {
     Whole(LargeValues),
     /// The instance was deleted or restarted meanwhile: the session has heard nothing of the run.
     InstanceGone,
-    /// The session has heard a part of it, or is gone.
-    Broken,
+    /// The session is over, as its other half tells.
+    SessionOver,
+    /// The session cannot run the workflow.
+    Unknown,
 }
 
 /// Reads what a run must know and sends it.
@@ -102,11 +104,11 @@ pub async fn send_start(
             }
         }
     }
-    let (Some(fresh), Some(info)) = (fresh, catalog.start_info(row.workflow)) else { return Ok(StartSent::Broken) };
+    let (Some(fresh), Some(info)) = (fresh, catalog.start_info(row.workflow)) else { return Ok(StartSent::Unknown) };
     write_start(start, &fresh, info, &mut frame);
     let sent =
         if start.calls == 0 { sender.send(frame.take()).await } else { history.send(start, frame, sender).await };
-    Ok(if sent { StartSent::Whole(history.large) } else { StartSent::Broken })
+    Ok(if sent { StartSent::Whole(history.large) } else { StartSent::SessionOver })
 }
 
 /// The calls and settlements of a history, in order.
