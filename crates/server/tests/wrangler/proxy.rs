@@ -42,6 +42,12 @@ impl Exchange {
         self.status >= 500 || self.answer["errors"][0]["code"] == NO_ROUTE
     }
 
+    /// Whether it brings a script's code, which whatever else a deploy does waits for.
+    pub fn is_upload(&self) -> bool {
+        let path = self.path.split('?').next().unwrap_or_default();
+        self.method == "PUT" && path.strip_prefix("/workers/scripts/").is_some_and(|rest| !rest.contains('/'))
+    }
+
     /// One line about it.
     pub fn line(&self) -> String {
         let body = self.body.as_ref().map(|body| format!(" {body}")).unwrap_or_default();

@@ -232,16 +232,21 @@ impl Drop for Terminal {
     }
 }
 
-/// First what only asks; then what changes something, in its order, but for neighbours that are made at the same time.
+/// First what only asks; then what changes something, in its order, but for neighbours that are made at the same time: what
+/// only asks, and what follows an upload.
 fn lines(exchanges: &[Exchange]) -> impl Iterator<Item = String> {
     let (asks, changes): (Vec<_>, Vec<_>) = exchanges.iter().partition(|exchange| exchange.method == "GET");
     let all: Vec<_> = asks.into_iter().chain(changes).collect();
-    let neighbours = all.chunk_by(|one, other| one.method == other.method).map(|chunk| {
-        let mut lines: Vec<_> = chunk.iter().map(|exchange| exchange.line()).collect();
-        if matches!(chunk[0].method.as_str(), "GET" | "PUT") {
-            lines.sort();
+    let word = |exchange: &Exchange| match exchange.method.as_str() {
+        "POST" if exchange.path.ends_with("/subdomain") => "PUT".to_owned(),
+        other => other.to_owned(),
+    };
+    let neighbours = all.chunk_by(|one, other| word(one) == word(other)).map(|chunk| {
+        let mut chunk = chunk.to_vec();
+        if matches!(word(chunk[0]).as_str(), "GET" | "PUT") {
+            chunk.sort_by_key(|exchange| (!exchange.is_upload(), exchange.line()));
         }
-        lines
+        chunk.into_iter().map(Exchange::line)
     });
     neighbours.collect::<Vec<_>>().into_iter().flatten()
 }
