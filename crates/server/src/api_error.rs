@@ -2,7 +2,7 @@
 
 use stepwell_engine::instance::Rejection;
 use stepwell_runtime::SpawnError;
-use stepwell_store::{ChangeError, CommitError, ReadError, ScopedName};
+use stepwell_store::{ChangeError, CommitError, ReadError, ScopedName, Stall};
 
 use crate::d1::D1Error;
 use crate::subscription::InvalidOptions;
@@ -55,9 +55,25 @@ impl ApiError {
         Self::new(500, 10_001, "internal error; the server's log says more")
     }
 
-    /// The disk is full: nothing is lost, nothing new is taken.
+    /// Commits wait: nothing is lost, nothing new is taken.
+    pub fn stalled(stall: Stall) -> Self {
+        match stall {
+            Stall::NoRoom => Self::new(
+                507,
+                20_507,
+                "the server's disk is full: it takes no new work until there is room; nothing is lost",
+            ),
+            Stall::Held => Self::new(
+                503,
+                20_508,
+                "another program holds the server's database: it takes no new work until that one lets go; nothing is lost",
+            ),
+        }
+    }
+
+    /// The disk is full.
     pub fn disk_full() -> Self {
-        Self::new(507, 20_507, "the server's disk is full: it takes no new work until there is room; nothing is lost")
+        Self::stalled(Stall::NoRoom)
     }
 }
 
@@ -99,7 +115,7 @@ impl From<ChangeError> for ApiError {
             ChangeError::Commit(CommitError::Busy) => {
                 Self::new(503, 20_503, "the server is busy: too many writes wait; try again")
             }
-            ChangeError::NoRoom(_) => Self::disk_full(),
+            ChangeError::Stalled(stall) => Self::stalled(stall),
             ChangeError::Commit(other) => Self::internal(other),
             refused => Self::new(409, 20_409, refused.to_string()),
         }
@@ -113,6 +129,7 @@ impl From<D1Error> for ApiError {
             return Self::disk_full();
         }
         match &error {
+            D1Error::Stalled(stall) => Self::stalled(*stall),
             D1Error::Catalogue(_) | D1Error::Open { .. } | D1Error::Export(_) => Self::internal(error),
             D1Error::Deleted { .. } => Self::new(404, 7_404, error.to_string()),
             D1Error::Request(_) => Self::new(400, 7_400, error.to_string()),

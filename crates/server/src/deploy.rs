@@ -13,6 +13,7 @@ use crate::registry::Registry;
 use crate::rest::{Before, Deploy, DeployableScript, ScriptUpload};
 use crate::script::{Script, ScriptBinding, ScriptSettings, ScriptWorkflow};
 use crate::secrets::{Secrets, TextChange};
+use crate::stall;
 use crate::workers::Workers;
 
 /// What makes an upload the newest deployment of its script. Cheap to clone.
@@ -38,9 +39,7 @@ impl Deployer {
     /// # Errors
     /// What is wrong with the code, or the disk is full.
     pub async fn deploy(&self, upload: &Script) -> Result<DeploymentRow, ApiError> {
-        if self.store.is_full() {
-            return Err(ApiError::disk_full());
-        }
+        stall::admit(&self.store)?;
         let upload = &*self.resolved(upload).await?;
         let planned = self.planned(&upload.settings).await?;
         let tried = self.workers.try_out(upload).await?;
@@ -59,9 +58,7 @@ impl Deployer {
     /// # Errors
     /// As [`Deployer::deploy`], and where the script does not exist.
     pub async fn upload_version(&self, upload: &Script) -> Result<DeploymentRow, ApiError> {
-        if self.store.is_full() {
-            return Err(ApiError::disk_full());
-        }
+        stall::admit(&self.store)?;
         let upload = &*self.resolved(upload).await?;
         self.workers.try_out(upload).await?;
         self.bind_databases(&upload.settings).await?;

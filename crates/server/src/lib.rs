@@ -27,6 +27,7 @@ mod scoped_text;
 pub mod script;
 pub mod secrets;
 pub mod stacks;
+mod stall;
 pub mod subscription;
 pub mod tail;
 pub mod tools;

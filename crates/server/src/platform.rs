@@ -14,6 +14,7 @@ use stepwell_store::{InstanceRow, ScopedName, Store, WorkflowRow};
 use crate::api_error::ApiError;
 use crate::creation_rate::CreationRate;
 use crate::driver::DriverHandle;
+use crate::stall;
 use crate::tail::Tails;
 
 /// What faces work with. Cheap to clone.
@@ -82,9 +83,7 @@ impl Platform {
         workflow: &WorkflowRow,
         new: NewInstance,
     ) -> Result<CreatedInstance, ApiError> {
-        if self.store.is_full() {
-            return Err(ApiError::disk_full());
-        }
+        stall::admit(&self.store)?;
         let id: Arc<str> = match new.id {
             Some(id) if names::is_instance_id(&id) => id.into(),
             Some(_) => return Err(ApiError::new(400, 10_404, "(instance.invalid_id) Instance ID is invalid")),
@@ -92,7 +91,8 @@ impl Platform {
         };
         let params = new.params.unwrap_or_else(|| Payload::from_json("{}"));
         check_size(&params)?;
-        let answer = self.driver.create(workflow.id, Arc::clone(&id), params, new.trigger, new.retention).await?;
+        let created = self.driver.create(workflow.id, Arc::clone(&id), params, new.trigger, new.retention);
+        let answer = stall::or_told(&self.store, created).await?;
         Ok(CreatedInstance { id, answer })
     }
 
@@ -104,14 +104,12 @@ impl Platform {
 
     /// Does something to an instance. Durable when it returns.
     pub async fn command(&self, workflow: &WorkflowRow, id: &str, command: Command) -> Result<Answer, ApiError> {
-        if self.store.is_full() && !matches!(command, Command::Delete | Command::Terminate) {
-            return Err(ApiError::disk_full());
-        }
+        stall::admit(&self.store)?;
         let key = self.store.resolve(workflow.id, id).await?.ok_or_else(ApiError::no_instance)?;
         if matches!(command, Command::Restart) {
             self.rate.take(workflow.id, 1, Instant::now())?;
         }
-        self.driver.command(key, command).await
+        stall::or_told(&self.store, self.driver.command(key, command)).await
     }
 
     /// What `status()` tells of an instance.

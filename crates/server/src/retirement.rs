@@ -21,7 +21,7 @@ pub async fn retire(store: Store) {
     loop {
         tokio::time::sleep(clock::real(LOOK_EVERY_MS).max(Duration::from_millis(10))).await;
         // What waits for room on the disk may be the start of an instance.
-        if store.is_full() {
+        if store.stall().is_some() {
             continue;
         }
         if let Err(error) = look(&store).await {

@@ -10,7 +10,7 @@ use thiserror::Error;
 use crate::{
     AccountId, AccountRow, ChangeError, CommitError, DatabaseKey, DatabasePage, DatabaseQuery, DatabaseRow, Deployment,
     DeploymentRow, Due, InstanceRow, ListQuery, LogLine, LogRow, NewAccount, NewDatabase, NewDeployment, NewRelease,
-    NewWorkflow, OpenError, ReadError, ReleaseRow, ScheduleRow, ScopedName, ScriptRow, Secret, SecretChange,
+    NewWorkflow, OpenError, ReadError, ReleaseRow, ScheduleRow, ScopedName, ScriptRow, Secret, SecretChange, Stall,
     StatusCounts, StreamChunk, Token, WorkflowRow,
 };
 
@@ -23,9 +23,9 @@ pub enum Fault {
     /// Somebody else owns what it concerns; it changed nothing, and the transaction goes on.
     #[error("fenced: {0}")]
     Fenced(String),
-    /// No room before the sync: roll back, wait, try again.
-    #[error("no room: {0}")]
-    NoRoom(String),
+    /// Not now, and nothing was synced: roll back, wait, try again.
+    #[error("{0} ({1})")]
+    Stalled(Stall, String),
     /// The sync failed: nobody knows what is on the disk.
     #[error("sync failed: {0}")]
     SyncFailed(String),
@@ -39,7 +39,7 @@ impl From<Fault> for CommitError {
         match fault {
             Fault::Fenced(reason) => Self::Fenced(reason),
             Fault::SyncFailed(reason) => Self::SyncFailed(reason),
-            Fault::NoRoom(reason) | Fault::Failed(reason) => Self::Failed(reason),
+            Fault::Stalled(_, reason) | Fault::Failed(reason) => Self::Failed(reason),
             Fault::Refused(refusal) => Self::Failed(refusal.to_string()),
         }
     }
@@ -49,7 +49,7 @@ impl From<Fault> for ChangeError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Refused(refusal) => refusal,
-            Fault::NoRoom(reason) => Self::NoRoom(reason),
+            Fault::Stalled(stall, _) => Self::Stalled(stall),
             other => Self::Commit(other.into()),
         }
     }
@@ -76,7 +76,7 @@ pub trait Backend: CatalogWriter + DatabaseWriter + StreamWriter + Send {
     /// Ends the transaction; durable when it returns.
     ///
     /// # Errors
-    /// [`Fault::NoRoom`] and [`Fault::SyncFailed`], as the disk says.
+    /// [`Fault::Stalled`] and [`Fault::SyncFailed`], as the disk says.
     fn commit(&mut self) -> Result<(), Fault>;
     /// Takes back the transaction, if there is one.
     fn rollback(&mut self);

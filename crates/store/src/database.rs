@@ -85,13 +85,13 @@ impl Store {
     /// Adds a database; the one of that id that was deleted is forgotten. Refused with
     /// [`ChangeError::DatabaseExists`] where the id or the name is taken.
     pub async fn put_database(&self, new: NewDatabase) -> Result<DatabaseRow, ChangeError> {
-        self.change_if_room(0, move |backend| backend.put_database(&new)).await
+        self.change_now(0, move |backend| backend.put_database(&new)).await
     }
 
     /// Marks a database as deleted. Whether it was there.
     pub async fn delete_database(&self, key: &DatabaseKey, at: Millis) -> Result<bool, ChangeError> {
         let key = key.clone();
-        self.change(0, move |backend| backend.delete_database(&key, at)).await
+        self.change_now(0, move |backend| backend.delete_database(&key, at)).await
     }
 
     /// The database of that id, deleted or not.

@@ -42,6 +42,14 @@ pub enum OpenError {
         /// What SQLite said.
         reason: String,
     },
+    /// Another program has locked it.
+    #[error("{} is held by another program ({reason}): let it finish, or stop it, and start again", path.display())]
+    Held {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite said.
+        reason: String,
+    },
     /// There is no room for what opening writes.
     #[error("no room to open {} ({reason}): free some disk space and start again", path.display())]
     Full {
@@ -54,6 +62,17 @@ pub enum OpenError {
 
 fn owner(pid: Option<u32>) -> String {
     pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
+}
+
+/// Why commits have to wait. They go on by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Stall {
+    /// There is no room for them.
+    #[error("the disk is full: free some space")]
+    NoRoom,
+    /// Another program has locked the database.
+    #[error("another program holds the database: let it finish, or stop it")]
+    Held,
 }
 
 /// A batch that was not made durable. Nothing of it is there, but for [`CommitError::SyncFailed`], where nobody knows.
@@ -138,9 +157,9 @@ pub enum ChangeError {
         /// The bound.
         bytes_max: u64,
     },
-    /// There is no room for it on the disk, and it does not wait for some. It changed nothing.
-    #[error("no room on the disk ({0}): free some disk space and try again")]
-    NoRoom(String),
+    /// Commits have to wait, and it does not. It changed nothing.
+    #[error("{0}")]
+    Stalled(Stall),
     /// It was not made durable.
     #[error(transparent)]
     Commit(#[from] CommitError),

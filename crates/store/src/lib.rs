@@ -36,7 +36,7 @@ pub use catalog::{
     ScheduleRow, ScriptRow, Secret, SecretChange, Token, WorkflowRow,
 };
 pub use database::{DatabaseKey, DatabaseOrigin, DatabasePage, DatabaseQuery, DatabaseRow, NewDatabase};
-pub use error::{ChangeError, CommitError, OpenError, ReadError};
+pub use error::{ChangeError, CommitError, OpenError, ReadError, Stall};
 pub use rows::{Committed, Due, InstanceRow, ListQuery, Order, StatusCounts};
 pub use sqlite::{Durability, Options};
 pub use store::Store;

@@ -62,6 +62,14 @@ impl<T> Queue<T> {
         if inner.items.front().is_some_and(wanted) { inner.items.pop_front() } else { None }
     }
 
+    /// All that are there now and `wanted`, in their order.
+    pub fn take(&self, wanted: impl Fn(&T) -> bool) -> Vec<T> {
+        let mut inner = self.lock();
+        let (taken, left): (VecDeque<T>, _) = std::mem::take(&mut inner.items).into_iter().partition(wanted);
+        inner.items = left;
+        taken.into()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.lock().items.is_empty()
     }

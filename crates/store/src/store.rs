@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use stepwell_engine::{Batch, InstanceKey, Millis, Recorded, WorkflowId};
@@ -15,8 +14,10 @@ use crate::memory::Memory;
 use crate::queue::{Queue, Rejected};
 use crate::reader_pool::ReaderPool;
 use crate::sqlite::{Options, Sqlite};
-use crate::writer::{BatchWrite, Change, Write, Writer};
-use crate::{ChangeError, CommitError, Committed, Due, InstanceRow, ListQuery, OpenError, ReadError, StatusCounts};
+use crate::writer::{BatchWrite, Change, Stalled, Write, Writer};
+use crate::{
+    ChangeError, CommitError, Committed, Due, InstanceRow, ListQuery, OpenError, ReadError, Stall, StatusCounts,
+};
 
 /// Durable memory. Clones are the same store; when the last one goes, what was submitted is finished and the data
 /// directory is given up.
@@ -30,7 +31,7 @@ pub struct Store {
 struct Shared {
     writes: Arc<Queue<Box<dyn Write>>>,
     readers: ReaderPool,
-    no_room: Arc<AtomicBool>,
+    stalled: Arc<Stalled>,
     reader_threads: Vec<JoinHandle<()>>,
     writer_thread: Vec<JoinHandle<()>>,
 }
@@ -62,24 +63,24 @@ impl Store {
         let readers = (0..READERS).map(|_| backend.reader()).collect::<Result<Vec<_>, _>>()?;
         let (readers, reader_threads) = ReaderPool::start(readers).expect("threads can be started");
         let writes = Arc::new(Queue::new(WRITES_WAITING_MAX));
-        let no_room = Arc::new(AtomicBool::new(false));
+        let stalled = Arc::new(Stalled::default());
         let writer = Writer {
             backend,
             queue: Arc::clone(&writes),
-            no_room: Arc::clone(&no_room),
+            stalled: Arc::clone(&stalled),
             ended: None,
             groups_since_garbage: 0,
         };
         let thread = std::thread::Builder::new().name("store-write".to_owned()).spawn(move || writer.run());
         let writer_thread = vec![thread.expect("threads can be started")];
-        Ok(Self { shared: Arc::new(Shared { writes, readers, no_room, reader_threads, writer_thread }) })
+        Ok(Self { shared: Arc::new(Shared { writes, readers, stalled, reader_threads, writer_thread }) })
     }
 
     /// Makes a batch durable, in the order of the calls. The batch is on its way when this returns; dropping the future
     /// takes nothing back.
     ///
     /// # Errors
-    /// [`CommitError`]. While the disk is full there is no answer: the batch waits.
+    /// [`CommitError`]. While there is a [`Store::stall`] there is no answer: the batch waits.
     pub fn commit(&self, batch: Batch) -> impl Future<Output = Result<Committed, CommitError>> + Send + 'static {
         let (reply, answer) = oneshot::channel();
         self.submit(batch, move |result| {
@@ -95,10 +96,10 @@ impl Store {
         self.enqueue(Box::new(BatchWrite::new(batch, reply)));
     }
 
-    /// Whether commits wait for room on the disk. New work is to be refused until they do not.
+    /// What commits wait for. New work is to be refused until they do not.
     #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.shared.no_room.load(Ordering::Acquire)
+    pub fn stall(&self) -> Option<Stall> {
+        self.shared.stalled.get()
     }
 
     /// The instance of that id in a workflow.
@@ -190,7 +191,7 @@ impl Store {
         self.shared.readers.read(read).await
     }
 
-    /// A change that waits while the disk is full, as what runs does.
+    /// A change that waits while commits do, as a batch does.
     pub(crate) async fn change<T, R>(&self, bytes: usize, run: R) -> Result<T, ChangeError>
     where
         T: Send + 'static,
@@ -199,8 +200,8 @@ impl Store {
         self.change_with(bytes, true, run).await
     }
 
-    /// A change that is refused with [`ChangeError::NoRoom`] where it finds the disk full: somebody waits for its answer.
-    pub(crate) async fn change_if_room<T, R>(&self, bytes: usize, run: R) -> Result<T, ChangeError>
+    /// A change that is refused with [`ChangeError::Stalled`] where it would have to wait: somebody waits for its answer.
+    pub(crate) async fn change_now<T, R>(&self, bytes: usize, run: R) -> Result<T, ChangeError>
     where
         T: Send + 'static,
         R: FnMut(&mut dyn Backend) -> Result<T, Fault> + Send + 'static,
@@ -208,17 +209,20 @@ impl Store {
         self.change_with(bytes, false, run).await
     }
 
-    async fn change_with<T, R>(&self, bytes: usize, waits_for_room: bool, run: R) -> Result<T, ChangeError>
+    async fn change_with<T, R>(&self, bytes: usize, waits: bool, run: R) -> Result<T, ChangeError>
     where
         T: Send + 'static,
         R: FnMut(&mut dyn Backend) -> Result<T, Fault> + Send + 'static,
     {
+        if let Some(stall) = self.stall().filter(|_| !waits) {
+            return Err(ChangeError::Stalled(stall));
+        }
         let (reply, answer) = oneshot::channel();
         let reply = move |result: Result<T, ChangeError>| {
             // A caller that went away needs no answer.
             let _ = reply.send(result);
         };
-        self.enqueue(Box::new(Change { run, bytes, waits_for_room, outcome: None, reply }));
+        self.enqueue(Box::new(Change { run, bytes, waits, outcome: None, reply }));
         answer.await.unwrap_or(Err(CommitError::Closed.into()))
     }
 

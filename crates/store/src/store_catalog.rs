@@ -17,36 +17,36 @@ impl Store {
     /// Makes a deployment the current one of its script. One with the same content id is used again.
     pub async fn put_deployment(&self, new: NewDeployment) -> Result<DeploymentRow, ChangeError> {
         let bytes = new.modules.iter().map(|module| module.body.len()).sum();
-        self.change_if_room(bytes, move |backend| backend.put_deployment(&new)).await
+        self.change_now(bytes, move |backend| backend.put_deployment(&new)).await
     }
 
     /// Makes a deployment that is not current. One with the same content id is used again; `None` where there is no such
     /// script.
     pub async fn put_version(&self, new: NewDeployment) -> Result<Option<DeploymentRow>, ChangeError> {
         let bytes = new.modules.iter().map(|module| module.body.len()).sum();
-        self.change_if_room(bytes, move |backend| backend.put_version(&new)).await
+        self.change_now(bytes, move |backend| backend.put_version(&new)).await
     }
 
     /// Makes a deployment of a script current. Whether there is one.
     pub async fn release(&self, new: NewRelease) -> Result<bool, ChangeError> {
-        self.change(0, move |backend| backend.release(&new)).await
+        self.change_now(0, move |backend| backend.release(&new)).await
     }
 
     /// Sets what belongs to a script and to no deployment of it. Whether the script was there.
     pub async fn put_script_settings(&self, script: &ScopedName, settings: String) -> Result<bool, ChangeError> {
         let script = script.clone();
-        self.change(settings.len(), move |backend| backend.put_script_settings(&script, &settings)).await
+        self.change_now(settings.len(), move |backend| backend.put_script_settings(&script, &settings)).await
     }
 
     /// Deletes a deployment that no unfinished instance needs and that is not current. Whether it was there.
     pub async fn delete_deployment(&self, id: DeploymentId) -> Result<bool, ChangeError> {
-        self.change(0, move |backend| backend.delete_deployment(id)).await
+        self.change_now(0, move |backend| backend.delete_deployment(id)).await
     }
 
     /// Deletes a script, its deployments and its secrets, if it has no workflows and no unfinished instances.
     pub async fn delete_script(&self, name: &ScopedName) -> Result<bool, ChangeError> {
         let name = name.to_owned();
-        self.change(0, move |backend| backend.delete_script(&name)).await
+        self.change_now(0, move |backend| backend.delete_script(&name)).await
     }
 
     /// Makes or changes the workflow of that name; its number and creation time stay.
@@ -67,35 +67,35 @@ impl Store {
     /// Deletes a workflow that has no instances any more. Whether it was there.
     pub async fn delete_workflow(&self, name: &ScopedName) -> Result<bool, ChangeError> {
         let name = name.to_owned();
-        self.change(0, move |backend| backend.delete_workflow(&name)).await
+        self.change_now(0, move |backend| backend.delete_workflow(&name)).await
     }
 
     /// Sets and deletes secrets of a script, all or none. One that is not there is deleted already.
     pub async fn change_secrets(&self, script: &ScopedName, changes: Vec<SecretChange>) -> Result<(), ChangeError> {
         let script = script.clone();
         let bytes = changes.iter().filter_map(|change| change.value.as_ref()).map(Vec::len).sum();
-        self.change_if_room(bytes, move |backend| backend.change_secrets(&script, &changes)).await
+        self.change_now(bytes, move |backend| backend.change_secrets(&script, &changes)).await
     }
 
     /// Adds a token, or replaces the one with that hash.
     pub async fn put_token(&self, token: Token) -> Result<(), ChangeError> {
-        self.change_if_room(0, move |backend| backend.put_token(&token)).await
+        self.change_now(0, move |backend| backend.put_token(&token)).await
     }
 
     /// Deletes the token of that id. Whether it was there.
     pub async fn delete_token(&self, id: &str) -> Result<bool, ChangeError> {
         let id = id.to_owned();
-        self.change(0, move |backend| backend.delete_token(&id)).await
+        self.change_now(0, move |backend| backend.delete_token(&id)).await
     }
 
     /// Makes an account.
     pub async fn put_account(&self, new: NewAccount) -> Result<AccountRow, ChangeError> {
-        self.change_if_room(0, move |backend| backend.put_account(&new)).await
+        self.change_now(0, move |backend| backend.put_account(&new)).await
     }
 
     /// Deletes an account that has neither scripts nor workflows, with its tokens. Whether it was there.
     pub async fn delete_account(&self, id: AccountId) -> Result<bool, ChangeError> {
-        self.change(0, move |backend| backend.delete_account(id)).await
+        self.change_now(0, move |backend| backend.delete_account(id)).await
     }
 
     /// Adds lines to logs, some time soon: lines may be lost when the process dies or too many writes wait. Each
@@ -109,7 +109,7 @@ impl Store {
             }
         };
         let run = move |backend: &mut dyn crate::backend::Backend| backend.append_logs(&lines);
-        self.enqueue(Box::new(Change { run, bytes, waits_for_room: true, outcome: None, reply }));
+        self.enqueue(Box::new(Change { run, bytes, waits: true, outcome: None, reply }));
     }
 
     /// Scripts by name.

@@ -3,7 +3,7 @@
 //! A full disk is waited out here: the group is kept, in order, and tried again without those that do not wait. A failed sync ends all writing.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use stepwell_engine::Batch;
@@ -13,13 +13,13 @@ use crate::limits::{
     GROUP_BYTES_MAX, GROUP_ENTRIES_MAX, GROUPS_PER_GARBAGE, NO_ROOM_DELAY_MS_MAX, NO_ROOM_DELAY_MS_MIN,
 };
 use crate::queue::Queue;
-use crate::{ChangeError, CommitError, Committed};
+use crate::{ChangeError, CommitError, Committed, Stall};
 
 /// A write that waits. It is run once for each try of its transaction and answered once.
 pub(crate) trait Write: Send {
     fn weight(&self) -> Weight;
-    /// Whether it is kept until there is room on the disk.
-    fn waits_for_room(&self) -> bool;
+    /// Whether it is kept while commits have to wait.
+    fn waits(&self) -> bool;
     fn run(&mut self, backend: &mut dyn Backend) -> Result<(), Fault>;
     /// After the commit, or with why there is none.
     fn answer(self: Box<Self>, result: Result<(), ChangeError>);
@@ -63,7 +63,7 @@ impl<F: FnOnce(Result<Committed, CommitError>) + Send> Write for BatchWrite<F> {
         self.weight
     }
 
-    fn waits_for_room(&self) -> bool {
+    fn waits(&self) -> bool {
         true
     }
 
@@ -85,7 +85,7 @@ impl<F: FnOnce(Result<Committed, CommitError>) + Send> Write for BatchWrite<F> {
 pub(crate) struct Change<R, T, A> {
     pub run: R,
     pub bytes: usize,
-    pub waits_for_room: bool,
+    pub waits: bool,
     pub outcome: Option<T>,
     pub reply: A,
 }
@@ -100,8 +100,8 @@ where
         Weight { entries: 1, bytes: self.bytes }
     }
 
-    fn waits_for_room(&self) -> bool {
-        self.waits_for_room
+    fn waits(&self) -> bool {
+        self.waits
     }
 
     fn run(&mut self, backend: &mut dyn Backend) -> Result<(), Fault> {
@@ -115,6 +115,30 @@ where
     }
 }
 
+/// What the writer waits for, as everyone may see it.
+#[derive(Debug, Default)]
+pub(crate) struct Stalled(AtomicU8);
+
+impl Stalled {
+    pub fn get(&self) -> Option<Stall> {
+        Self::stall(self.0.load(Ordering::Acquire))
+    }
+
+    /// Sets it and gives what it was.
+    fn set(&self, stall: Option<Stall>) -> Option<Stall> {
+        let word = match stall {
+            None => 0,
+            Some(Stall::NoRoom) => 1,
+            Some(Stall::Held) => 2,
+        };
+        Self::stall(self.0.swap(word, Ordering::AcqRel))
+    }
+
+    fn stall(word: u8) -> Option<Stall> {
+        [None, Some(Stall::NoRoom), Some(Stall::Held)][usize::from(word)]
+    }
+}
+
 /// A write in a group and how it fared in the latest try.
 struct Member {
     write: Box<dyn Write>,
@@ -125,7 +149,7 @@ struct Member {
 pub(crate) struct Writer {
     pub backend: Box<dyn Backend>,
     pub queue: Arc<Queue<Box<dyn Write>>>,
-    pub no_room: Arc<AtomicBool>,
+    pub stalled: Arc<Stalled>,
     pub ended: Option<Fault>,
     pub groups_since_garbage: u32,
 }
@@ -157,22 +181,28 @@ impl Writer {
         loop {
             let fault = match self.attempt(&mut group) {
                 Ok(()) => {
-                    self.no_room.store(false, Ordering::Release);
+                    if self.stalled.set(None).is_some() {
+                        tracing::info!("commits go on");
+                    }
                     return answer(group);
                 }
                 Err(fault) => fault,
             };
             self.backend.rollback();
-            if !matches!(fault, Fault::NoRoom(_)) {
-                return self.give_up(group, fault);
-            }
-            let impatient: Vec<Member> = group.extract_if(.., |member| !member.write.waits_for_room()).collect();
+            let Fault::Stalled(stall, _) = fault else { return self.give_up(group, fault) };
+            let impatient: Vec<Member> = group.extract_if(.., |member| !member.write.waits()).collect();
             if !impatient.is_empty() {
-                answer_all(impatient, &fault.into());
+                answer_all(impatient, &ChangeError::Stalled(stall));
+                if group.is_empty() {
+                    return;
+                }
                 continue;
             }
-            if !self.no_room.swap(true, Ordering::AcqRel) {
-                tracing::warn!(%fault, "commits wait for room on the disk");
+            if self.stalled.set(Some(stall)) != Some(stall) {
+                tracing::warn!(%fault, "commits wait");
+            }
+            for write in self.queue.take(|write| !write.waits()) {
+                write.answer(Err(ChangeError::Stalled(stall)));
             }
             if !self.queue.pause(Duration::from_millis(delay_ms)) {
                 return answer_all(group, &CommitError::Closed.into());

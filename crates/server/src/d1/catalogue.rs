@@ -178,7 +178,7 @@ impl Catalogue {
                         return Ok(());
                     }
                 }
-                Err(CreateError::Change(error @ ChangeError::NoRoom(_))) => return Err(D1Error::NoRoom(error)),
+                Err(CreateError::Change(ChangeError::Stalled(stall))) => return Err(D1Error::Stalled(stall)),
                 Err(error) => return Err(failed(error)),
             }
         }

@@ -2,7 +2,7 @@
 //! programs compare the texts. Which Rust type failed is of no interest here.
 
 use rusqlite::{Error as SqlError, ErrorCode, ffi};
-use stepwell_store::ChangeError;
+use stepwell_store::Stall;
 
 use super::limits::{RESULT_BYTES_MAX, STATEMENTS_MAX};
 
@@ -83,9 +83,9 @@ pub enum D1Error {
         /// What can be done.
         advice: &'static str,
     },
-    /// There is no room on the disk for one more database.
+    /// No database can be added now.
     #[error(transparent)]
-    NoRoom(ChangeError),
+    Stalled(Stall),
     /// Which databases there are cannot be read or changed.
     #[error("the catalogue of databases failed: {0}")]
     Catalogue(String),
@@ -108,7 +108,6 @@ impl D1Error {
         match self {
             Self::Sql(text) => text.ends_with("SQLITE_FULL"),
             Self::Statement { error, .. } => error.is_disk_full(),
-            Self::NoRoom(_) => true,
             _ => false,
         }
     }

@@ -6,7 +6,7 @@ use std::process::Command;
 use hyper::Method;
 use serde_json::{Value as Json, json};
 
-use crate::support::{Journal, Launch, Project, Server, until};
+use crate::support::{Journal, Launch, Project, Server, ended, until};
 
 const FILE_SYSTEM_MIB: u64 = 24;
 const BLOCK: [u8; 4096] = [0x5a; 4096];
@@ -71,9 +71,7 @@ impl Drop for SmallDisk {
 
 async fn status_of_create(server: &Server, id: &str) -> Option<u16> {
     let body = json!({ "instance_id": id, "params": {} });
-    // The one that finds out that the disk is full waits for room; those behind it are told.
-    let asked = server.try_request(Method::POST, "instances", Some(body));
-    tokio::time::timeout(std::time::Duration::from_secs(2), asked).await.ok()?.map(|(status, _)| status)
+    server.try_request(Method::POST, "instances", Some(body)).await.map(|(status, _)| status)
 }
 
 #[tokio::test]
@@ -94,19 +92,25 @@ async fn a_full_disk_stops_new_work_and_keeps_the_old() {
         secret.map(|(status, answer)| (status, answer["errors"][0]["code"].clone())),
         Some((507, json!(20_507)))
     );
+    // The one that finds out waits for room, and is told so; those behind it are refused.
     let mut tries = 0;
     until("new work is refused", async || {
         tries += 1;
-        let status = status_of_create(&server, &format!("refused{tries}")).await;
+        let status = status_of_create(&server, &format!("waits{tries}")).await;
         (status == Some(507)).then_some(())
     })
     .await;
+    assert_eq!(status_of_create(&server, "refused").await, Some(507));
+    let terminated = server.try_request(Method::PATCH, "instances/old0/status", Some(json!({ "status": "terminate" })));
+    assert_eq!(terminated.await.map(|(status, _)| status), Some(507));
     assert_eq!(server.detail("old0").await["status"], "waiting");
     assert_eq!(server.list("per_page=100&status=waiting").await.as_array().map(Vec::len), Some(20));
     let event = server.try_request(Method::POST, "instances/old0/events/go-0", Some(json!(1))).await;
     assert_eq!(event.map(|(status, _)| status), Some(507));
     disk.make_room();
     until("there is room again", async || (status_of_create(&server, "fresh").await == Some(200)).then_some(())).await;
+    server.until_status(&format!("waits{tries}"), "waiting").await;
+    assert_eq!(server.try_request(Method::GET, "instances/refused", None).await.map(|(status, _)| status), Some(404));
     check_all_complete(&server).await;
 }
 
@@ -122,6 +126,9 @@ async fn a_server_that_is_killed_with_a_full_disk_has_all_that_was_acknowledged(
     until("new work is refused", async || (status_of_create(&server, "refused").await == Some(507)).then_some(()))
         .await;
     server.kill();
+    let mut server = Launch::of(&project).with_state(&state).spawn();
+    assert_eq!(ended(&mut server).await.code(), Some(1));
+    until("it says why", async || server.output().contains("no room to open").then_some(())).await;
     disk.make_room();
     let server = Launch::of(&project).with_state(&state).start().await;
     check_all_complete(&server).await;

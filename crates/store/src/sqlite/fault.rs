@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::{Error, ErrorCode, ffi};
 
 use crate::backend::Fault;
-use crate::{OpenError, ReadError};
+use crate::{OpenError, ReadError, Stall};
 
 /// Of a write or a commit.
 #[allow(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
@@ -14,19 +14,24 @@ pub(super) fn write(error: Error) -> Fault {
     let Some(failure) = error.sqlite_error() else { return Fault::Failed(reason) };
     match (failure.code, failure.extended_code) {
         (_, ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC) => Fault::SyncFailed(reason),
-        // Another program that holds the database is waited out like a full disk.
-        (ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked, _) => Fault::NoRoom(reason),
-        (
-            _,
-            ffi::SQLITE_IOERR_WRITE
-            | ffi::SQLITE_IOERR_TRUNCATE
-            | ffi::SQLITE_IOERR_SHMSIZE
-            | ffi::SQLITE_IOERR_SHMMAP
-            | ffi::SQLITE_IOERR_SHMOPEN,
-        ) => Fault::NoRoom(reason),
+        (ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked, _) => Fault::Stalled(Stall::Held, reason),
+        _ if lacks_room(failure) => Fault::Stalled(Stall::NoRoom, reason),
         (ErrorCode::ConstraintViolation, _) => Fault::Fenced(reason),
         _ => Fault::Failed(reason),
     }
+}
+
+/// Files that cannot grow are told in other words as well.
+fn lacks_room(failure: &ffi::Error) -> bool {
+    failure.code == ErrorCode::DiskFull
+        || matches!(
+            failure.extended_code,
+            ffi::SQLITE_IOERR_WRITE
+                | ffi::SQLITE_IOERR_TRUNCATE
+                | ffi::SQLITE_IOERR_SHMSIZE
+                | ffi::SQLITE_IOERR_SHMMAP
+                | ffi::SQLITE_IOERR_SHMOPEN
+        )
 }
 
 /// Of a write of control data, where nobody can own what it concerns and part of it may be done.
@@ -50,11 +55,13 @@ pub(super) fn read(error: Error) -> ReadError {
 /// Of opening a database.
 pub(super) fn open(error: &Error, dir: &Path, path: &Path) -> OpenError {
     let reason = error.to_string();
-    match error.sqlite_error_code() {
-        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+    let Some(failure) = error.sqlite_error() else { return OpenError::Damaged { path: path.into(), reason } };
+    match failure.code {
+        ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied => {
             OpenError::NotWritable { dir: dir.into(), reason }
         }
-        Some(ErrorCode::DiskFull) => OpenError::Full { path: path.into(), reason },
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => OpenError::Held { path: path.into(), reason },
+        _ if lacks_room(failure) => OpenError::Full { path: path.into(), reason },
         _ => OpenError::Damaged { path: path.into(), reason },
     }
 }

@@ -115,7 +115,12 @@ fn configure(connection: &Connection, options: Options) -> rusqlite::Result<()> 
 
 /// A later owner of a database that is shared against all locks makes every commit of this one fail.
 fn take_over(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.query_row("UPDATE meta SET value = value + 1 WHERE name = 'epoch' RETURNING value", [], |row| row.get(0))
+    // By itself, a statement that returns a row gives it before its commit, which can still fail.
+    let taking = connection.unchecked_transaction()?;
+    taking.execute("UPDATE meta SET value = value + 1 WHERE name = 'epoch'", [])?;
+    let epoch = taking.query_row("SELECT value FROM meta WHERE name = 'epoch'", [], |row| row.get(0))?;
+    taking.commit()?;
+    Ok(epoch)
 }
 
 thread_local! {

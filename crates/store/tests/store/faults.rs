@@ -8,8 +8,8 @@ use stepwell_store::backend::{Backend, CatalogWriter, DatabaseWriter, Fault, Rea
 use stepwell_store::memory::Memory;
 use stepwell_store::{
     AccountId, AccountRow, ChangeError, CommitError, DatabaseKey, DatabaseRow, DeploymentRow, LogLine, NewAccount,
-    NewDatabase, NewDeployment, NewRelease, NewWorkflow, OpenError, ScheduleRow, ScopedName, SecretChange, Store,
-    StreamChunk, Token, WorkflowRow,
+    NewDatabase, NewDeployment, NewRelease, NewWorkflow, OpenError, ScheduleRow, ScopedName, SecretChange, Stall,
+    Store, StreamChunk, Token, WorkflowRow,
 };
 
 use crate::support::*;
@@ -119,18 +119,18 @@ fn a_failed_sync_is_final_for_all_later_commits() {
 
 #[test]
 fn a_lack_of_room_is_tried_again_until_it_works() {
-    let (store, begun) = store(vec![Fault::NoRoom("full".to_owned()); 2]);
+    let (store, begun) = store(vec![Fault::Stalled(Stall::NoRoom, "full".to_owned()); 2]);
     assert_eq!(commit(&store, creations(vec![creation(1, "a", 1)])), []);
     assert_eq!(begun.load(Ordering::Relaxed), 3);
-    assert!(!store.is_full());
+    assert!(store.stall().is_none());
 }
 
 #[test]
 fn a_change_that_somebody_waits_for_is_refused_where_there_is_no_room_and_a_batch_is_not() {
-    let (store, begun) = store(vec![Fault::NoRoom("full".to_owned()); 3]);
-    let refused = Err(ChangeError::NoRoom("full".to_owned()));
+    let (store, begun) = store(vec![Fault::Stalled(Stall::NoRoom, "full".to_owned()); 3]);
+    let refused = Err(ChangeError::Stalled(Stall::NoRoom));
     assert_eq!(wait(store.change_secrets(&named("app"), vec![set("KEY", 1)])), refused);
-    assert!(!store.is_full(), "what would have waited has not been tried");
+    assert!(store.stall().is_none(), "what would have waited has not been tried");
     assert_eq!(begun.load(Ordering::Relaxed), 1);
     assert_eq!(commit(&store, creations(vec![creation(1, "a", 1)])), []);
     assert_eq!(begun.load(Ordering::Relaxed), 4);

@@ -80,6 +80,18 @@ fn an_owner_that_was_superseded_against_all_locks_is_fenced() {
 }
 
 #[test]
+fn a_database_that_another_program_holds_is_not_taken_for_damaged() {
+    let dir = tempfile::tempdir().expect("a directory");
+    drop(open(dir.path()).expect("a store"));
+    let other = Connection::open(dir.path().join("stepwell.db")).expect("a database");
+    other.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+    let error = open(dir.path()).expect_err("a refusal");
+    assert!(matches!(error, OpenError::Held { .. }), "{error:?}");
+    other.execute_batch("ROLLBACK").expect("no lock");
+    open(dir.path()).expect("a store");
+}
+
+#[test]
 fn a_newer_format_is_refused_and_left_as_it_is() {
     let dir = tempfile::tempdir().expect("a directory");
     drop(open(dir.path()).expect("a store"));

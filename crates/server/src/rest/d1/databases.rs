@@ -14,6 +14,7 @@ use crate::rest::envelope::{ResultInfo, page, success};
 use crate::rest::limits::{D1_PER_PAGE_MAX, PER_PAGE_DEFAULT};
 use crate::rest::route::Answer;
 use crate::rest::times::Iso;
+use crate::stall;
 
 pub fn routes() -> Vec<Route> {
     vec![
@@ -136,9 +137,7 @@ async fn list(State(api): State<Api>, Account(account): Account, Query(query): Q
 
 async fn create(State(api): State<Api>, Account(account): Account, request: Body) -> Reply {
     let CreateBody { name, id, settings } = read(request).await?;
-    if api.platform.store.is_full() {
-        return Err(ApiError::disk_full().into());
-    }
+    stall::admit(&api.platform.store)?;
     check_name(&name)?;
     if let Some(id) = &id {
         check_id(id)?;

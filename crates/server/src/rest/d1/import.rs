@@ -11,6 +11,7 @@ use super::{Api, Named, Reply, Route, Scope, address, found, malformed, read};
 use crate::api_error::ApiError;
 use crate::d1::{D1, Import, ImportStage, MetaJson};
 use crate::rest::envelope::success;
+use crate::stall;
 
 const MD5_DIGITS: usize = 32;
 
@@ -78,11 +79,11 @@ async fn act(State(api): State<Api>, Named(database): Named, headers: HeaderMap,
     let key = found(&api, &database).await?.key;
     let imports = &api.d1.imports;
     let view = match action {
-        ImportBody::Init { .. } if api.platform.store.is_full() => return Err(ApiError::disk_full().into()),
         ImportBody::Init { etag } => {
             if etag.len() != MD5_DIGITS || !etag.bytes().all(|byte| byte.is_ascii_hexdigit()) {
                 return Err(malformed(format!("etag: {etag:?} is not the MD5 of a file in hexadecimal")).into());
             }
+            stall::admit(&api.platform.store)?;
             let upload = imports.announce(&key, &etag)?;
             let upload_url = Some(format!("{}/uploads/{}", address(&headers)?, upload.token));
             ImportView { filename: Some(upload.filename), upload_url, ..ImportView::new() }
