@@ -50,6 +50,7 @@ mod token;
 mod trigger;
 mod upload;
 mod version;
+mod version_secret;
 mod versions;
 mod watch;
 mod whoami;

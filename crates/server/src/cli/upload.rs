@@ -23,6 +23,20 @@ pub struct Notes {
     pub tag: Option<String>,
 }
 
+impl Notes {
+    /// With a message, where none was given.
+    #[must_use]
+    pub fn or_message(self, message: impl FnOnce() -> String) -> Self {
+        Self { message: self.message.or_else(|| Some(message())), ..self }
+    }
+
+    /// As the API takes them.
+    #[must_use]
+    pub fn annotations(&self) -> Value {
+        object([(MESSAGE, self.message.as_deref().map(Value::from)), (TAG, self.tag.as_deref().map(Value::from))])
+    }
+}
+
 /// The multipart body of it.
 pub fn body(project: &ProjectConfig, bundle: &Bundle, notes: &Notes) -> Body {
     let mut parts = Multipart::new();
@@ -51,8 +65,7 @@ fn metadata(project: &ProjectConfig, bundle: &Bundle, notes: &Notes) -> Value {
     if let Some(cpu_ms) = project.cpu_ms {
         metadata["limits"] = json!({ "cpu_ms": cpu_ms });
     }
-    let annotations =
-        object([(MESSAGE, notes.message.as_deref().map(Value::from)), (TAG, notes.tag.as_deref().map(Value::from))]);
+    let annotations = notes.annotations();
     if annotations.as_object().is_some_and(|annotations| !annotations.is_empty()) {
         metadata["annotations"] = annotations;
     }

@@ -94,6 +94,27 @@ async fn secrets_are_set_and_deleted_from_json_and_from_lines() {
 }
 
 #[tokio::test]
+async fn secrets_of_a_version_change_with_a_new_one() {
+    let mut text = String::new();
+    for (args, input) in [
+        (&["put", "KEY"][..], "s3cret \n"),
+        (&["put", "KEY", "--message", "rotated", "--tag", "r2"], "s3cret"),
+        (&["bulk"], r#"{"A": "1", "OLD": null}"#),
+        (&["delete", "KEY"], ""),
+        (&["delete", "NONE"], ""),
+        (&["list"], ""),
+        (&["list", "--latest-version", "--json"], ""),
+        (&["put", ""], "s3cret"),
+    ] {
+        let fake = Fake::start().await;
+        let ran = run_with(&fake, &[&["versions", "secret"], args, &["--name", "shop"]].concat(), input).await;
+        let asked = fake.asked().pop().map_or_else(String::new, |asked| format!("{} {}", asked.line, asked.body));
+        text += &format!("$ {}\n{asked}\n{}\n", args.join(" "), ran.told());
+    }
+    assert_snapshot!(text);
+}
+
+#[tokio::test]
 async fn secrets_are_listed_by_name_and_deleted() {
     let mut text = String::new();
     for args in [
