@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::support::{Project, Server, eventually};
+use crate::support::{Launch, Project, Server, eventually, operator_token};
 
 /// Somebody at a shell, in the directory of a project, with a configuration directory of their own.
 struct User<'a> {
@@ -156,6 +156,35 @@ async fn secrets_come_with_what_is_uploaded_and_serve_with_it() {
     assert!(status == Some(3) && told.contains("has no secret \"KEY\""), "{status:?} {told}");
     user.runs(&["versions", "deploy", "fourth"]).await;
     user.serves("200 two without").await;
+}
+
+/// A server whose clock begins there.
+async fn serve_at(state: &std::path::Path, time: &str) -> Server {
+    let mut server = Launch::serve().state(state).arg("--test-clock").arg(time).start().await;
+    server.token = Some(operator_token(state));
+    server
+}
+
+#[tokio::test]
+async fn an_expired_token_is_refused_with_when_it_ended() {
+    const BEFORE: &str = "2026-11-21T10:00:00Z";
+    let state = tempfile::tempdir().expect("a directory");
+    let project = Project::worker("app", &["Flow"], &code("one"));
+    let server = serve_at(state.path(), BEFORE).await;
+    let user = User::logged_in(&server, &project).await;
+    let create = ["token", "create", "ci", "--scope", "metadata", "--expires-in", "1 hour", "--now", BEFORE];
+    let token = user.json(&create).await["value"].as_str().expect("a token").to_owned();
+    user.runs(&["workflows", "list", "--token", &token]).await;
+    server.stop();
+
+    let server = serve_at(state.path(), "2026-11-21T11:00:00Z").await;
+    let user = User::logged_in(&server, &project).await;
+    let (status, told) = user.fails(&["workflows", "list", "--token", &token]).await;
+    assert!(told.contains("this API token expired at 2026-11-21T11:00:00Z; `stepwell token create`"), "{told}");
+    assert_eq!(status, Some(7), "{told}");
+    let (_, told) = user.fails(&["workflows", "list", "--token", &token, "--json"]).await;
+    let told: Json = serde_json::from_str(&told).expect("JSON");
+    assert_eq!((&told["error"]["kind"], &told["error"]["status"]), (&"unauthorized".into(), &401.into()));
 }
 
 #[tokio::test]
