@@ -163,6 +163,16 @@ async fn outputs_are_cut_at_the_limit_and_can_be_left_out() {
 }
 
 #[tokio::test]
+async fn a_file_gets_every_step_of_a_long_timeline() {
+    let told = told(&["workflows", "instances", "describe", "orders", "long"]).await;
+    let number = |line: &str| line.trim_start().strip_prefix("✓ part-")?.split(' ').next()?.parse::<usize>().ok();
+    let steps = told.lines().filter_map(number);
+    assert!(steps.eq(1..=instances::LONG_STEPS), "{told}");
+    assert_eq!(told.matches("→ 1").count(), instances::LONG_STEPS);
+    assert!(!told.contains("more steps"), "{told}");
+}
+
+#[tokio::test]
 async fn json_is_the_result_as_the_server_wrote_it() {
     let fake = Fake::start().await;
     let ran = run(&fake, &["workflows", "instances", "describe", "orders", "done", "--json"]).await;

@@ -20,6 +20,7 @@ mod doctor;
 mod drawing;
 mod env;
 mod error;
+mod excerpt;
 mod exit;
 mod instance_deletion;
 mod instance_list;
