@@ -486,6 +486,15 @@ async fn what_code_printed_is_shown_with_its_step_and_level() {
 }
 
 #[tokio::test]
+async fn whoever_follows_lines_lets_the_server_wait_for_the_end() {
+    let fake = Fake::start().await;
+    let ran = run(&fake, &["workflows", "instances", "logs", "orders", "watched", "--follow"]).await;
+    assert_eq!(ran.code, 0, "{}", ran.told());
+    let looks: Vec<String> = fake.lines().into_iter().filter(|line| !line.contains("/logs")).collect();
+    assert_eq!(looks, ["GET /workflows/orders/instances/watched?simple=true&wait_ms=30000"; 3]);
+}
+
+#[tokio::test]
 async fn programs_get_each_line_as_an_object() {
     let fake = Fake::start().await;
     let ran = run(&fake, &["workflows", "instances", "logs", "orders", "done", "--json"]).await;
