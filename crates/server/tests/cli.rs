@@ -163,6 +163,16 @@ async fn outputs_are_cut_at_the_limit_and_can_be_left_out() {
 }
 
 #[tokio::test]
+async fn a_file_gets_every_step_of_a_long_timeline() {
+    let told = told(&["workflows", "instances", "describe", "orders", "long"]).await;
+    let number = |line: &str| line.trim_start().strip_prefix("✓ part-")?.split(' ').next()?.parse::<usize>().ok();
+    let steps = told.lines().filter_map(number);
+    assert!(steps.eq(1..=instances::LONG_STEPS), "{told}");
+    assert_eq!(told.matches("→ 1").count(), instances::LONG_STEPS);
+    assert!(!told.contains("more steps"), "{told}");
+}
+
+#[tokio::test]
 async fn json_is_the_result_as_the_server_wrote_it() {
     let fake = Fake::start().await;
     let ran = run(&fake, &["workflows", "instances", "describe", "orders", "done", "--json"]).await;
@@ -473,6 +483,15 @@ async fn what_code_printed_is_shown_with_its_step_and_level() {
     assert!(of_all.contains("very slow") && of_all.contains("charge-2") && !of_all.contains("begins"), "{of_all}");
     let nothing = told(&["workflows", "instances", "logs", "orders", "done", "--step", "other"]).await;
     assert!(nothing.contains("Instance done has printed nothing in step other."), "{nothing}");
+}
+
+#[tokio::test]
+async fn whoever_follows_lines_lets_the_server_wait_for_the_end() {
+    let fake = Fake::start().await;
+    let ran = run(&fake, &["workflows", "instances", "logs", "orders", "watched", "--follow"]).await;
+    assert_eq!(ran.code, 0, "{}", ran.told());
+    let looks: Vec<String> = fake.lines().into_iter().filter(|line| !line.contains("/logs")).collect();
+    assert_eq!(looks, ["GET /workflows/orders/instances/watched?simple=true&wait_ms=30000"; 3]);
 }
 
 #[tokio::test]

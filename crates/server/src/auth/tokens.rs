@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, Result};
+use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use stepwell_engine::Millis;
 use stepwell_store::{AccountId, Store, Token};
@@ -30,7 +31,7 @@ const TOKENS_MAX: usize = 1_000;
 /// Characters of a token's label.
 const LABEL_CHARS_MAX: usize = 120;
 
-/// The tokens that are valid. Cheap to clone.
+/// The tokens that there are. Cheap to clone.
 #[derive(Clone)]
 pub struct Tokens {
     shared: Arc<Shared>,
@@ -39,7 +40,7 @@ pub struct Tokens {
 struct Shared {
     store: Store,
     /// As in the store; a change is durable before it is seen.
-    valid: Mutex<Vec<Token>>,
+    known: Mutex<Vec<Token>>,
     slowdown: Slowdown,
 }
 
@@ -64,7 +65,7 @@ impl Auth {
     /// Where the store fails or the token's file cannot be written.
     pub async fn open(data_dir: &Path, store: &Store) -> Result<(Self, Option<String>)> {
         let tokens = Tokens::new(store.clone(), store.tokens().await?);
-        if !lock(&tokens.shared.valid).is_empty() {
+        if !lock(&tokens.shared.known).is_empty() {
             return Ok((Self::Token(tokens), None));
         }
         let secret = new_secret();
@@ -78,14 +79,14 @@ impl Auth {
 }
 
 impl Tokens {
-    fn new(store: Store, valid: Vec<Token>) -> Self {
-        Self { shared: Arc::new(Shared { store, valid: Mutex::new(valid), slowdown: Slowdown::new() }) }
+    fn new(store: Store, known: Vec<Token>) -> Self {
+        Self { shared: Arc::new(Shared { store, known: Mutex::new(known), slowdown: Slowdown::new() }) }
     }
 
     /// All of them, oldest first.
     #[must_use]
     pub fn all(&self) -> Vec<Token> {
-        lock(&self.shared.valid).clone()
+        lock(&self.shared.known).clone()
     }
 
     /// Makes a token. Returns what is kept of it and the token itself, which nobody can be told again. Durable when it
@@ -100,7 +101,7 @@ impl Tokens {
         if new.expires_at.is_some_and(|at| at <= now_ms()) {
             return Err(ApiError::bad_request("expires_on: that time is past, and the token could never be used"));
         }
-        if lock(&self.shared.valid).len() >= TOKENS_MAX {
+        if lock(&self.shared.known).len() >= TOKENS_MAX {
             return Err(ApiError::bad_request(format!(
                 "there are {TOKENS_MAX} tokens, the maximum: revoke some first"
             )));
@@ -117,9 +118,9 @@ impl Tokens {
     /// Where there is none of that id, or it is the last one that can make others.
     pub async fn revoke(&self, id: &str) -> Result<(), ApiError> {
         let is_last = {
-            let valid = lock(&self.shared.valid);
+            let known = lock(&self.shared.known);
             let is_operator = |token: &Token| token.account.is_none() && Scopes::parse(&token.scopes) == Scopes::ALL;
-            valid.iter().filter(|token| is_operator(token) && token.expires_at.is_none()).all(|token| token.id == id)
+            known.iter().filter(|token| is_operator(token) && token.expires_at.is_none()).all(|token| token.id == id)
         };
         if is_last {
             return Err(ApiError::bad_request(
@@ -127,24 +128,24 @@ impl Tokens {
             ));
         }
         self.shared.store.delete_token(id).await?;
-        lock(&self.shared.valid).retain(|token| token.id != id);
+        lock(&self.shared.known).retain(|token| token.id != id);
         Ok(())
     }
 
     /// Forgets the tokens of an account that is gone.
     pub fn forget(&self, account: AccountId) {
-        lock(&self.shared.valid).retain(|token| token.account != Some(account));
+        lock(&self.shared.known).retain(|token| token.account != Some(account));
     }
 
     async fn keep(&self, row: Token) -> Result<(), ApiError> {
         self.shared.store.put_token(row.clone()).await?;
-        lock(&self.shared.valid).push(row);
+        lock(&self.shared.known).push(row);
         Ok(())
     }
 
     pub(super) async fn check(&self, token: &str) -> Result<Holder, ApiError> {
-        if let Some(holder) = self.holder(token, now_ms()) {
-            return Ok(holder);
+        if let Some(known) = self.known(token) {
+            return holder(&known, now_ms());
         }
         match self.shared.slowdown.failed().await {
             Ok(()) => Err(ApiError::new(
@@ -157,17 +158,33 @@ impl Tokens {
     }
 
     /// Every token is compared, whichever is right.
-    fn holder(&self, token: &str, now: Millis) -> Option<Holder> {
+    fn known(&self, token: &str) -> Option<Token> {
         let hash = hex(&digest(token));
         let mut found = None;
-        for valid in lock(&self.shared.valid).iter() {
-            let is_equal: bool = valid.hash.as_bytes().ct_eq(hash.as_bytes()).into();
-            if is_equal && valid.expires_at.is_none_or(|at| now < at) {
-                let scopes = Scopes::parse(&valid.scopes);
-                found = Some(Holder { token: Some(valid.id.as_str().into()), account: valid.account, scopes });
+        for known in lock(&self.shared.known).iter() {
+            let is_equal: bool = known.hash.as_bytes().ct_eq(hash.as_bytes()).into();
+            if is_equal {
+                found = Some(known.clone());
             }
         }
         found
+    }
+}
+
+/// Whoever has the token, until it ends. Who presents one that has ended did not guess, and may know when it did.
+fn holder(token: &Token, now: Millis) -> Result<Holder, ApiError> {
+    match token.expires_at {
+        Some(at) if at <= now => {
+            let message = format!(
+                "Authentication error: this API token expired at {}; `stepwell token create` makes another one",
+                Timestamp::from_millisecond(at).map_or_else(|_| at.to_string(), |at| at.to_string())
+            );
+            Err(ApiError::new(401, AUTHENTICATION, message))
+        }
+        _ => {
+            let scopes = Scopes::parse(&token.scopes);
+            Ok(Holder { token: Some(token.id.as_str().into()), account: token.account, scopes })
+        }
     }
 }
 
@@ -212,6 +229,11 @@ mod tests {
         NewToken { label: "t".to_owned(), account: None, scopes, expires_at: None }
     }
 
+    /// Whom a token stands for, at a time.
+    fn held(tokens: &Tokens, token: &str, now: Millis) -> Option<Holder> {
+        tokens.known(token).and_then(|known| holder(&known, now).ok())
+    }
+
     async fn opened() -> (Auth, String, tempfile::TempDir, Store) {
         let (dir, store) = (tempfile::tempdir().expect("a temporary directory"), Store::in_memory());
         let (auth, secret) = Auth::open(dir.path(), &store).await.expect("authentication");
@@ -223,11 +245,11 @@ mod tests {
         let (auth, operator, ..) = opened().await;
         let tokens = auth.tokens().expect("tokens");
         let (row, secret) = tokens.create(new_token(Scopes::of([Scope::Trigger]))).await.expect("a token");
-        let holder = tokens.holder(&secret, now_ms()).expect("valid");
+        let holder = held(tokens, &secret, now_ms()).expect("valid");
         assert_eq!(holder.token.as_deref(), Some(row.id.as_str()));
         assert!(holder.check(Scope::Trigger).is_ok() && holder.check(Scope::Manage).is_err());
-        assert_eq!(tokens.holder(&operator, now_ms()).map(|holder| holder.scopes), Some(Scopes::ALL));
-        assert_eq!((tokens.holder("wrong", now_ms()), tokens.holder("", now_ms())), (None, None));
+        assert_eq!(held(tokens, &operator, now_ms()).map(|holder| holder.scopes), Some(Scopes::ALL));
+        assert_eq!((tokens.known("wrong"), tokens.known("")), (None, None));
     }
 
     #[tokio::test]
@@ -237,11 +259,11 @@ mod tests {
         let end = now_ms() + 60_000;
         let ending = NewToken { expires_at: Some(end), ..new_token(Scopes::ALL) };
         let (row, secret) = tokens.create(ending).await.expect("a token");
-        assert!(tokens.holder(&secret, end - 1).is_some() && tokens.holder(&secret, end).is_none());
+        assert!(held(tokens, &secret, end - 1).is_some() && held(tokens, &secret, end).is_none());
         tokens.revoke(&row.id).await.expect("revoked");
-        assert_eq!(tokens.holder(&secret, now_ms()), None);
+        assert_eq!(tokens.known(&secret), None);
         let (again, made) = Auth::open(dir.path(), &store).await.expect("authentication");
-        assert_eq!((again.tokens().expect("tokens").holder(&secret, now_ms()), made), (None, None));
+        assert_eq!((again.tokens().expect("tokens").known(&secret), made), (None, None));
     }
 
     #[tokio::test]

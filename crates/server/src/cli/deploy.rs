@@ -13,9 +13,9 @@ use super::client::{Ask, Body, Client};
 use super::desk::Desk;
 use super::screen::{Screen, Tone, warn};
 use super::setup::ensure_tools;
-use super::text::counted;
-use super::upload::{self, Notes, workflow_body};
-use super::{CliError, ExitCode, error};
+use super::text::{counted, one_line};
+use super::upload::{self, Notes, Secrets, workflow_body};
+use super::{CliError, ExitCode, error, secret_file};
 use crate::project::bundle::{Bundle, Purpose, bundle};
 use crate::project::{ProjectConfig, WorkflowConfig};
 
@@ -44,6 +44,9 @@ pub struct BundleArgs {
     name: Option<String>,
     #[command(flatten)]
     notes: Notes,
+    /// Secrets that go along: {"NAME": "value", …} as JSON, or lines NAME=value as in .env; all others stay
+    #[arg(long, value_name = "FILE")]
+    secrets_file: Option<String>,
     /// Bundle it and upload nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -54,6 +57,7 @@ pub struct Bundled<'a> {
     pub project: ProjectConfig,
     bundle: Bundle,
     notes: &'a Notes,
+    secrets: Secrets,
 }
 
 /// What `--json` prints.
@@ -82,22 +86,26 @@ impl<'a> Bundled<'a> {
     /// Reads the project and bundles it, telling its warnings.
     ///
     /// # Errors
-    /// What is wrong with the project or its code.
+    /// What is wrong with the project, its code, or the file of secrets.
     pub fn make(args: &'a BundleArgs) -> Result<Self, CliError> {
         let mut project = ProjectConfig::load(&args.project, args.env.as_deref()).map_err(error::told)?;
         project.warnings.iter().for_each(|warning| warn(warning));
         if let Some(name) = &args.name {
             project.name.clone_from(name);
         }
+        let secrets = args.secrets_file.as_deref().map(secret_file::read_set).transpose()?.unwrap_or_default();
+        for name in secrets.keys().filter(|name| project.vars.contains_key(*name)) {
+            warn(&format!("the secret {} takes the place of the variable of that name", one_line(name)));
+        }
         let tools = ensure_tools()?;
         let bundle = bundle(&project, &tools.esbuild, Purpose::Production).map_err(error::told)?;
         bundle.warnings.iter().for_each(|warning| warn(warning));
-        Ok(Self { project, bundle, notes: &args.notes })
+        Ok(Self { project, bundle, notes: &args.notes, secrets })
     }
 
     /// What is uploaded.
     pub fn body(&self) -> Body {
-        upload::body(&self.project, &self.bundle, self.notes)
+        upload::body(&self.project, &self.bundle, self.notes, &self.secrets)
     }
 
     /// Says what would be uploaded.

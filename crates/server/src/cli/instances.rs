@@ -67,6 +67,9 @@ pub struct DescribeArgs {
     /// Characters of each output that are shown; 0 shows all
     #[arg(long, value_name = "N", default_value_t = 5000)]
     truncate_output_limit: usize,
+    /// Show every step on a terminal, too, where the middle of more than 200 is left out
+    #[arg(long)]
+    all_steps: bool,
     /// Show it again whenever something happens, until it ends; then exit 6 unless it is complete
     #[arg(long)]
     watch: bool,
@@ -179,6 +182,8 @@ impl Desk<'_> {
         let timeline = Timeline {
             screen: self.screen,
             shows_step_output: args.step_output && !args.no_step_output,
+            // A file or a program gets everything.
+            shows_all_steps: args.all_steps || self.screen.rows.is_none(),
             output_chars_max: args.truncate_output_limit,
         };
         if args.logs && self.screen.is_json {

@@ -1,5 +1,6 @@
 //! `stepwell workflows instances logs`: what an instance's code printed, page after page, and on while it runs.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use clap::Args;
@@ -14,14 +15,14 @@ use super::latest::{LATEST, resolve};
 use super::screen::Tone;
 use super::text::{one_line, printable};
 use super::timeline::hanging;
-use super::watch::until_interrupted;
+use super::watch::{WAIT_MS, until_interrupted};
 use super::workflows::check_name;
 use super::{CliError, ExitCode};
 
 /// Lines asked for at once: as many as the server gives.
 const PAGE_LINES: usize = 1_000;
-/// How long the server holds back its answer while an instance runs and nobody reads its lines.
-const FOLLOW_MS: u64 = 500;
+/// How often new lines are asked for.
+const FOLLOW_EVERY: Duration = Duration::from_millis(500);
 /// Lines are kept a moment after the result that they came with.
 const LAST_LINES: Duration = Duration::from_millis(300);
 
@@ -81,11 +82,6 @@ impl Reader<'_> {
         self.cursor = page.cursor;
         Ok(page.lines)
     }
-
-    async fn has_ended(&self, wait_ms: u64) -> Result<bool, CliError> {
-        let ask = Ask::new(Method::GET, &self.path).query("order", "asc").waiting(wait_ms);
-        Ok(self.desk.client.ask(ask).await?.parse::<Detail>()?.has_ended())
-    }
 }
 
 impl Desk<'_> {
@@ -101,9 +97,14 @@ impl Desk<'_> {
         let id = resolve(&self.client, &args.name, &args.id).await?;
         let mut reader = Reader { desk: self, path: vec!["workflows", &args.name, "instances", &id], cursor: 0 };
         let mut shown = self.show_rest(&mut reader, args.step.as_deref()).await?;
+        let path = reader.path.clone();
+        let mut ended = pin!(self.until_ended(&path));
         let mut is_last = !args.follow;
         while !is_last {
-            is_last = reader.has_ended(FOLLOW_MS).await?;
+            is_last = tokio::select! {
+                ended = &mut ended => ended.map(|()| true)?,
+                () = tokio::time::sleep(FOLLOW_EVERY) => false,
+            };
             if is_last {
                 tokio::time::sleep(LAST_LINES).await;
             }
@@ -114,6 +115,13 @@ impl Desk<'_> {
             self.screen.line(&format!("Instance {} has printed nothing{of}.", one_line(&id)))?;
         }
         Ok(ExitCode::Ok)
+    }
+
+    /// Returns when the instance has ended. The server waits for that, as it takes it a while to look at a long history.
+    async fn until_ended(&self, path: &[&str]) -> Result<(), CliError> {
+        let ask = Ask::new(Method::GET, path).query("simple", "true").waiting(WAIT_MS);
+        while !self.client.ask(ask.clone()).await?.parse::<Detail>()?.has_ended() {}
+        Ok(())
     }
 
     /// Prints what there is by now; says how many lines.

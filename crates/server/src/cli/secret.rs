@@ -18,7 +18,8 @@ use super::text::{counted, one_line};
 use super::worker::WorkerArgs;
 use super::{CliError, ExitCode, prompt};
 
-const KIND: &str = "secret_text";
+/// The type of a secret among bindings.
+pub const KIND: &str = "secret_text";
 
 /// Set, list and delete secrets of a Worker
 #[derive(Debug, Args)]
@@ -57,11 +58,12 @@ enum SecretCommand {
     },
 }
 
-#[derive(Deserialize)]
-struct Secret {
-    name: String,
+/// One that is told, without its value.
+#[derive(Deserialize, Serialize)]
+pub struct Secret {
+    pub name: String,
     #[serde(rename = "type")]
-    kind: String,
+    pub kind: String,
 }
 
 /// A member of the bulk request.
@@ -88,12 +90,7 @@ impl SecretArgs {
 
 impl Desk<'_> {
     async fn put_secret(&self, worker: &str, key: &str) -> Result<ExitCode, CliError> {
-        check_key(key)?;
-        let text = match prompt::hidden(&format!("Value of {}", one_line(key)))? {
-            Some(typed) => typed,
-            // What a pipe brings ends with a line break that nobody means.
-            None => prompt::input()?.trim_end().to_owned(),
-        };
+        let text = value_of(key)?;
         let body = json!({ "name": key, "text": text, "type": KIND }).to_string();
         let ask = Ask::new(Method::PUT, &["workers", "scripts", worker, "secrets"]).body(Body::Json(body));
         self.tell(ask, |_: serde::de::IgnoredAny| {
@@ -109,8 +106,7 @@ impl Desk<'_> {
                 let worker = one_line(worker);
                 return format!("{worker} has no secrets. Set one with `stepwell secret put NAME --name {worker}`.\n");
             }
-            let rows = secrets.into_iter().map(|secret| vec![secret.name.into(), secret.kind.into()]).collect();
-            Table { headings: &["NAME", "TYPE"], shrinking: &[0], rows }.render(self.screen)
+            table(secrets).render(self.screen)
         })
         .await
     }
@@ -144,8 +140,30 @@ impl Desk<'_> {
     }
 }
 
+/// Their names.
+pub fn table(secrets: Vec<Secret>) -> Table<'static> {
+    let rows = secrets.into_iter().map(|secret| vec![secret.name.into(), secret.kind.into()]).collect();
+    Table { headings: &["NAME", "TYPE"], shrinking: &[0], rows }
+}
+
+/// The value of a secret, from whoever sits at the terminal or from standard input.
+///
+/// # Errors
+/// Where its name cannot be, or nothing can be read.
+pub fn value_of(key: &str) -> Result<String, CliError> {
+    check_key(key)?;
+    Ok(match prompt::hidden(&format!("Value of {}", one_line(key)))? {
+        Some(typed) => typed,
+        // What a pipe brings ends with a line break that nobody means.
+        None => prompt::input()?.trim_end().to_owned(),
+    })
+}
+
 /// An empty segment would make another path.
-fn check_key(key: &str) -> Result<(), CliError> {
+///
+/// # Errors
+/// Where the name is empty.
+pub fn check_key(key: &str) -> Result<(), CliError> {
     match key {
         "" => Err(CliError::Usage("the name of a secret cannot be empty".to_owned())),
         _ => Ok(()),

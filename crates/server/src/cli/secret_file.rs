@@ -1,5 +1,5 @@
-//! A file of secrets for `stepwell secret bulk`: JSON or `.env`, as wrangler takes it. Values are taken as they are written; nothing
-//! in them is expanded.
+//! A file of secrets, for `secret bulk` and for uploads: JSON or `.env`, as wrangler takes it. Values are taken as they are written;
+//! nothing in them is expanded.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -31,6 +31,22 @@ pub fn read(file: Option<&str>) -> Result<BTreeMap<String, Option<String>>, CliE
         return Err(CliError::Usage(format!("{place} holds {count} secrets; {SECRETS_MAX} can be set at once")));
     }
     Ok(secrets)
+}
+
+/// Those of a file that only sets secrets.
+///
+/// # Errors
+/// As [`read`], and where one is to be deleted.
+pub fn read_set(file: &str) -> Result<BTreeMap<String, String>, CliError> {
+    let set = |(name, text): (String, Option<String>)| match text {
+        Some(text) => Ok((name, text)),
+        None => Err(CliError::Usage(format!(
+            "{}: \"{}\" has no value; an upload sets secrets, `stepwell secret delete` deletes them",
+            one_line(file),
+            one_line(&name)
+        ))),
+    };
+    read(Some(file))?.into_iter().map(set).collect()
 }
 
 fn text_of(file: &str) -> Result<String, CliError> {
@@ -87,6 +103,18 @@ mod tests {
         check("A=1\nexport B='x y'\n", Ok(&[("A", Some("1")), ("B", Some("x y"))]));
         check("PRICE=$5", Ok(&[("PRICE", Some("$5"))]));
         check("{}", Ok(&[]));
+    }
+
+    #[test]
+    fn an_upload_deletes_no_secret() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let told = |text: &str| {
+            std::fs::write(file.path(), text).expect("written");
+            read_set(file.path().to_str().expect("text")).map_err(|error| error.to_string())
+        };
+        assert_eq!(told("A=1"), Ok([("A".to_owned(), "1".to_owned())].into()));
+        let refused = told(r#"{"A": "1", "B": null}"#).expect_err("a deletion");
+        assert!(refused.contains("\"B\" has no value"), "{refused}");
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 
 use super::detail::{Attempt, Do, ErrorView, Step, Wait, json_text};
+use super::excerpt::{Part, notable, tells_attempts};
 use super::screen::Tone;
-use super::text::{columns, cut, one_line, pad, printable, wrap};
+use super::text::{columns, counted, cut, one_line, pad, printable, wrap};
 use super::timeline::{Timeline, frames, hanging};
 use super::times;
 
@@ -31,13 +32,14 @@ pub struct StepView<'a> {
 }
 
 /// The columns for names.
-pub fn name_width(steps: &[Step], width: Option<usize>) -> usize {
-    let widest = steps.iter().filter_map(name).map(|name| columns(&one_line(name))).max().unwrap_or(0);
+pub fn name_width(parts: &[Part<'_>], width: Option<usize>) -> usize {
+    let widest = parts.iter().filter_map(name).map(|name| columns(&one_line(name))).max().unwrap_or(0);
     let room = width.map_or(NAME_WIDTH_MAX, |width| width.saturating_sub(AFTER_NAME_WIDTH));
     widest.min(NAME_WIDTH_MAX).min(room)
 }
 
-fn name(step: &Step) -> Option<&str> {
+fn name<'a>(part: &Part<'a>) -> Option<&'a str> {
+    let Part::Shown(step) = part else { return None };
     match step {
         Step::Do(step) | Step::Rollback(step) => Some(&step.name),
         Step::Sleep(wait) | Step::WaitForEvent(wait) => Some(&wait.name),
@@ -70,7 +72,11 @@ impl Stand {
 
 impl StepView<'_> {
     /// Lines without their ends.
-    pub fn render(&self, step: &Step) -> Vec<String> {
+    pub fn render(&self, part: &Part<'_>) -> Vec<String> {
+        let step = match part {
+            Part::Shown(step) => step,
+            Part::LeftOut(steps) => return self.left_out(steps),
+        };
         match step {
             Step::Do(step) => self.step(step, "step"),
             Step::Rollback(step) => self.step(step, "rollback"),
@@ -79,6 +85,16 @@ impl StepView<'_> {
             Step::Termination {} => self.lines(Stand::Abandoned, "terminated", "", ""),
             Step::Unknown => self.lines(Stand::Abandoned, "(of a kind that this stepwell does not know)", "", ""),
         }
+    }
+
+    fn left_out(&self, steps: &[Step]) -> Vec<String> {
+        let how = match notable(steps) {
+            0 => "all done".to_owned(),
+            count => format!("{count} of them failed, open or tried again"),
+        };
+        let text = format!("… {}, {how}; --all-steps shows all", counted(steps.len(), "more step"));
+        let lines = wrap(&text, self.room(STEP_INDENT)).into_iter();
+        lines.map(|line| " ".repeat(STEP_INDENT) + &self.paint(Tone::Dim, &line)).collect()
     }
 
     /// One line, or where the screen is too narrow for it, what follows the kind below.
@@ -248,9 +264,4 @@ impl StepView<'_> {
     fn paint(&self, tone: Tone, text: &str) -> String {
         self.timeline.screen.paint(tone, text)
     }
-}
-
-/// One attempt that went well needs no line of its own.
-fn tells_attempts(step: &Do) -> bool {
-    step.attempts.len() > 1 || step.attempts.iter().any(|attempt| attempt.error.is_some() || attempt.interruptions > 0)
 }

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::detail::{Detail, ErrorView, Rollback, Step, json_text};
+use super::detail::{Detail, ErrorView, Rollback, json_text};
+use super::excerpt::{Part, excerpt};
 use super::screen::{Screen, Tone};
 use super::steps::{StepView, name_width};
 use super::text::{columns, cut, expand_json, one_line, pad, printable, wrap};
@@ -20,6 +21,8 @@ const ERROR_STACK_LINES_MAX: usize = 12;
 pub struct Timeline<'a> {
     pub screen: &'a Screen,
     pub shows_step_output: bool,
+    /// Also of a long instance.
+    pub shows_all_steps: bool,
     /// Characters of each output; 0 shows all.
     pub output_chars_max: usize,
 }
@@ -88,10 +91,14 @@ impl Timeline<'_> {
     }
 
     fn steps(&self, detail: &Detail) -> Vec<String> {
-        let name_width = name_width(&detail.steps, self.screen.width);
+        let parts = match self.shows_all_steps {
+            true => detail.steps.iter().map(Part::Shown).collect(),
+            false => excerpt(&detail.steps),
+        };
+        let name_width = name_width(&parts, self.screen.width);
         let began = detail.queued.unwrap_or(Timestamp::UNIX_EPOCH);
         let view = StepView { timeline: self, name_width, began, has_ended: detail.has_ended() };
-        detail.steps.iter().flat_map(|step: &Step| view.render(step)).collect()
+        parts.iter().flat_map(|part| view.render(part)).collect()
     }
 
     /// A value after `label`, on one line where it fits, else with a line for each member below.

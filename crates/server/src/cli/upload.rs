@@ -1,10 +1,13 @@
 //! A bundled project as the API takes it: the upload of the script, and what is set of each of its workflows. wrangler sends the
 //! same.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::client::Body;
+use super::secret::KIND;
 use super::version::{MESSAGE, TAG};
 use crate::multipart::Multipart;
 use crate::project::bundle::Bundle;
@@ -23,10 +26,27 @@ pub struct Notes {
     pub tag: Option<String>,
 }
 
+impl Notes {
+    /// With a message, where none was given.
+    #[must_use]
+    pub fn or_message(self, message: impl FnOnce() -> String) -> Self {
+        Self { message: self.message.or_else(|| Some(message())), ..self }
+    }
+
+    /// As the API takes them.
+    #[must_use]
+    pub fn annotations(&self) -> Value {
+        object([(MESSAGE, self.message.as_deref().map(Value::from)), (TAG, self.tag.as_deref().map(Value::from))])
+    }
+}
+
+/// Secrets that go along, by name.
+pub type Secrets = BTreeMap<String, String>;
+
 /// The multipart body of it.
-pub fn body(project: &ProjectConfig, bundle: &Bundle, notes: &Notes) -> Body {
+pub fn body(project: &ProjectConfig, bundle: &Bundle, notes: &Notes, secrets: &Secrets) -> Body {
     let mut parts = Multipart::new();
-    parts.field("metadata", metadata(project, bundle, notes).to_string().as_bytes());
+    parts.field("metadata", metadata(project, bundle, notes, secrets).to_string().as_bytes());
     for module in &bundle.modules {
         parts.file(&module.name, content_type(module.kind), &module.bytes);
     }
@@ -38,10 +58,10 @@ pub fn body(project: &ProjectConfig, bundle: &Bundle, notes: &Notes) -> Body {
 }
 
 /// Local secrets stay at home; those that the server has stay there, because `keep_bindings` is left out.
-fn metadata(project: &ProjectConfig, bundle: &Bundle, notes: &Notes) -> Value {
+fn metadata(project: &ProjectConfig, bundle: &Bundle, notes: &Notes, secrets: &Secrets) -> Value {
     let mut metadata = json!({
         "main_module": bundle.main_module,
-        "bindings": bindings(project),
+        "bindings": bindings(project, secrets),
         "compatibility_date": project.compatibility_date,
         "compatibility_flags": project.compatibility_flags,
     });
@@ -51,16 +71,17 @@ fn metadata(project: &ProjectConfig, bundle: &Bundle, notes: &Notes) -> Value {
     if let Some(cpu_ms) = project.cpu_ms {
         metadata["limits"] = json!({ "cpu_ms": cpu_ms });
     }
-    let annotations =
-        object([(MESSAGE, notes.message.as_deref().map(Value::from)), (TAG, notes.tag.as_deref().map(Value::from))]);
+    let annotations = notes.annotations();
     if annotations.as_object().is_some_and(|annotations| !annotations.is_empty()) {
         metadata["annotations"] = annotations;
     }
     metadata
 }
 
-fn bindings(project: &ProjectConfig) -> Vec<Value> {
-    let vars = project.vars.iter().map(|(name, var)| match var {
+/// A secret takes the place of a variable of its name.
+fn bindings(project: &ProjectConfig, secrets: &Secrets) -> Vec<Value> {
+    let vars = project.vars.iter().filter(|(name, _)| !secrets.contains_key(*name));
+    let vars = vars.map(|(name, var)| match var {
         Var::Text(text) => json!({ "type": "plain_text", "name": name, "text": text }),
         Var::Json(value) => json!({ "type": "json", "name": name, "json": value }),
     });
@@ -89,7 +110,8 @@ fn bindings(project: &ProjectConfig) -> Vec<Value> {
             ("entrypoint", service.entrypoint.as_deref().map(Value::from)),
         ])
     });
-    vars.chain(workflows).chain(d1).chain(services).collect()
+    let secrets = secrets.iter().map(|(name, text)| json!({ "type": KIND, "name": name, "text": text }));
+    vars.chain(workflows).chain(d1).chain(services).chain(secrets).collect()
 }
 
 /// Declared workflows by their class; what else is set of them follows with each one's own request.

@@ -17,6 +17,7 @@ use super::screen::{Screen, Tone};
 use super::table::{Cell, Table};
 use super::text::{one_line, pad};
 use super::version::{self, MESSAGE, TAG, Version, find};
+use super::version_secret::VersionSecretArgs;
 use super::worker::WorkerArgs;
 use super::{CliError, ExitCode, prompt, times};
 
@@ -49,6 +50,7 @@ enum VersionsCommand {
     },
     /// Let a version serve: requests and new instances go to it
     Deploy(DeployArgs),
+    Secret(VersionSecretArgs),
 }
 
 #[derive(Debug, Args)]
@@ -95,6 +97,7 @@ impl VersionsArgs {
             VersionsCommand::List { worker } => desk.list_versions(&worker.name()?).await,
             VersionsCommand::View { version, worker } => desk.view_version(&worker.name()?, &version).await,
             VersionsCommand::Deploy(args) => desk.deploy_version(&args).await,
+            VersionsCommand::Secret(args) => args.run(&desk).await,
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Where nobody looks on, an instance is shown at its end only, and a list is written again below itself.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::client::{Answer, Ask};
 use super::desk::Desk;
@@ -15,7 +15,9 @@ use super::{CliError, ExitCode};
 /// How long the server holds back its answer when a person looks on: often enough to see steps pass.
 const REDRAW_MS: u64 = 300;
 /// And when nobody does. The server waits a minute at most.
-const WAIT_MS: u64 = 30_000;
+pub const WAIT_MS: u64 = 30_000;
+/// A look at a long history takes the server and this side a while, and both have other work: they rest so many times as long.
+const REST_FACTOR: u32 = 4;
 /// Between two looks at a list, which the server does not wait for.
 const LIST_EVERY: Duration = Duration::from_secs(1);
 
@@ -41,6 +43,7 @@ pub async fn watch(desk: &Desk<'_>, ask: &Ask, timeline: &Timeline<'_>) -> Resul
     let mut drawing = Drawing::default();
     let mut wait_ms = if draws { 0 } else { WAIT_MS };
     loop {
+        let asked = Instant::now();
         let answer = desk.client.ask(ask.clone().waiting(wait_ms)).await?;
         let detail: Detail = answer.parse()?;
         let screen = desk.screen.measured();
@@ -54,9 +57,15 @@ pub async fn watch(desk: &Desk<'_>, ask: &Ask, timeline: &Timeline<'_>) -> Resul
         }
         if draws {
             screen.print(&drawing.redrawn(timeline.render(&detail), &screen))?;
-            wait_ms = REDRAW_MS;
+            wait_ms = rest_ms(asked.elapsed().saturating_sub(Duration::from_millis(wait_ms)));
         }
     }
+}
+
+/// How long the server holds back its next answer after a look that took so long.
+fn rest_ms(took: Duration) -> u64 {
+    let rest_ms = u64::try_from((took * REST_FACTOR).as_millis()).unwrap_or(WAIT_MS);
+    rest_ms.clamp(REDRAW_MS, WAIT_MS)
 }
 
 /// Shows a list, or whatever else the server does not wait for, for as long as somebody looks on.
@@ -86,4 +95,16 @@ pub async fn watch_list(
         tokio::time::sleep(LIST_EVERY).await;
     }
     Err(CliError::OutputClosed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_long_is_looked_at_less_often() {
+        for (took_ms, rest) in [(0, REDRAW_MS), (20, REDRAW_MS), (500, 2_000), (100_000, WAIT_MS)] {
+            assert_eq!(rest_ms(Duration::from_millis(took_ms)), rest, "{took_ms} ms");
+        }
+    }
 }

@@ -47,8 +47,12 @@ pub async fn show(State(api): State<Api>, Part(name, id): Part, Query(params): Q
     let row = api.platform.instance(&workflow, &id).await?;
     let limit = params.limit.unwrap_or(LOG_LINES_DEFAULT).min(LOG_LINES_MAX);
     let lines = api.platform.store.logs(row.key, params.after, limit).await?;
-    let history = api.platform.store.load(row.key).await?.map_or_else(Vec::new, |(_, history)| history);
-    let steps = step_names(&history);
+    // A long history is read only where a line is of one of its steps: followers ask again and again.
+    let history = match lines.iter().any(|row| row.line.call.is_some()) {
+        true => api.platform.store.load(row.key).await?,
+        false => None,
+    };
+    let steps = step_names(&history.map_or_else(Vec::new, |(_, history)| history));
     let cursor = lines.last().map_or(params.after, |last| last.number);
     let lines = lines.into_iter().map(|row| LineView {
         number: row.number,

@@ -9,6 +9,7 @@ pub fn detail(id: &str, earlier: usize) -> Option<String> {
         "done" => return Some(DONE.to_owned()),
         "failed" => failed(),
         "stopped" => stopped(),
+        "long" => long(),
         "watched" if earlier < 2 => busy(),
         "watched" => return Some(DONE.to_owned()),
         "doomed" if earlier < 2 => busy(),
@@ -44,6 +45,26 @@ fn failure(start: &str, end: &str, message: &str) -> Value {
 
 fn success(start: &str, end: &str) -> Value {
     json!({"start": at(start), "end": at(end), "success": true, "error": null})
+}
+
+/// Steps of a long instance; the 5,000th was tried twice.
+pub const LONG_STEPS: usize = 10_000;
+
+fn long() -> Value {
+    let step = |number: usize| {
+        let attempts = match number {
+            5_000 => json!([failure("11:50:01.000", "11:50:01.250", "busy"), success("11:50:11.250", "11:50:12.000")]),
+            _ => json!([success("11:50:00.100", "11:50:00.220")]),
+        };
+        json!({"type": "step", "name": format!("part-{number}"), "start": at("11:50:00.100"), "end": at("11:50:00.220"),
+            "success": true, "output": "1", "config": config(), "attempts": attempts})
+    };
+    json!({
+        "id": "long", "workflow": "orders", "status": "complete", "versionId": "v-2", "trigger": {"source": "api"},
+        "params": {}, "queued": at("11:50:00.000"), "start": at("11:50:00.100"), "end": at("11:58:00.000"), "success": true,
+        "error": null, "output": "\"the end\"", "rollback": null, "step_count": LONG_STEPS, "wake_at": null, "diverged": null,
+        "steps": (1..=LONG_STEPS).map(step).collect::<Vec<_>>(),
+    })
 }
 
 fn busy() -> Value {

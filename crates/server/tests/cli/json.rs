@@ -9,12 +9,16 @@ use crate::{Ran, finish, run, stepwell, write_project};
 const ENDLESS: [&str; 3] = ["stepwell dev", "stepwell serve", "stepwell tail"];
 
 /// A line for each command that prints an answer. `PROJECT` stands for the directory of a project.
-const LINES: [&str; 51] = [
+const LINES: [&str; 55] = [
     "stepwell deploy PROJECT",
     "stepwell versions upload PROJECT",
     "stepwell versions list --name shop",
     "stepwell versions view 7 --name shop",
     "stepwell versions deploy 7 --name shop",
+    "stepwell versions secret put KEY --name shop",
+    "stepwell versions secret list --name shop",
+    "stepwell versions secret delete KEY --name shop",
+    "stepwell versions secret bulk SECRETS --name shop",
     "stepwell deployments list",
     "stepwell deployments status --name shop",
     "stepwell deployments delete idle 3",

@@ -12,6 +12,7 @@ use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 use tokio::process::{Child, Command};
 
 use crate::fake::Fake;
+use crate::instances::LONG_STEPS;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const CTRL_C: &str = "\u{3}";
@@ -127,6 +128,36 @@ async fn a_watched_list_changes_in_place_until_ctrl_c() {
     assert_eq!(code, Some(130), "{shown:?}");
     let (off, on) = ("\u{1b}[?7l", "\u{1b}[?7h");
     assert_eq!(shown.matches(off).count(), shown.matches(on).count(), "line breaks are back: {shown:?}");
+}
+
+/// The lines of steps that a terminal shows of a long instance, and all that it shows.
+async fn long_on_a_terminal(flags: &[&str]) -> (usize, String) {
+    let args = [&["workflows", "instances", "describe", "orders", "long", "--no-step-output"], flags].concat();
+    let terminal = Terminal::of(80, &[("NO_COLOR", "1")], &args).await;
+    terminal.shows("the end", 1).await;
+    let (code, shown) = terminal.ends().await;
+    assert_eq!(code, Some(0), "{shown}");
+    (shown.matches("✓ part-").count(), shown)
+}
+
+#[tokio::test]
+async fn a_long_timeline_shows_a_terminal_its_ends_and_what_went_wrong() {
+    let (lines, shown) = long_on_a_terminal(&[]).await;
+    assert_eq!(lines, 81, "{shown}");
+    for told in [
+        "Steps (10000)",
+        "part-20 ",
+        "… 4979 more steps, all done; --all-steps shows all",
+        "part-5000 ",
+        "Error: busy",
+        "… 4940 more steps",
+        "part-9941 ",
+        "part-10000",
+    ] {
+        assert!(shown.contains(told), "{told}: {shown}");
+    }
+    assert_eq!(long_on_a_terminal(&["--all-steps"]).await.0, LONG_STEPS);
+    assert_eq!(long_on_a_terminal(&["--watch"]).await.0, 81);
 }
 
 #[tokio::test]

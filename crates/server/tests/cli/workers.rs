@@ -94,6 +94,63 @@ async fn secrets_are_set_and_deleted_from_json_and_from_lines() {
 }
 
 #[tokio::test]
+async fn secrets_of_a_version_change_with_a_new_one() {
+    let mut text = String::new();
+    for (args, input) in [
+        (&["put", "KEY"][..], "s3cret \n"),
+        (&["put", "KEY", "--message", "rotated", "--tag", "r2"], "s3cret"),
+        (&["bulk"], r#"{"A": "1", "OLD": null}"#),
+        (&["delete", "KEY"], ""),
+        (&["delete", "NONE"], ""),
+        (&["list"], ""),
+        (&["list", "--latest-version", "--json"], ""),
+        (&["put", ""], "s3cret"),
+    ] {
+        let fake = Fake::start().await;
+        let ran = run_with(&fake, &[&["versions", "secret"], args, &["--name", "shop"]].concat(), input).await;
+        let asked = fake.asked().pop().map_or_else(String::new, |asked| format!("{} {}", asked.line, asked.body));
+        text += &format!("$ {}\n{asked}\n{}\n", args.join(" "), ran.told());
+    }
+    assert_snapshot!(text);
+}
+
+/// What an upload with a file of secrets sends, and how it ended.
+async fn uploaded_with(secrets: &str, command: &[&str]) -> (Vec<String>, Ran) {
+    let project = tempfile::tempdir().expect("a directory");
+    write_project(project.path());
+    std::fs::write(project.path().join("secrets"), secrets).expect("written");
+    let fake = Fake::start().await;
+    let ran = run_in(&fake, project.path(), &[command, &["--secrets-file", "secrets"]].concat()).await;
+    (fake.asked().into_iter().map(|asked| asked.body).collect(), ran)
+}
+
+#[tokio::test]
+async fn secrets_of_a_file_go_up_with_the_code() {
+    let secret = |name: &str| format!(r#"{{"name":"{name}","text":"s3cret","type":"secret_text"}}"#);
+    for (command, file, name) in [
+        (&["deploy"][..], r#"{"KEY": "s3cret"}"#, "KEY"),
+        (&["versions", "upload"], "KEY=s3cret", "KEY"),
+        (&["deploy"], "GREETING=s3cret", "GREETING"),
+    ] {
+        let (bodies, ran) = uploaded_with(file, command).await;
+        assert!(ran.code == 0 && bodies[0].contains(&secret(name)), "{}{bodies:?}", ran.told());
+        assert!(!bodies[0].contains("keep_bindings"), "all others stay");
+        assert_eq!(bodies[0].matches(&format!(r#""name":"{name}""#)).count(), 1, "{bodies:?}");
+        let is_warned = ran.stderr.contains("the secret GREETING takes the place of the variable");
+        assert_eq!(is_warned, name == "GREETING", "{}", ran.told());
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_secrets_that_cannot_be_is_refused_before_anything_is_sent() {
+    for (file, told) in [(r#"{"A": null}"#, "\"A\" has no value"), ("nonsense", "secrets: neither"), ("{", "not JSON")]
+    {
+        let (bodies, ran) = uploaded_with(file, &["deploy"]).await;
+        assert!(ran.code == 2 && bodies.is_empty() && ran.stderr.contains(told), "{}", ran.told());
+    }
+}
+
+#[tokio::test]
 async fn secrets_are_listed_by_name_and_deleted() {
     let mut text = String::new();
     for args in [

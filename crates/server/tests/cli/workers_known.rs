@@ -21,7 +21,9 @@ pub fn answer(method: &str, segments: &[&str], body: &str) -> Option<Known> {
         ("DELETE", ["tokens", "t-2"]) => json!({"id": "t-2"}),
         ("GET", ["workers", "scripts"]) => json!([{"id": "idle"}, {"id": "shop"}]),
         ("GET", ["workers", "scripts", script, "versions"]) => versions(script),
-        ("GET", ["workers", "scripts", "shop", "versions", "v-7"]) => detail(),
+        ("GET", ["workers", "scripts", "shop", "versions", "v-9"]) => detail(0),
+        ("GET", ["workers", "scripts", "shop", "versions", "v-7"]) => detail(1),
+        ("PATCH", ["workers", "workers", "shop", "versions", "latest"]) => json!({"id": "v-10", "number": 10}),
         ("POST", ["workers", "scripts", "shop", "versions"]) => version(10, "2026-11-21T12:00:00.000Z", false, 0),
         ("DELETE", ["workers", "scripts", "shop", "versions", "v-7"]) => {
             let message = "deployment 7 is needed by 1 unfinished instance(s): orders/order-1; let them end or terminate \
@@ -101,8 +103,8 @@ fn versions(script: &str) -> Value {
     }
 }
 
-fn detail() -> Value {
-    let mut detail = versions("shop")["items"][1].clone();
+fn detail(place: usize) -> Value {
+    let mut detail = versions("shop")["items"][place].clone();
     detail["resources"] = json!({
         "bindings": [
             {"type": "plain_text", "name": "GREETING", "text": "hello"},

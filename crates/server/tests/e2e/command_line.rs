@@ -1,14 +1,14 @@
 //! The command line against a real server, from logging in to the end of a Worker. Shapes and errors are tried with a server that
 //! knows its answers by heart.
 
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
 use hyper::Method;
 use serde_json::Value as Json;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::support::{Project, Server, eventually};
+use crate::support::{Launch, Project, Server, eventually, operator_token};
 
 /// Somebody at a shell, in the directory of a project, with a configuration directory of their own.
 struct User<'a> {
@@ -31,6 +31,20 @@ impl<'a> User<'a> {
     }
 
     async fn runs_with(&self, arguments: &[&str], input: &str) -> String {
+        let output = self.output(arguments, input).await;
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {told}{}", String::from_utf8_lossy(&output.stderr));
+        told
+    }
+
+    /// The exit code of a command that must fail, and what it says.
+    async fn fails(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let output = self.output(arguments, "").await;
+        assert!(!output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stdout));
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    async fn output(&self, arguments: &[&str], input: &str) -> Output {
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_stepwell"));
         command.args(arguments).current_dir(self.project.path()).env("XDG_CONFIG_HOME", self.home.path());
         for variable in ["STEPWELL_API", "STEPWELL_TOKEN", "STEPWELL_DATA", "CLOUDFLARE_API_BASE_URL"] {
@@ -42,10 +56,7 @@ impl<'a> User<'a> {
         // A command that does not read its input may end before it is written.
         let _ = stdin.write_all(input.as_bytes()).await;
         drop(stdin);
-        let output = child.wait_with_output().await.expect("it ends");
-        let told = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "{arguments:?}: {told}{}", String::from_utf8_lossy(&output.stderr));
-        told
+        child.wait_with_output().await.expect("it ends")
     }
 
     async fn json(&self, arguments: &[&str]) -> Json {
@@ -112,6 +123,68 @@ async fn a_worker_goes_from_its_first_deploy_to_its_end_by_command_line() {
     user.runs(&["workflows", "delete", "Flow"]).await;
     user.runs(&["delete"]).await;
     assert_eq!(user.json(&["deployments", "list"]).await, Json::Array(Vec::new()));
+}
+
+#[tokio::test]
+async fn secrets_come_with_what_is_uploaded_and_serve_with_it() {
+    let server = Server::serve().await;
+    let project = Project::worker("app", &["Flow"], &code("one"));
+    let user = User::logged_in(&server, &project).await;
+    user.runs(&["deploy"]).await;
+    project.write("secrets.json", r#"{"KEY": "from a file"}"#);
+    project.write("index.js", &(code("two") + "throw new Error('does not start');"));
+    let (status, told) = user.fails(&["deploy", "--secrets-file", "secrets.json"]).await;
+    assert_eq!(status, Some(4), "{told}");
+    assert_eq!(user.json(&["secret", "list"]).await, Json::Array(Vec::new()), "a failed deploy keeps none");
+
+    project.write("index.js", &code("two"));
+    user.runs(&["versions", "upload", "--secrets-file", "secrets.json", "--tag", "second"]).await;
+    assert!(user.served().await.starts_with("200 one without"));
+    user.runs(&["versions", "deploy", "second"]).await;
+    user.serves("200 two from a file").await;
+
+    let made = user.runs_with(&["versions", "secret", "put", "KEY", "--tag", "third"], "of a version\n").await;
+    assert!(made.starts_with("Made version 3 of app with secret KEY"), "{made}");
+    assert!(user.served().await.starts_with("200 two from a file"), "a version that was made does not serve");
+    user.runs(&["versions", "deploy", "third"]).await;
+    user.serves("200 two of a version").await;
+    user.runs(&["versions", "secret", "delete", "KEY", "--tag", "fourth"]).await;
+    assert_eq!(user.json(&["versions", "secret", "list"]).await["secrets"][0]["name"], "KEY");
+    let newest = user.json(&["versions", "secret", "list", "--latest-version"]).await;
+    assert_eq!((&newest["version"], &newest["secrets"]), (&4.into(), &Json::Array(Vec::new())));
+    let (status, told) = user.fails(&["versions", "secret", "delete", "KEY"]).await;
+    assert!(status == Some(3) && told.contains("has no secret \"KEY\""), "{status:?} {told}");
+    user.runs(&["versions", "deploy", "fourth"]).await;
+    user.serves("200 two without").await;
+}
+
+/// A server whose clock begins there.
+async fn serve_at(state: &std::path::Path, time: &str) -> Server {
+    let mut server = Launch::serve().state(state).arg("--test-clock").arg(time).start().await;
+    server.token = Some(operator_token(state));
+    server
+}
+
+#[tokio::test]
+async fn an_expired_token_is_refused_with_when_it_ended() {
+    const BEFORE: &str = "2026-11-21T10:00:00Z";
+    let state = tempfile::tempdir().expect("a directory");
+    let project = Project::worker("app", &["Flow"], &code("one"));
+    let server = serve_at(state.path(), BEFORE).await;
+    let user = User::logged_in(&server, &project).await;
+    let create = ["token", "create", "ci", "--scope", "metadata", "--expires-in", "1 hour", "--now", BEFORE];
+    let token = user.json(&create).await["value"].as_str().expect("a token").to_owned();
+    user.runs(&["workflows", "list", "--token", &token]).await;
+    server.stop();
+
+    let server = serve_at(state.path(), "2026-11-21T11:00:00Z").await;
+    let user = User::logged_in(&server, &project).await;
+    let (status, told) = user.fails(&["workflows", "list", "--token", &token]).await;
+    assert!(told.contains("this API token expired at 2026-11-21T11:00:00Z; `stepwell token create`"), "{told}");
+    assert_eq!(status, Some(7), "{told}");
+    let (_, told) = user.fails(&["workflows", "list", "--token", &token, "--json"]).await;
+    let told: Json = serde_json::from_str(&told).expect("JSON");
+    assert_eq!((&told["error"]["kind"], &told["error"]["status"]), (&"unauthorized".into(), &401.into()));
 }
 
 #[tokio::test]

@@ -72,7 +72,7 @@ async fn graphql(
     let GraphQl { query, variables } = read(request).await?;
     let wanted = variables.filter.and_then(|filter| filter.all.into_iter().find(|one| one.database_id.is_some()));
     let Some(Condition { database_id: Some(id), from, until }) = wanted.filter(|_| query.contains(DATA_SET)) else {
-        let message = format!("only {DATA_SET} of one database can be queried here, as `wrangler d1 info` does");
+        let message = format!("only {DATA_SET} of one database can be queried here, as `d1 info` does");
         return Ok(answer(json!({ "data": null, "errors": [{ "message": message }] })));
     };
     let from = from.map_or(Ok(i64::MIN), |text| times::parse("datetimeHour_geq", &text))?;

@@ -52,8 +52,8 @@ async fn refuse_instances(platform: &Platform, workflow: &WorkflowRow) -> Result
     }
     let (script, name) = (&workflow.script.name, &workflow.name.name);
     let message = format!(
-        "Worker {script:?} has workflow {name:?} with {instances} instance(s): delete them with `wrangler workflows delete {name}`, \
-         or everything with `wrangler delete --force`"
+        "Worker {script:?} has workflow {name:?} with {instances} instance(s): delete them with `stepwell workflows delete {name}`, \
+         or everything with `stepwell delete --force`"
     );
     Err(ApiError::new(409, 20_409, message))
 }

@@ -83,7 +83,7 @@ pub async fn delete(State(api): State<Api>, Part(script, name): Part) -> Reply {
     let known = api.platform.store.secrets(&script).await?;
     if !known.iter().any(|secret| secret.name == name) {
         let message =
-            format!("Worker {:?} has no secret {name:?}; `wrangler secret list` shows those it has", script.name);
+            format!("Worker {:?} has no secret {name:?}; `stepwell secret list` shows those it has", script.name);
         return Err(ApiError::new(404, NO_SECRET, message).into());
     }
     apply(&api, &script, vec![(name, None)]).await?;

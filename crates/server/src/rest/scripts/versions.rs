@@ -54,7 +54,7 @@ pub async fn find(api: &Api, script: &ScopedName, version: &str) -> Result<Deplo
     }
     rows.into_iter().find(|row| Some(row.id) == id).ok_or_else(|| {
         let message =
-            format!("Worker {:?} has no version {version:?}; `wrangler versions list` shows those it has", script.name);
+            format!("Worker {:?} has no version {version:?}; `stepwell versions list` shows those it has", script.name);
         ApiError::new(404, NO_VERSION, message)
     })
 }
