@@ -19,6 +19,15 @@ pub struct PageQuery {
 }
 
 impl PageQuery {
+    /// The page of these rows, which are all on the first one unless asked otherwise.
+    ///
+    /// # Errors
+    /// Where a page cannot have so many rows.
+    pub fn slice_or_all<T>(&self, rows: Vec<T>) -> Result<(Vec<T>, ResultInfo), ApiError> {
+        let count = rows.len().max(1);
+        self.slice(rows, count)
+    }
+
     /// The page of these rows.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ use serde_json::{Map, Value, json};
 use stepwell_store::{ScopedName, ScriptRow};
 
 use super::envelope::{Failure, Reply, success};
+use super::page_query::PageQuery;
 use super::resource::{Account, Named};
 use super::route::{Answer, Content, Route};
 use super::times::Iso;
@@ -43,7 +44,8 @@ pub fn routes() -> Vec<Route> {
             .gives::<Value>(),
         Route::get("/workers/scripts/{script}/versions", Metadata, versions::list)
             .says("Lists the deployments of a Worker")
-            .gives::<Value>(),
+            .asks::<PageQuery>()
+            .gives_page::<Value>(),
         Route::post("/workers/scripts/{script}/versions", Deploy, versions::upload)
             .says("Uploads a version of a Worker without deploying it")
             .takes_content(Content::Multipart(upload::METADATA))
@@ -60,7 +62,8 @@ pub fn routes() -> Vec<Route> {
             .gives_answer(Answer::Plain("multipart/form-data")),
         Route::get("/workers/scripts/{script}/deployments", Metadata, releases::list)
             .says("Lists which version was current when")
-            .gives::<Value>(),
+            .asks::<PageQuery>()
+            .gives_page::<Value>(),
         Route::post("/workers/scripts/{script}/deployments", Deploy, releases::create)
             .says("Makes a version current")
             .takes::<releases::NewDeployment>()

@@ -190,6 +190,20 @@ async fn databases_of_two_accounts_share_nothing() {
 }
 
 #[tokio::test]
+async fn tokens_are_listed_page_by_page() {
+    let (server, auth, operator) = guarded().await;
+    token(&auth, Scopes::of([Scope::Metadata])).await;
+    let tokens = format!("/client/v4/accounts/{ACCOUNT_ID}/tokens");
+    let bearer = format!("Bearer {operator}");
+    for (query, count) in [("", 2), ("?page=2", 0), ("?page=2&per_page=1", 1), ("?page=3&per_page=1", 0)] {
+        let path = format!("{tokens}{query}");
+        let answer = server.with_headers(Method::GET, &path, &[("authorization", &bearer)], Value::Null).await;
+        assert_eq!(answer.body["result"].as_array().map(Vec::len), Some(count), "{path}: {}", answer.body);
+        assert_eq!(answer.body["result_info"]["total_count"], 2, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_revoked_token_is_refused_at_once() {
     let (server, _, operator) = guarded().await;
     let tokens = format!("/client/v4/accounts/{ACCOUNT_ID}/tokens");

@@ -38,6 +38,32 @@ async fn a_list_whose_last_page_is_full_ends_with_it() {
 }
 
 #[tokio::test]
+async fn whoever_reads_a_list_page_by_page_comes_to_its_end() {
+    let server = Server::start().await;
+    let current = server.ok("GET", "/workers/scripts/script/versions", Value::Null).await["items"][0]["id"].clone();
+    let all = json!([{ "version_id": current, "percentage": 100 }]);
+    server.ok("POST", "/workers/scripts/script/deployments", json!({ "versions": all })).await;
+    server.ok("POST", "/d1/database", json!({ "name": "shop" })).await;
+    server.finished(&[("x", vec![])]).await;
+    for (path, rows, total) in [
+        ("/workers/scripts/script/versions", "/items", 1),
+        ("/workers/scripts/script/deployments", "/deployments", 2),
+        ("/workflows", "", 1),
+        ("/workflows/flow/versions", "", 1),
+        (INSTANCES, "", 1),
+        ("/d1/database", "", 1),
+    ] {
+        for (query, count) in [("", total), ("?per_page=1", 1), ("?page=2", 0), ("?page=2&per_page=1", total - 1)] {
+            let answer = server.call("GET", &format!("{path}{query}"), Value::Null).await;
+            let found = answer.body["result"].pointer(rows).and_then(Value::as_array).map(Vec::len);
+            assert_eq!(found, Some(count), "{path}{query}: {}", answer.body);
+            let info = &answer.body["result_info"];
+            assert_eq!((&info["count"], &info["total_count"]), (&json!(count), &json!(total)), "{path}{query}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_slash_at_the_end_changes_nothing() {
     let server = Server::start().await;
     let created = server.ok("POST", &format!("{INSTANCES}/"), json!({ "instance_id": "a" })).await;

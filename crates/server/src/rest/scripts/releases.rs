@@ -1,7 +1,7 @@
 //! Which version of a script is current, and which were: Cloudflare's deployments. All traffic goes to one version.
 
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -10,7 +10,8 @@ use stepwell_store::ReleaseRow;
 use super::versions;
 use super::view::DEPLOYED_FROM;
 use crate::api_error::ApiError;
-use crate::rest::envelope::{Reply, success};
+use crate::rest::envelope::{Reply, page, success};
+use crate::rest::page_query::PageQuery;
 use crate::rest::resource::Named;
 use crate::rest::times::Iso;
 use crate::rest::{Api, body, public_ids};
@@ -35,13 +36,14 @@ struct Share {
 }
 
 /// Newest first.
-pub async fn list(State(api): State<Api>, Named(script): Named) -> Reply {
+pub async fn list(State(api): State<Api>, Named(script): Named, Query(query): Query<PageQuery>) -> Reply {
     let releases = api.platform.store.releases(&script).await?;
     if releases.is_empty() {
         return Err(ApiError::no_script(&script).into());
     }
+    let (releases, info) = query.slice_or_all(releases)?;
     let deployments: Vec<_> = releases.iter().map(view).collect();
-    Ok(success(json!({ "deployments": deployments })))
+    Ok(page(json!({ "deployments": deployments }), info))
 }
 
 /// Makes a version current.
