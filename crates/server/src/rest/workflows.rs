@@ -158,8 +158,9 @@ pub async fn show(State(api): State<Api>, Named(name): Named) -> Reply {
 pub async fn put(State(api): State<Api>, Named(name): Named, request: Body) -> Reply {
     if !names::is_workflow_name(&name.name) {
         return Err(ApiError::bad_request(format!(
-            "{:?} is not a workflow name: 1 to 64 letters, digits, hyphens and underscores, the first one no hyphen",
-            name.name
+            "{:?} is not a workflow name: {}",
+            name.name,
+            names::WORKFLOW_NAME_RULE
         ))
         .into());
     }

@@ -62,6 +62,20 @@ async fn settings_of_a_script_are_kept_apart_from_its_versions() {
 }
 
 #[tokio::test]
+async fn an_upload_with_a_name_that_cannot_be_leaves_nothing() {
+    let server = Server::start().await;
+    let metadata = json!({ "main_module": "m.js", "bindings": [{ "type": "d1", "name": "D", "id": "" }] }).to_string();
+    let parts = [
+        ("metadata", "application/json", metadata.as_str()),
+        ("m.js", "application/javascript+module", "export default {}"),
+    ];
+    let answer = server.upload("new", &parts).await;
+    assert_eq!((answer.status, answer.code()), (400, 10_021), "{}", answer.body);
+    assert_eq!(server.uploads().len(), 0);
+    assert_eq!(server.ok("GET", "/d1/database", Value::Null).await, json!([]));
+}
+
+#[tokio::test]
 async fn what_there_is_not_has_cloudflares_codes() {
     let server = Server::start().await;
     let half = json!({ "versions": [{ "version_id": VERSION, "percentage": 50 }] });

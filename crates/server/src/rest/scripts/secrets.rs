@@ -15,11 +15,10 @@ use crate::api_error::ApiError;
 use crate::rest::envelope::{Reply, success};
 use crate::rest::resource::{Named, Part};
 use crate::rest::{Api, body, public_ids, upload};
-use crate::secrets::TextChange;
+use crate::script::{BINDING_NAME_RULE, is_binding_name};
+use crate::secrets::{TEXT_BYTES_MAX, TextChange};
 
 const SECRET: &str = "secret_text";
-/// Bytes of a secret's value (Cloudflare: 5 KiB).
-const TEXT_BYTES_MAX: usize = 5 << 10;
 /// Cloudflare's code of a name that another binding has.
 const NAME_TAKEN: u32 = 10_053;
 /// Cloudflare's code of a secret that there is not.
@@ -152,10 +151,10 @@ fn checked_all(secrets: BTreeMap<String, Option<Text>>) -> Result<Vec<TextChange
 }
 
 fn checked(name: String, text: Option<Text>) -> Result<TextChange, ApiError> {
-    if name.is_empty() {
-        return Err(ApiError::bad_request("a secret needs a name"));
-    }
     let Some(Text { text, kind }) = text else { return Ok((name, None)) };
+    if !is_binding_name(&name) {
+        return Err(ApiError::bad_request(format!("{name:?} cannot name a secret: {BINDING_NAME_RULE}")));
+    }
     if let Some(kind) = kind.filter(|kind| kind != SECRET) {
         return Err(ApiError::bad_request(format!(
             "secret {name:?} is of type {kind:?}; this server keeps {SECRET:?}"
