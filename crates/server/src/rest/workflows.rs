@@ -11,7 +11,7 @@ use stepwell_store::{DeploymentRow, NewWorkflow, ScheduleRow, ScopedName, Status
 
 use super::envelope::{Reply, page, success};
 use super::limits::BODY_BYTES_MAX;
-use super::page_query::PageQuery;
+use super::page_query::{NamedPageQuery, PageQuery};
 use super::resource::{Account, Named, Part};
 use super::retention::RetentionOptions;
 use super::route::Route;
@@ -29,7 +29,7 @@ pub fn routes() -> Vec<Route> {
     vec![
         Route::get("/workflows", Scope::Metadata, list)
             .says("Lists workflows")
-            .asks::<PageQuery>()
+            .asks::<NamedPageQuery>()
             .pages::<WorkflowView>(),
         Route::get("/workflows/{workflow}", Scope::Metadata, show).says("Shows a workflow").gives::<WorkflowView>(),
         Route::put("/workflows/{workflow}", Scope::Deploy, put)
@@ -138,11 +138,10 @@ struct ScheduleView {
     next_instance: Option<Iso>,
 }
 
-pub async fn list(State(api): State<Api>, Account(account): Account, Query(query): Query<PageQuery>) -> Reply {
+pub async fn list(State(api): State<Api>, Account(account): Account, Query(query): Query<NamedPageQuery>) -> Reply {
     let mut rows = api.platform.store.workflows().await?;
-    let search = query.search.as_deref().unwrap_or_default();
-    rows.retain(|row| row.name.account == account && row.name.name.contains(search));
-    let (rows, info) = query.slice(rows, PER_PAGE_DEFAULT)?;
+    rows.retain(|row| row.name.account == account);
+    let (rows, info) = query.slice(rows, |row| &row.name.name, PER_PAGE_DEFAULT)?;
     let mut views = Vec::with_capacity(rows.len());
     for row in rows {
         views.push(view(&api, row).await?);

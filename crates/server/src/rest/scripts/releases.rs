@@ -12,10 +12,12 @@ use super::view::DEPLOYED_FROM;
 use crate::api_error::ApiError;
 use crate::rest::envelope::{Reply, page, success};
 use crate::rest::page_query::PageQuery;
-use crate::rest::resource::Named;
+use crate::rest::resource::{Named, Part};
 use crate::rest::times::Iso;
 use crate::rest::{Api, body, public_ids};
 
+/// Our code of a deployment that there is not.
+const NO_DEPLOYMENT: u32 = 20_405;
 const STRATEGY: &str = "percentage";
 const WHOLE: f64 = 100.0;
 
@@ -44,6 +46,22 @@ pub async fn list(State(api): State<Api>, Named(script): Named, Query(query): Qu
     let (releases, info) = query.slice_or_all(releases)?;
     let deployments: Vec<_> = releases.iter().map(view).collect();
     Ok(page(json!({ "deployments": deployments }), info))
+}
+
+/// One of them.
+pub async fn show(State(api): State<Api>, Part(script, id): Part) -> Reply {
+    let releases = api.platform.store.releases(&script).await?;
+    if releases.is_empty() {
+        return Err(ApiError::no_script(&script).into());
+    }
+    let found = releases.iter().find(|release| public_ids::release(release.number) == id).ok_or_else(|| {
+        let message = format!(
+            "Worker {:?} has no deployment {id:?}; `wrangler deployments list` shows those it has",
+            script.name
+        );
+        ApiError::new(404, NO_DEPLOYMENT, message)
+    })?;
+    Ok(success(view(found)))
 }
 
 /// Makes a version current.

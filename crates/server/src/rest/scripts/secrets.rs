@@ -76,15 +76,15 @@ pub async fn put(State(api): State<Api>, Named(script): Named, bytes: Bytes) -> 
     Ok(success(shown(&name)))
 }
 
+/// That there is one.
+pub async fn show(State(api): State<Api>, Part(script, name): Part) -> Reply {
+    check_known(&api, &script, &name).await?;
+    Ok(success(shown(&name)))
+}
+
 /// Removes one.
 pub async fn delete(State(api): State<Api>, Part(script, name): Part) -> Reply {
-    view::current(&api, &script).await?;
-    let known = api.platform.store.secrets(&script).await?;
-    if !known.iter().any(|secret| secret.name == name) {
-        let message =
-            format!("Worker {:?} has no secret {name:?}; `wrangler secret list` shows those it has", script.name);
-        return Err(ApiError::new(404, NO_SECRET, message).into());
-    }
+    check_known(&api, &script, &name).await?;
     apply(&api, &script, vec![(name, None)]).await?;
     Ok(success(Value::Null))
 }
@@ -166,6 +166,16 @@ fn checked(name: String, text: Option<Text>) -> Result<TextChange, ApiError> {
         return Err(ApiError::new(413, 10_413, message));
     }
     Ok((name, Some(text)))
+}
+
+async fn check_known(api: &Api, script: &ScopedName, name: &str) -> Result<(), ApiError> {
+    view::current(api, script).await?;
+    let known = api.platform.store.secrets(script).await?;
+    if known.iter().any(|secret| secret.name == name) {
+        return Ok(());
+    }
+    let message = format!("Worker {:?} has no secret {name:?}; `wrangler secret list` shows those it has", script.name);
+    Err(ApiError::new(404, NO_SECRET, message))
 }
 
 async fn apply(api: &Api, script: &ScopedName, changes: Vec<TextChange>) -> Result<(), ApiError> {
