@@ -1,6 +1,6 @@
 //! Paths of workflows: list, show, put, delete, versions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::body::Body;
 use axum::extract::{Query, State};
@@ -195,9 +195,19 @@ pub async fn delete(State(api): State<Api>, Named(name): Named) -> Reply {
 
 pub async fn versions(State(api): State<Api>, Named(name): Named, Query(query): Query<PageQuery>) -> Reply {
     let workflow = api.platform.workflow(&name).await?;
-    let deployments = api.platform.store.deployments(&workflow.script).await?;
+    let deployments = deployed(&api, &workflow.script).await?;
     let (deployments, info) = query.slice(deployments, PER_PAGE_DEFAULT)?;
     Ok(page(deployments.iter().map(|row| version_view(&workflow, row)).collect::<Vec<_>>(), info))
+}
+
+/// The uploads of a script that have been current, newest first. Only its last releases are remembered; what instances are
+/// pinned to has been current as well.
+async fn deployed(api: &Api, script: &ScopedName) -> Result<Vec<DeploymentRow>, ApiError> {
+    let store = &api.platform.store;
+    let released: BTreeSet<_> = store.releases(script).await?.into_iter().map(|release| release.deployment).collect();
+    let mut rows = store.deployments(script).await?;
+    rows.retain(|row| row.is_current || row.live_instances > 0 || released.contains(&row.id));
+    Ok(rows)
 }
 
 pub async fn version(State(api): State<Api>, Part(name, id): Part) -> Reply {

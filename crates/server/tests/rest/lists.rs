@@ -91,6 +91,20 @@ async fn a_batch_has_at_most_a_hundred_instances() {
 }
 
 #[tokio::test]
+async fn an_upload_is_a_version_of_its_workflows_when_it_has_been_deployed() {
+    let server = Server::start().await;
+    let versions = "/workflows/flow/versions";
+    let first = server.ok("GET", versions, Value::Null).await[0]["id"].clone();
+    let uploaded = server.upload_version("script").await.body["result"]["id"].clone();
+    let listed = server.ok("GET", versions, Value::Null).await;
+    assert_eq!((listed.as_array().map(Vec::len), &listed[0]["id"]), (Some(1), &first));
+    let all = json!({ "versions": [{ "version_id": uploaded, "percentage": 100 }] });
+    server.ok("POST", "/workers/scripts/script/deployments", all).await;
+    let listed = server.ok("GET", versions, Value::Null).await;
+    assert_eq!((&listed[0]["id"], &listed[1]["id"]), (&uploaded, &first));
+}
+
+#[tokio::test]
 async fn a_workflows_code_has_no_graph() {
     let server = Server::start().await;
     let versions = server.ok("GET", "/workflows/flow/versions", Value::Null).await;
