@@ -131,6 +131,12 @@ impl Tokens {
         Ok(())
     }
 
+    /// Whether there is still a token of that id.
+    #[must_use]
+    pub fn has(&self, id: &str) -> bool {
+        lock(&self.shared.valid).iter().any(|token| token.id == id)
+    }
+
     /// Forgets the tokens of an account that is gone.
     pub fn forget(&self, account: AccountId) {
         lock(&self.shared.valid).retain(|token| token.account != Some(account));
@@ -163,8 +169,8 @@ impl Tokens {
         for valid in lock(&self.shared.valid).iter() {
             let is_equal: bool = valid.hash.as_bytes().ct_eq(hash.as_bytes()).into();
             if is_equal && valid.expires_at.is_none_or(|at| now < at) {
-                let scopes = Scopes::parse(&valid.scopes);
-                found = Some(Holder { token: Some(valid.id.as_str().into()), account: valid.account, scopes });
+                let (token, scopes) = (Some(valid.id.as_str().into()), Scopes::parse(&valid.scopes));
+                found = Some(Holder { token, account: valid.account, scopes, expires_at: valid.expires_at });
             }
         }
         found

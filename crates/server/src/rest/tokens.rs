@@ -117,6 +117,7 @@ async fn revoke(
         return Err(ApiError::new(404, NO_TOKEN, message).into());
     }
     tokens.revoke(&id).await?;
+    api.platform.tails.close_of_token(&id);
     Ok(success(json!({ "id": id })))
 }
 
@@ -163,7 +164,7 @@ mod tests {
     use super::*;
 
     fn holder(scopes: Scopes, account: Option<AccountId>) -> Holder {
-        Holder { token: None, account, scopes }
+        Holder { token: None, account, scopes, expires_at: None }
     }
 
     #[test]

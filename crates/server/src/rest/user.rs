@@ -82,7 +82,12 @@ async fn user() -> Reply {
 }
 
 async fn verify(Extension(holder): Extension<Holder>) -> Reply {
-    Ok(success(json!({ "id": holder.token.as_deref().unwrap_or(NO_TOKEN_ID), "status": "active" })))
+    let id = holder.token.as_deref().unwrap_or(NO_TOKEN_ID);
+    let mut view = json!({ "id": id, "status": "active" });
+    if let Some(expires_at) = holder.expires_at {
+        view["expires_on"] = json!(Iso(expires_at));
+    }
+    Ok(success(view))
 }
 
 async fn accounts(
@@ -126,6 +131,7 @@ async fn delete_account(
     if let Ok(tokens) = api.auth.tokens() {
         tokens.forget(account);
     }
+    api.platform.tails.close_of_account(account);
     Ok(success(json!({ "id": row.map(|row| row.public_id) })))
 }
 

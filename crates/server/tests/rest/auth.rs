@@ -242,6 +242,22 @@ async fn databases_of_two_accounts_share_nothing() {
 }
 
 #[tokio::test]
+async fn a_revoked_token_takes_its_tails_with_it() {
+    let (server, auth, operator) = guarded().await;
+    let tails = format!("/client/v4/accounts/{ACCOUNT_ID}/workers/scripts/script/tails");
+    let own = token(&auth, Scopes::of([Scope::Payloads])).await;
+    for token in [&own, &operator] {
+        assert_eq!(ask_with(&server, Method::POST, &tails, token).await, (200, 0));
+    }
+    let id = auth.tokens().expect("tokens").all().last().expect("a token").id.clone();
+    let revoked = format!("/client/v4/accounts/{ACCOUNT_ID}/tokens/{id}");
+    assert_eq!(ask_with(&server, Method::DELETE, &revoked, &operator).await, (200, 0));
+    let bearer = format!("Bearer {operator}");
+    let left = server.with_headers(Method::GET, &tails, &[("authorization", &bearer)], Value::Null).await;
+    assert_eq!(left.body["result"].as_array().map(Vec::len), Some(1), "{}", left.body);
+}
+
+#[tokio::test]
 async fn tokens_are_listed_page_by_page() {
     let (server, auth, operator) = guarded().await;
     token(&auth, Scopes::of([Scope::Metadata])).await;
