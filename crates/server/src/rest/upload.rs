@@ -105,8 +105,7 @@ struct Metadata {
     body_part: Option<String>,
     #[serde(default)]
     bindings: Vec<Value>,
-    #[serde(default)]
-    compatibility_date: String,
+    compatibility_date: Option<String>,
     #[serde(default)]
     compatibility_flags: Vec<String>,
 }
@@ -249,7 +248,7 @@ fn assemble(name: ScopedName, metadata: &[u8], modules: Vec<ScriptModule>) -> Re
         name,
         main_module,
         modules,
-        compatibility_date: read.compatibility_date,
+        compatibility_date: read.compatibility_date.unwrap_or_default(),
         compatibility_flags: read.compatibility_flags,
         bindings: read.bindings.into_iter().map(binding).collect::<Result<_, _>>()?,
         metadata: whole,
@@ -353,6 +352,9 @@ mod tests {
         assert_eq!(upload.bindings, [workflow, d1, kv]);
         assert_eq!(upload.metadata["observability"]["enabled"], true);
         assert_eq!((upload.compatibility_date.as_str(), upload.compatibility_flags.len()), ("2026-01-01", 1));
+        let undated = br#"{"main_module":"index.js","compatibility_date":null}"#;
+        let upload = assemble(ScopedName::in_default("s"), undated, vec![module()]).expect("an upload");
+        assert_eq!(upload.compatibility_date, "");
     }
 
     #[test]
