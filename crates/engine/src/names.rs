@@ -31,6 +31,9 @@ fn is_platform_id(id: &str) -> bool {
         .is_some_and(|rest| rest.len() == 64 && rest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
 }
 
+/// What may name a workflow.
+pub const WORKFLOW_NAME_RULE: &str = "1 to 64 letters, digits, hyphens and underscores, the first one no hyphen";
+
 /// Whether this may name a workflow.
 #[must_use]
 pub fn is_workflow_name(name: &str) -> bool {

@@ -1,5 +1,6 @@
 //! A script as it is deployed: its settings in the store, and what they mean for a worker process.
 
+mod binding_name;
 mod module;
 mod secret_changes;
 
@@ -14,6 +15,7 @@ use stepwell_store::{AccountId, DatabaseKey, Deployment, NewDeployment, ScopedNa
 
 use crate::d1::database_text;
 use crate::rest::{RetentionOptions, Schedule};
+pub use binding_name::{BINDING_NAME_RULE, is_binding_name};
 pub use module::{ScriptModule, ScriptModuleKind};
 pub use secret_changes::SecretChanges;
 

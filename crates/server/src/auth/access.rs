@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use stepwell_engine::Millis;
 use stepwell_store::AccountId;
 
 use super::AUTHENTICATION;
@@ -17,6 +18,8 @@ pub struct Holder {
     pub account: Option<AccountId>,
     /// What it may do there.
     pub scopes: Scopes,
+    /// When the token ends.
+    pub expires_at: Option<Millis>,
 }
 
 /// What a route wants of whoever asks.
@@ -32,10 +35,10 @@ pub enum Needs {
 
 impl Holder {
     /// Everybody, where no token is wanted.
-    pub const ANYBODY: Self = Self { token: None, account: None, scopes: Scopes::ALL };
+    pub const ANYBODY: Self = Self { token: None, account: None, scopes: Scopes::ALL, expires_at: None };
 
     /// Somebody without a token, where one is wanted for anything that is not public.
-    pub const NOBODY: Self = Self { token: None, account: None, scopes: Scopes::NONE };
+    pub const NOBODY: Self = Self { token: None, account: None, scopes: Scopes::NONE, expires_at: None };
 
     /// Whether an account is within reach.
     #[must_use]

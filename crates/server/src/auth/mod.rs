@@ -58,6 +58,19 @@ impl Auth {
         Ok(holder)
     }
 
+    /// Refuses a holder whose token was revoked after it was let in.
+    ///
+    /// # Errors
+    /// 401.
+    pub fn check_still(&self, holder: &Holder) -> Result<(), ApiError> {
+        match (self, &holder.token) {
+            (Self::Token(tokens), Some(id)) if !tokens.has(id) => {
+                Err(ApiError::new(401, AUTHENTICATION, "Authentication error: this API token has just been revoked"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The tokens of this server.
     ///
     /// # Errors

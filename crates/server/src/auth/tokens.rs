@@ -132,6 +132,12 @@ impl Tokens {
         Ok(())
     }
 
+    /// Whether there is still a token of that id.
+    #[must_use]
+    pub fn has(&self, id: &str) -> bool {
+        lock(&self.shared.known).iter().any(|token| token.id == id)
+    }
+
     /// Forgets the tokens of an account that is gone.
     pub fn forget(&self, account: AccountId) {
         lock(&self.shared.known).retain(|token| token.account != Some(account));
@@ -183,7 +189,12 @@ fn holder(token: &Token, now: Millis) -> Result<Holder, ApiError> {
         }
         _ => {
             let scopes = Scopes::parse(&token.scopes);
-            Ok(Holder { token: Some(token.id.as_str().into()), account: token.account, scopes })
+            Ok(Holder {
+                token: Some(token.id.as_str().into()),
+                account: token.account,
+                scopes,
+                expires_at: token.expires_at,
+            })
         }
     }
 }

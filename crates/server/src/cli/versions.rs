@@ -48,7 +48,7 @@ enum VersionsCommand {
         #[command(flatten)]
         worker: WorkerArgs,
     },
-    /// Let a version serve: requests and new instances go to it
+    /// Let a version serve: all requests and new instances go to it, and none to another
     Deploy(DeployArgs),
     Secret(VersionSecretArgs),
 }

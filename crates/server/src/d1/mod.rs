@@ -14,6 +14,7 @@ mod error;
 mod guard;
 mod import;
 pub mod limits;
+pub mod names;
 mod pool;
 mod protocol;
 mod statements;

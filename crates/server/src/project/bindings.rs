@@ -4,16 +4,16 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use stepwell_engine::Cron;
+use stepwell_engine::{Cron, names};
 
 use super::diagnostics::Diagnostics;
 use super::document::Value;
 use super::environment::Environment;
 use super::section::Section;
+use crate::d1::names as d1;
 use crate::rest::RetentionOptions;
+use crate::script::{BINDING_NAME_RULE, is_binding_name};
 
-/// Cloudflare's limit for a workflow's name.
-const WORKFLOW_NAME_CHARS_MAX: usize = 64;
 /// Above it wrangler warns that production would refuse.
 const PRODUCTION_STEPS_MAX: u32 = 25_000;
 
@@ -151,11 +151,8 @@ fn workflow(section: &Section<'_>, script: &str, diagnostics: &mut Diagnostics) 
 }
 
 pub(super) fn check_workflow_name(section: &Section<'_>, name: &str, diagnostics: &mut Diagnostics) {
-    if !is_workflow_name(name) {
-        let message = format!(
-            "\"{name}\" is not a workflow name; use 1 to {WORKFLOW_NAME_CHARS_MAX} letters, digits, hyphens and underscores, \
-             the first one no hyphen"
-        );
+    if !names::is_workflow_name(name) {
+        let message = format!("\"{name}\" is not a workflow name; use {}", names::WORKFLOW_NAME_RULE);
         diagnostics.error(section.line_of("name"), section.key("name"), message);
     }
 }
@@ -241,8 +238,15 @@ pub(super) fn d1_databases(environment: &Environment<'_>, root: &Path, diagnosti
 fn d1_database(section: &Section<'_>, root: &Path, diagnostics: &mut Diagnostics) -> Option<D1Config> {
     section.warn_of_unknown(D1_KEYS, diagnostics);
     warn_of_remote(section, diagnostics);
-    let database_name = section.text("database_name", diagnostics);
-    let database_id = section.text("database_id", diagnostics).filter(|id| !id.is_empty());
+    let mut text = |key, is_legal: fn(&str) -> bool, rule: &str| {
+        let text = section.text(key, diagnostics).filter(|text| !text.is_empty())?;
+        if !is_legal(&text) {
+            diagnostics.error(section.line_of(key), section.key(key), format!("{text:?} cannot be that; use {rule}"));
+        }
+        Some(text)
+    };
+    let database_name = text("database_name", d1::is_name, d1::NAME_RULE);
+    let database_id = text("database_id", d1::is_id, d1::ID_RULE);
     let migrations_dir = section.text("migrations_dir", diagnostics).unwrap_or_else(|| "migrations".to_owned());
     let migrations_table = section.text("migrations_table", diagnostics);
     let binding = binding(section, diagnostics)?;
@@ -266,7 +270,15 @@ fn service(section: &Section<'_>, diagnostics: &mut Diagnostics) -> Option<Servi
 }
 
 fn binding(section: &Section<'_>, diagnostics: &mut Diagnostics) -> Option<String> {
-    section.required_text("binding", "the name in `env`", diagnostics)
+    let name = section.required_text("binding", "the name in `env`", diagnostics)?;
+    check_binding_name(&name, section.line_of("binding"), section.key("binding"), diagnostics);
+    Some(name)
+}
+
+pub(super) fn check_binding_name(name: &str, line: u32, key: String, diagnostics: &mut Diagnostics) {
+    if !is_binding_name(name) {
+        diagnostics.error(line, key, format!("{name:?} cannot stand in `env`; use {BINDING_NAME_RULE}"));
+    }
 }
 
 fn warn_of_remote(section: &Section<'_>, diagnostics: &mut Diagnostics) {
@@ -286,12 +298,6 @@ pub(super) fn refuse_duplicates(names: &[(String, &'static str)], diagnostics: &
         let message = format!("\"{name}\" is the name of several bindings ({}); each needs its own", kinds.join(", "));
         diagnostics.error(None, "", message);
     }
-}
-
-/// `^[a-zA-Z0-9_][a-zA-Z0-9-_]{0,63}$`
-fn is_workflow_name(name: &str) -> bool {
-    let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    !name.is_empty() && name.len() <= WORKFLOW_NAME_CHARS_MAX && !name.starts_with('-') && name.chars().all(legal)
 }
 
 fn is_identifier(name: &str) -> bool {

@@ -38,6 +38,8 @@ use document::Table;
 use dotenv::LocalSecrets;
 use environment::Environment;
 
+use crate::script::{BINDING_NAME_RULE, is_binding_name};
+
 /// In wrangler's order of preference.
 const CONFIG_NAMES: [&str; 3] = ["wrangler.json", "wrangler.jsonc", "wrangler.toml"];
 /// A script's name is a label of a host name.
@@ -198,6 +200,7 @@ fn read(
     let names = binding_names(&vars, &workflows, &d1, &services);
     bindings::refuse_duplicates(&names, diagnostics);
     refuse_hidden(&secrets, &names, diagnostics);
+    refuse_unnameable(&secrets, diagnostics);
     let compatibility = compatibility::read(&environment, today, diagnostics);
     ProjectConfig {
         path: file.to_owned(),
@@ -296,6 +299,14 @@ fn binding_names(
     let d1 = d1.iter().map(|database| (database.binding.clone(), "D1 database"));
     let services = services.iter().map(|service| (service.binding.clone(), "service"));
     vars.chain(workflows).chain(d1).chain(services).collect()
+}
+
+/// A file of secrets may name what no object can have as a member.
+fn refuse_unnameable(secrets: &BTreeMap<String, String>, diagnostics: &mut Diagnostics) {
+    for name in secrets.keys().filter(|name| !is_binding_name(name)) {
+        let message = format!("the local secret {name:?} cannot stand in `env`; use {BINDING_NAME_RULE}");
+        diagnostics.error(None, "", message);
+    }
 }
 
 /// A secret of a binding's name would be hidden by the binding.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::bindings::check_binding_name;
 use super::compatibility::NodeModules;
 use super::diagnostics::Diagnostics;
 use super::document::Value;
@@ -21,6 +22,7 @@ pub(super) fn vars(environment: &Environment<'_>, diagnostics: &mut Diagnostics)
     let Some(section) = environment.section("vars", diagnostics) else { return BTreeMap::new() };
     let mut vars = BTreeMap::new();
     for (name, node) in section.table.iter() {
+        check_binding_name(name, node.line, section.path.clone(), diagnostics);
         let var = match &node.value {
             Value::Text(text) => Var::Text(text.clone()),
             Value::Date(date) => {

@@ -153,6 +153,14 @@ fn mistakes_are_named_with_file_line_key_and_advice() {
             toml("[[services]]\nbinding = \"S\"\n[[d1_databases]]\ndatabase_name = 5\ndatabse_id = \"x\""),
             None,
         ),
+        (
+            "names that cannot stand in `env`, and databases that cannot be",
+            toml(
+                "[[services]]\nbinding = \"a b\"\nservice = \"s\"\n[[d1_databases]]\nbinding = \"\"\n[[d1_databases]]\nbinding = \"D\"\n\
+                 database_name = \"-d\"\ndatabase_id = \"a b\"\n[vars]\n__proto__ = 1\n\"a\\nb\" = 2",
+            ),
+            None,
+        ),
         ("a date as a var", toml("[vars]\nRELEASED = 2024-01-01"), None),
         (
             "rules",

@@ -14,11 +14,52 @@ pub struct PageQuery {
     page: Option<usize>,
     /// Rows of a page.
     per_page: Option<usize>,
-    /// Only rows whose name has this in it, where rows have names.
-    pub search: Option<String>,
+}
+
+/// Which page of a list of what has names.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+pub struct NamedPageQuery {
+    /// From 1.
+    page: Option<usize>,
+    /// Rows of a page.
+    per_page: Option<usize>,
+    /// Only the row of this name.
+    #[serde(alias = "account.name")]
+    name: Option<String>,
+    /// Only rows whose name has this in it.
+    search: Option<String>,
+}
+
+impl NamedPageQuery {
+    /// The page of those rows that are asked for.
+    ///
+    /// # Errors
+    /// As [`PageQuery::slice`].
+    pub fn slice<T>(
+        self,
+        mut rows: Vec<T>,
+        name_of: impl Fn(&T) -> &str,
+        per_page_default: usize,
+    ) -> Result<(Vec<T>, ResultInfo), ApiError> {
+        let Self { page, per_page, name, search } = self;
+        rows.retain(|row| {
+            let own = name_of(row);
+            name.as_ref().is_none_or(|name| own == name) && search.as_ref().is_none_or(|part| own.contains(part))
+        });
+        PageQuery { page, per_page }.slice(rows, per_page_default)
+    }
 }
 
 impl PageQuery {
+    /// The page of these rows, which are all on the first one unless asked otherwise.
+    ///
+    /// # Errors
+    /// Where a page cannot have so many rows.
+    pub fn slice_or_all<T>(&self, rows: Vec<T>) -> Result<(Vec<T>, ResultInfo), ApiError> {
+        let count = rows.len().max(1);
+        self.slice(rows, count)
+    }
+
     /// The page of these rows.
     ///
     /// # Errors

@@ -122,7 +122,13 @@ impl Route {
     /// It answers with pages of `R`.
     #[must_use]
     pub fn pages<R: JsonSchema>(self) -> Self {
-        self.gives_answer(Answer::Page(SchemaGenerator::subschema_for::<Vec<R>>))
+        self.gives_page::<Vec<R>>()
+    }
+
+    /// It answers with `R`, which holds a page.
+    #[must_use]
+    pub fn gives_page<R: JsonSchema>(self) -> Self {
+        self.gives_answer(Answer::Page(SchemaGenerator::subschema_for::<R>))
     }
 
     /// It answers with something else.

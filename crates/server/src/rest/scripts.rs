@@ -19,6 +19,7 @@ use serde_json::{Map, Value, json};
 use stepwell_store::{ScopedName, ScriptRow};
 
 use super::envelope::{Failure, Reply, success};
+use super::page_query::PageQuery;
 use super::resource::{Account, Named};
 use super::route::{Answer, Content, Route};
 use super::times::Iso;
@@ -37,13 +38,18 @@ pub fn routes() -> Vec<Route> {
             .says("Uploads a Worker and makes it the newest deployment")
             .takes_content(Content::Multipart(upload::METADATA))
             .gives::<Value>(),
+        Route::get("/workers/scripts/{script}", Payloads, content::show)
+            .says("Gives the modules of a Worker, as a multipart body")
+            .asks::<content::Params>()
+            .gives_answer(Answer::Plain("multipart/form-data")),
         Route::delete("/workers/scripts/{script}", Deploy, deletion::delete_script)
             .says("Deletes a Worker; by force, with its workflows and their instances")
             .asks::<deletion::Params>()
             .gives::<Value>(),
         Route::get("/workers/scripts/{script}/versions", Metadata, versions::list)
             .says("Lists the deployments of a Worker")
-            .gives::<Value>(),
+            .asks::<PageQuery>()
+            .gives_page::<Value>(),
         Route::post("/workers/scripts/{script}/versions", Deploy, versions::upload)
             .says("Uploads a version of a Worker without deploying it")
             .takes_content(Content::Multipart(upload::METADATA))
@@ -60,10 +66,14 @@ pub fn routes() -> Vec<Route> {
             .gives_answer(Answer::Plain("multipart/form-data")),
         Route::get("/workers/scripts/{script}/deployments", Metadata, releases::list)
             .says("Lists which version was current when")
-            .gives::<Value>(),
+            .asks::<PageQuery>()
+            .gives_page::<Value>(),
         Route::post("/workers/scripts/{script}/deployments", Deploy, releases::create)
             .says("Makes a version current")
             .takes::<releases::NewDeployment>()
+            .gives::<Value>(),
+        Route::get("/workers/scripts/{script}/deployments/{deployment}", Metadata, releases::show)
+            .says("Shows which version became current once")
             .gives::<Value>(),
         Route::get("/workers/scripts/{script}/secrets", Metadata, secrets::list)
             .says("Lists the names of a Worker's secrets")
@@ -71,6 +81,9 @@ pub fn routes() -> Vec<Route> {
         Route::put("/workers/scripts/{script}/secrets", Deploy, secrets::put)
             .says("Sets a secret")
             .takes::<secrets::NewSecret>()
+            .gives::<Value>(),
+        Route::get("/workers/scripts/{script}/secrets/{secret}", Metadata, secrets::show)
+            .says("Tells whether a Worker has a secret, by its name")
             .gives::<Value>(),
         Route::delete("/workers/scripts/{script}/secrets/{secret}", Deploy, secrets::delete)
             .says("Removes a secret")
@@ -112,6 +125,9 @@ pub fn routes() -> Vec<Route> {
             .gives::<Value>(),
         Route::post("/workers/scripts/{script}/subdomain", Deploy, addresses::script)
             .says("Shows where a Worker is reached")
+            .gives::<Value>(),
+        Route::delete("/workers/scripts/{script}/subdomain", Deploy, addresses::script)
+            .says("Shows where a Worker is reached, which it is always")
             .gives::<Value>(),
         Route::get("/workers/workers/{script}", Metadata, addresses::worker)
             .says("Shows a Worker with its address")

@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 
+use axum::Extension;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{ConnectInfo, Path, Query, Request, State};
@@ -19,7 +20,7 @@ use super::route::{Answer, Route};
 use super::times::Iso;
 use super::{Api, read_body};
 use crate::api_error::ApiError;
-use crate::auth::{Needs, Scope};
+use crate::auth::{Holder, Needs, Scope};
 use crate::clock;
 use crate::driver::now_ms;
 use crate::tail::limits::{MESSAGE_BYTES_MAX, SEND_MAX};
@@ -55,12 +56,22 @@ pub fn reading() -> Route {
 }
 
 /// Makes a tail. The body is JSON, whatever its type is called.
-async fn create(State(api): State<Api>, Named(script): Named, request: Request) -> Reply {
+async fn create(
+    State(api): State<Api>,
+    Extension(holder): Extension<Holder>,
+    Named(script): Named,
+    request: Request,
+) -> Reply {
     known(&api, &script).await?;
     let own = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let base = base(request.headers());
     let body = read_body(request.into_body(), BODY_BYTES_MAX).await?;
-    let tail = api.platform.tails.open(&script, &body, own)?;
+    let tail = api.platform.tails.open(&script, &body, own, &holder)?;
+    // A token that is revoked takes the tails with it that there are: this one may have come later.
+    if let Err(revoked) = api.auth.check_still(&holder) {
+        api.platform.tails.close(&script, tail.id);
+        return Err(revoked.into());
+    }
     Ok(success(Tail::of(&tail, &base)))
 }
 

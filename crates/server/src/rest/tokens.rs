@@ -2,13 +2,14 @@
 
 use axum::Extension;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use stepwell_store::{AccountId, Token};
 
-use super::envelope::{Reply, success};
+use super::envelope::{Reply, page, success};
+use super::page_query::PageQuery;
 use super::resource::{Account, Named};
 use super::route::Route;
 use super::times::{self, Iso};
@@ -24,7 +25,8 @@ pub fn routes() -> Vec<Route> {
     vec![
         Route::get("/tokens", Scope::Admin, list)
             .says("Lists the tokens that can use the account")
-            .gives::<Vec<TokenView>>(),
+            .asks::<PageQuery>()
+            .pages::<TokenView>(),
         Route::post("/tokens", Scope::Admin, create)
             .says("Makes a token, which only this answer tells")
             .takes::<NewTokenBody>()
@@ -77,9 +79,15 @@ impl From<Token> for TokenView {
 }
 
 /// Those that can use the account, as far as whoever asks may know.
-async fn list(State(api): State<Api>, Extension(holder): Extension<Holder>, Account(account): Account) -> Reply {
+async fn list(
+    State(api): State<Api>,
+    Extension(holder): Extension<Holder>,
+    Account(account): Account,
+    Query(query): Query<PageQuery>,
+) -> Reply {
     let tokens = api.auth.tokens()?.all().into_iter().filter(|token| is_within(token, &holder, account));
-    Ok(success(tokens.map(TokenView::from).collect::<Vec<_>>()))
+    let (tokens, info) = query.slice_or_all(tokens.collect())?;
+    Ok(page(tokens.into_iter().map(TokenView::from).collect::<Vec<_>>(), info))
 }
 
 async fn create(
@@ -109,6 +117,7 @@ async fn revoke(
         return Err(ApiError::new(404, NO_TOKEN, message).into());
     }
     tokens.revoke(&id).await?;
+    api.platform.tails.close_of_token(&id);
     Ok(success(json!({ "id": id })))
 }
 
@@ -155,7 +164,7 @@ mod tests {
     use super::*;
 
     fn holder(scopes: Scopes, account: Option<AccountId>) -> Holder {
-        Holder { token: None, account, scopes }
+        Holder { token: None, account, scopes, expires_at: None }
     }
 
     #[test]

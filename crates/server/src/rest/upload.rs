@@ -9,12 +9,14 @@ use axum::extract::multipart::{Field, MultipartError, MultipartRejection};
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::Value;
+use stepwell_engine::names;
 use stepwell_store::{DeploymentRow, ScopedName};
 
 use super::limits::{SCRIPT_BYTES_MAX, UPLOAD_BYTES_MAX, UPLOAD_MODULES_MAX};
 use crate::api_error::ApiError;
-use crate::script::{ScriptModule, ScriptModuleKind};
-use crate::secrets::TextChange;
+use crate::d1::names as d1;
+use crate::script::{BINDING_NAME_RULE, ScriptModule, ScriptModuleKind, is_binding_name};
+use crate::secrets::{TEXT_BYTES_MAX, TextChange};
 
 /// Cloudflare's code of a script that cannot be.
 const SCRIPT_INVALID: u32 = 10_021;
@@ -103,8 +105,7 @@ struct Metadata {
     body_part: Option<String>,
     #[serde(default)]
     bindings: Vec<Value>,
-    #[serde(default)]
-    compatibility_date: String,
+    compatibility_date: Option<String>,
     #[serde(default)]
     compatibility_flags: Vec<String>,
 }
@@ -247,7 +248,7 @@ fn assemble(name: ScopedName, metadata: &[u8], modules: Vec<ScriptModule>) -> Re
         name,
         main_module,
         modules,
-        compatibility_date: read.compatibility_date,
+        compatibility_date: read.compatibility_date.unwrap_or_default(),
         compatibility_flags: read.compatibility_flags,
         bindings: read.bindings.into_iter().map(binding).collect::<Result<_, _>>()?,
         metadata: whole,
@@ -268,7 +269,7 @@ fn binding(value: Value) -> Result<UploadBinding, ApiError> {
     }
     let known = serde_json::from_value(value)
         .map_err(|error| ApiError::bad_request(format!("metadata: binding {name:?} of type {kind}: {error}")))?;
-    Ok(match known {
+    let binding = match known {
         KnownBinding::PlainText { name, text } => UploadBinding::PlainText { name, text },
         KnownBinding::Json { name, json } => UploadBinding::Json { name, json },
         KnownBinding::SecretText { name, text } => UploadBinding::Secret { name, text },
@@ -278,11 +279,39 @@ fn binding(value: Value) -> Result<UploadBinding, ApiError> {
         KnownBinding::D1 { name, id, database_name } => UploadBinding::D1 { name, id, database_name },
         KnownBinding::Service { name, service, entrypoint } => UploadBinding::Service { name, service, entrypoint },
         KnownBinding::Inherit { name } => UploadBinding::Inherit { name },
-    })
+    };
+    check(&name, &binding).map_err(|wrong| {
+        ApiError::new(400, SCRIPT_INVALID, format!("metadata: binding {name:?} of type {kind}: {wrong}"))
+    })?;
+    Ok(binding)
+}
+
+/// Holds a member of `env` to what other ways to make the same hold it to; says what is wrong and what is allowed.
+fn check(name: &str, binding: &UploadBinding) -> Result<(), String> {
+    if !is_binding_name(name) {
+        return Err(format!("its name cannot stand in `env`: use {BINDING_NAME_RULE}"));
+    }
+    match binding {
+        UploadBinding::Secret { text, .. } if text.len() > TEXT_BYTES_MAX => {
+            Err(format!("its text has {} bytes; the maximum is {TEXT_BYTES_MAX}", text.len()))
+        }
+        UploadBinding::Workflow { workflow_name, .. } if !names::is_workflow_name(workflow_name) => {
+            Err(format!("workflow_name {workflow_name:?} is not the name of a workflow: {}", names::WORKFLOW_NAME_RULE))
+        }
+        UploadBinding::D1 { id, .. } if !d1::is_id(id) => {
+            Err(format!("id {id:?} is not the id of a database: {}", d1::ID_RULE))
+        }
+        UploadBinding::D1 { database_name: Some(name), .. } if !d1::is_name(name) => {
+            Err(format!("database_name {name:?} is not the name of a database: {}", d1::NAME_RULE))
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn module() -> ScriptModule {
@@ -323,6 +352,35 @@ mod tests {
         assert_eq!(upload.bindings, [workflow, d1, kv]);
         assert_eq!(upload.metadata["observability"]["enabled"], true);
         assert_eq!((upload.compatibility_date.as_str(), upload.compatibility_flags.len()), ("2026-01-01", 1));
+        let undated = br#"{"main_module":"index.js","compatibility_date":null}"#;
+        let upload = assemble(ScopedName::in_default("s"), undated, vec![module()]).expect("an upload");
+        assert_eq!(upload.compatibility_date, "");
+    }
+
+    #[test]
+    fn a_member_of_env_is_held_to_what_other_ways_hold_it_to() {
+        let long = "x".repeat(TEXT_BYTES_MAX + 1);
+        for (name, kind, members, allowed) in [
+            ("D", "d1", json!({ "id": "" }), "1 to 128"),
+            ("D", "d1", json!({ "id": "a b" }), "1 to 128"),
+            ("D", "d1", json!({ "id": "x", "database_name": "" }), "1 to 64"),
+            ("W", "workflow", json!({ "workflow_name": "", "class_name": "C" }), "1 to 64"),
+            ("W", "workflow", json!({ "workflow_name": "a b", "script_name": "other" }), "1 to 64"),
+            ("S", "secret_text", json!({ "text": long }), "5120"),
+            ("", "plain_text", json!({ "text": "x" }), "1 to 255"),
+            ("a b\n\"", "json", json!({ "json": 1 }), "1 to 255"),
+            ("__proto__", "secret_text", json!({ "text": "x" }), "`__proto__`"),
+            ("__proto__", "service", json!({ "service": "other" }), "`__proto__`"),
+        ] {
+            let mut whole = json!({ "name": name, "type": kind });
+            whole.as_object_mut().expect("an object").extend(members.as_object().expect("an object").clone());
+            let metadata = json!({ "main_module": "index.js", "bindings": [whole] }).to_string();
+            let error =
+                assemble(ScopedName::in_default("s"), metadata.as_bytes(), vec![module()]).expect_err(&metadata);
+            assert_eq!((error.status, error.code), (400, SCRIPT_INVALID), "{metadata}");
+            let is_told = error.message.contains(&format!("binding {name:?}")) && error.message.contains(allowed);
+            assert!(is_told, "{metadata}: {}", error.message);
+        }
     }
 
     #[test]

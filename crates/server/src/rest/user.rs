@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use stepwell_store::AccountRow;
 
 use super::envelope::{Reply, page, success};
-use super::page_query::PageQuery;
+use super::page_query::NamedPageQuery;
 use super::resource::Account;
 use super::route::Route;
 use super::times::Iso;
@@ -29,13 +29,16 @@ pub fn routes() -> Vec<Route> {
         Route::get("/user/tokens/verify", Needs::Token, verify)
             .says("Tells whether the token is valid")
             .gives::<Value>(),
+        Route::get("/accounts/{account}/tokens/verify", Needs::Token, verify)
+            .says("Tells whether the token is valid, and may use the account")
+            .gives::<Value>(),
         Route::get("/memberships", Needs::Token, memberships)
             .says("Lists the accounts that the token may use, as memberships")
-            .asks::<PageQuery>()
+            .asks::<NamedPageQuery>()
             .pages::<MembershipView>(),
         Route::get("/accounts", Needs::Token, accounts)
             .says("Lists the accounts that the token may use")
-            .asks::<PageQuery>()
+            .asks::<NamedPageQuery>()
             .pages::<AccountView>(),
         Route::post("/accounts", Scope::Admin, create_account)
             .says("Makes an account")
@@ -79,24 +82,29 @@ async fn user() -> Reply {
 }
 
 async fn verify(Extension(holder): Extension<Holder>) -> Reply {
-    Ok(success(json!({ "id": holder.token.as_deref().unwrap_or(NO_TOKEN_ID), "status": "active" })))
+    let id = holder.token.as_deref().unwrap_or(NO_TOKEN_ID);
+    let mut view = json!({ "id": id, "status": "active" });
+    if let Some(expires_at) = holder.expires_at {
+        view["expires_on"] = json!(Iso(expires_at));
+    }
+    Ok(success(view))
 }
 
 async fn accounts(
     State(api): State<Api>,
     Extension(holder): Extension<Holder>,
-    Query(query): Query<PageQuery>,
+    Query(query): Query<NamedPageQuery>,
 ) -> Reply {
-    let (rows, info) = query.slice(reached(&api, &holder), PER_PAGE_DEFAULT)?;
+    let (rows, info) = query.slice(reached(&api, &holder), |row| &row.name, PER_PAGE_DEFAULT)?;
     Ok(page(rows.iter().map(view).collect::<Vec<_>>(), info))
 }
 
 async fn memberships(
     State(api): State<Api>,
     Extension(holder): Extension<Holder>,
-    Query(query): Query<PageQuery>,
+    Query(query): Query<NamedPageQuery>,
 ) -> Reply {
-    let (rows, info) = query.slice(reached(&api, &holder), PER_PAGE_DEFAULT)?;
+    let (rows, info) = query.slice(reached(&api, &holder), |row| &row.name, PER_PAGE_DEFAULT)?;
     let membership = |row: &AccountRow| json!({ "id": row.public_id, "status": "accepted", "account": view(row), "roles": ["Administrator"] });
     Ok(page(rows.iter().map(membership).collect::<Vec<_>>(), info))
 }
@@ -123,6 +131,7 @@ async fn delete_account(
     if let Ok(tokens) = api.auth.tokens() {
         tokens.forget(account);
     }
+    api.platform.tails.close_of_account(account);
     Ok(success(json!({ "id": row.map(|row| row.public_id) })))
 }
 

@@ -1,6 +1,6 @@
 //! Paths of workflows: list, show, put, delete, versions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::body::Body;
 use axum::extract::{Query, State};
@@ -11,7 +11,7 @@ use stepwell_store::{DeploymentRow, NewWorkflow, ScheduleRow, ScopedName, Status
 
 use super::envelope::{Reply, page, success};
 use super::limits::BODY_BYTES_MAX;
-use super::page_query::PageQuery;
+use super::page_query::{NamedPageQuery, PageQuery};
 use super::resource::{Account, Named, Part};
 use super::retention::RetentionOptions;
 use super::route::Route;
@@ -29,7 +29,7 @@ pub fn routes() -> Vec<Route> {
     vec![
         Route::get("/workflows", Scope::Metadata, list)
             .says("Lists workflows")
-            .asks::<PageQuery>()
+            .asks::<NamedPageQuery>()
             .pages::<WorkflowView>(),
         Route::get("/workflows/{workflow}", Scope::Metadata, show).says("Shows a workflow").gives::<WorkflowView>(),
         Route::put("/workflows/{workflow}", Scope::Deploy, put)
@@ -138,11 +138,10 @@ struct ScheduleView {
     next_instance: Option<Iso>,
 }
 
-pub async fn list(State(api): State<Api>, Account(account): Account, Query(query): Query<PageQuery>) -> Reply {
+pub async fn list(State(api): State<Api>, Account(account): Account, Query(query): Query<NamedPageQuery>) -> Reply {
     let mut rows = api.platform.store.workflows().await?;
-    let search = query.search.as_deref().unwrap_or_default();
-    rows.retain(|row| row.name.account == account && row.name.name.contains(search));
-    let (rows, info) = query.slice(rows, PER_PAGE_DEFAULT)?;
+    rows.retain(|row| row.name.account == account);
+    let (rows, info) = query.slice(rows, |row| &row.name.name, PER_PAGE_DEFAULT)?;
     let mut views = Vec::with_capacity(rows.len());
     for row in rows {
         views.push(view(&api, row).await?);
@@ -158,8 +157,9 @@ pub async fn show(State(api): State<Api>, Named(name): Named) -> Reply {
 pub async fn put(State(api): State<Api>, Named(name): Named, request: Body) -> Reply {
     if !names::is_workflow_name(&name.name) {
         return Err(ApiError::bad_request(format!(
-            "{:?} is not a workflow name: 1 to 64 letters, digits, hyphens and underscores, the first one no hyphen",
-            name.name
+            "{:?} is not a workflow name: {}",
+            name.name,
+            names::WORKFLOW_NAME_RULE
         ))
         .into());
     }
@@ -195,9 +195,19 @@ pub async fn delete(State(api): State<Api>, Named(name): Named) -> Reply {
 
 pub async fn versions(State(api): State<Api>, Named(name): Named, Query(query): Query<PageQuery>) -> Reply {
     let workflow = api.platform.workflow(&name).await?;
-    let deployments = api.platform.store.deployments(&workflow.script).await?;
+    let deployments = deployed(&api, &workflow.script).await?;
     let (deployments, info) = query.slice(deployments, PER_PAGE_DEFAULT)?;
     Ok(page(deployments.iter().map(|row| version_view(&workflow, row)).collect::<Vec<_>>(), info))
+}
+
+/// The uploads of a script that have been current, newest first. Only its last releases are remembered; what instances are
+/// pinned to has been current as well.
+async fn deployed(api: &Api, script: &ScopedName) -> Result<Vec<DeploymentRow>, ApiError> {
+    let store = &api.platform.store;
+    let released: BTreeSet<_> = store.releases(script).await?.into_iter().map(|release| release.deployment).collect();
+    let mut rows = store.deployments(script).await?;
+    rows.retain(|row| row.is_current || row.live_instances > 0 || released.contains(&row.id));
+    Ok(rows)
 }
 
 pub async fn version(State(api): State<Api>, Part(name, id): Part) -> Reply {

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use stepwell_engine::Millis;
-use stepwell_store::ScopedName;
+use stepwell_store::{AccountId, ScopedName};
 use subtle::ConstantTimeEq as _;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -32,6 +32,7 @@ use limits::{LIFETIME_MS, TAILS_MAX, TAILS_PER_SCRIPT_MAX, UNREAD_MAX};
 pub use wire::write_dropped;
 
 use crate::api_error::ApiError;
+use crate::auth::Holder;
 use crate::driver::now_ms;
 use crate::locks::lock;
 
@@ -51,6 +52,8 @@ struct Shared {
 #[derive(Debug)]
 struct Tail {
     script: ScopedName,
+    /// Id of the token that it was made with, and ends with.
+    token: Option<Arc<str>>,
     filters: Arc<[Filter]>,
     /// Who knows it may read.
     secret: Uuid,
@@ -78,11 +81,18 @@ pub struct TailView {
 }
 
 impl Tails {
-    /// Makes a tail. `body` names its filters, `own` is the address of who asks.
+    /// Makes a tail, which ends with the token of its maker at the latest. `body` names its filters, `own` is the address of
+    /// who asks.
     ///
     /// # Errors
     /// 400 for what is no filter, 429 where there are too many tails.
-    pub fn open(&self, script: &ScopedName, body: &[u8], own: Option<IpAddr>) -> Result<TailView, ApiError> {
+    pub fn open(
+        &self,
+        script: &ScopedName,
+        body: &[u8],
+        own: Option<IpAddr>,
+        maker: &Holder,
+    ) -> Result<TailView, ApiError> {
         let filters = filter::read(body, own)?;
         let now = now_ms();
         let mut tails = lock(&self.shared.tails);
@@ -98,9 +108,17 @@ impl Tails {
             return Err(ApiError::new(429, 20_429, message));
         }
         let (id, secret) = (Uuid::new_v4(), Uuid::new_v4());
-        let expires_at = now + LIFETIME_MS.cast_signed();
-        let reading = Reading::NotSince(Instant::now());
-        tails.insert(id, Tail { script: script.clone(), filters: filters.into(), secret, expires_at, reading });
+        let lifetime_ends_at = now + LIFETIME_MS.cast_signed();
+        let expires_at = maker.expires_at.map_or(lifetime_ends_at, |at| at.min(lifetime_ends_at));
+        let tail = Tail {
+            script: script.clone(),
+            token: maker.token.clone(),
+            filters: filters.into(),
+            secret,
+            expires_at,
+            reading: Reading::NotSince(Instant::now()),
+        };
+        tails.insert(id, tail);
         Ok(TailView { id, secret, expires_at })
     }
 
@@ -122,10 +140,25 @@ impl Tails {
             return false;
         }
         let Some(tail) = tails.remove(&id) else { return false };
-        if let Some(feed) = tail.feed() {
-            feed.close();
-        }
+        tail.close();
         tail.is_alive(now_ms())
+    }
+
+    /// Ends the tails that were made with a token.
+    pub fn close_of_token(&self, token: &str) {
+        self.close_all(|tail| tail.token.as_deref() == Some(token));
+    }
+
+    /// Ends the tails of an account's scripts.
+    pub fn close_of_account(&self, account: AccountId) {
+        self.close_all(|tail| tail.script.account == account);
+    }
+
+    fn close_all(&self, is_meant: impl Fn(&Tail) -> bool) {
+        let mut tails = lock(&self.shared.tails);
+        for (_, tail) in tails.extract_if(|_, tail| is_meant(tail)) {
+            tail.close();
+        }
     }
 
     /// Begins to read a tail with its secret; whoever read it before reads no longer.
@@ -187,6 +220,13 @@ impl Tail {
     /// Takes as long for a wrong secret as for the right one.
     fn is_opened_by(&self, secret: Uuid) -> bool {
         self.secret.as_bytes().ct_eq(secret.as_bytes()).into()
+    }
+
+    /// Whoever reads it reads no longer.
+    fn close(&self) {
+        if let Some(feed) = self.feed() {
+            feed.close();
+        }
     }
 
     fn feed(&self) -> Option<&Arc<Feed>> {
@@ -251,7 +291,7 @@ mod tests {
     #[tokio::test]
     async fn a_tail_is_read_by_who_knows_its_secret_and_until_it_is_closed() {
         let tails = Tails::default();
-        let tail = tails.open(&named("a"), b"", None).expect("a tail");
+        let tail = tails.open(&named("a"), b"", None, &Holder::ANYBODY).expect("a tail");
         assert!(tails.read(tail.id, tail.id).is_none(), "another secret opens nothing");
         assert!(!tails.is_read(&named("a")));
         let reader = tails.read(tail.id, tail.secret).expect("its secret does");
@@ -268,7 +308,7 @@ mod tests {
     #[tokio::test]
     async fn a_second_reader_takes_over() {
         let tails = Tails::default();
-        let tail = tails.open(&named("a"), b"", None).expect("a tail");
+        let tail = tails.open(&named("a"), b"", None, &Holder::ANYBODY).expect("a tail");
         let first = tails.read(tail.id, tail.secret).expect("a reader");
         let second = tails.read(tail.id, tail.secret).expect("a reader");
         assert_eq!(first.next().await, Next::Closed);
@@ -281,7 +321,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_tail_that_nobody_reads_goes() {
         let tails = Tails::default();
-        let tail = tails.open(&named("a"), b"", None).expect("a tail");
+        let tail = tails.open(&named("a"), b"", None, &Holder::ANYBODY).expect("a tail");
         tokio::time::advance(UNREAD_MAX / 2).await;
         let reader = tails.read(tail.id, tail.secret).expect("it is there");
         tokio::time::advance(UNREAD_MAX * 2).await;
@@ -291,18 +331,36 @@ mod tests {
         assert!(tails.list(&named("a")).is_empty() && tails.read(tail.id, tail.secret).is_none());
     }
 
+    #[tokio::test]
+    async fn a_tail_ends_with_the_token_that_it_was_made_with() {
+        let tails = Tails::default();
+        let ends_at = now_ms() + 60_000;
+        let maker = |token: &str, expires_at| Holder { token: Some(token.into()), expires_at, ..Holder::ANYBODY };
+        let mine = tails.open(&named("a"), b"", None, &maker("mine", Some(ends_at))).expect("a tail");
+        let other = tails.open(&named("a"), b"", None, &maker("other", None)).expect("a tail");
+        assert_eq!(mine.expires_at, ends_at);
+        assert!(other.expires_at > ends_at);
+        let reader = tails.read(mine.id, mine.secret).expect("a reader");
+        tails.close_of_token("mine");
+        assert_eq!(reader.next().await, Next::Closed);
+        assert!(tails.read(mine.id, mine.secret).is_none());
+        assert_eq!(tails.list(&named("a")), [other]);
+        tails.close_of_account(AccountId::DEFAULT);
+        assert!(tails.list(&named("a")).is_empty());
+    }
+
     #[test]
     fn a_script_has_ten_tails_and_a_server_a_hundred() {
         let tails = Tails::default();
         for script in 0..10 {
             for _ in 0..TAILS_PER_SCRIPT_MAX {
-                tails.open(&named(&script.to_string()), b"", None).expect("a tail");
+                tails.open(&named(&script.to_string()), b"", None, &Holder::ANYBODY).expect("a tail");
             }
-            assert_eq!(tails.open(&named("0"), b"", None).map_err(|error| error.status), Err(429));
+            assert_eq!(tails.open(&named("0"), b"", None, &Holder::ANYBODY).map_err(|error| error.status), Err(429));
         }
-        assert_eq!(tails.open(&named("new"), b"", None).map_err(|error| error.status), Err(429));
+        assert_eq!(tails.open(&named("new"), b"", None, &Holder::ANYBODY).map_err(|error| error.status), Err(429));
         let one = &tails.list(&named("3"))[0];
         assert!(tails.close(&named("3"), one.id));
-        assert!(tails.open(&named("new"), b"", None).is_ok());
+        assert!(tails.open(&named("new"), b"", None, &Holder::ANYBODY).is_ok());
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use stepwell::accounts::ACCOUNT_ID;
 use stepwell::auth::{Auth, Needs, NewToken, OPERATOR_TOKEN_FILE, Scope, Scopes};
 use stepwell::rest;
-use stepwell_store::Store;
+use stepwell_store::{AccountId, Store};
 
 use crate::server::Server;
 
@@ -147,6 +147,58 @@ async fn an_account_is_out_of_reach_of_the_tokens_of_others() {
 }
 
 #[tokio::test]
+async fn accounts_are_found_by_their_name_and_by_a_part_of_it() {
+    let (server, _, operator) = guarded().await;
+    let bearer = format!("Bearer {operator}");
+    let headers = [("authorization", bearer.as_str())];
+    for name in ["team", "team-2"] {
+        server.with_headers(Method::POST, "/client/v4/accounts", &headers, json!({ "name": name })).await;
+    }
+    for (query, expected) in [
+        ("name=team", 1),
+        ("account.name=team", 1),
+        ("name=tea", 0),
+        ("search=team", 2),
+        ("search=team&per_page=1&page=2", 1),
+        ("search=none", 0),
+    ] {
+        for list in ["accounts", "memberships"] {
+            let path = format!("/client/v4/{list}?{query}");
+            let answer = server.with_headers(Method::GET, &path, &headers, Value::Null).await;
+            assert_eq!(answer.body["result"].as_array().map(Vec::len), Some(expected), "{path}: {}", answer.body);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_tells_whether_it_is_valid_and_for_which_account() {
+    let (server, auth, operator) = guarded().await;
+    let bearer = format!("Bearer {operator}");
+    let made = server
+        .with_headers(Method::POST, "/client/v4/accounts", &[("authorization", &bearer)], json!({ "name": "team" }))
+        .await;
+    let team = made.body["result"]["id"].as_str().expect("an id").to_owned();
+    let new = NewToken {
+        label: "ci".to_owned(),
+        account: Some(AccountId::DEFAULT),
+        scopes: Scopes::of([Scope::Deploy]),
+        expires_at: None,
+    };
+    let (row, own) = auth.tokens().expect("tokens").create(new).await.expect("a token");
+    let verify = |account: &str| format!("/client/v4/accounts/{account}/tokens/verify");
+    for path in [verify(ACCOUNT_ID), "/client/v4/user/tokens/verify".to_owned()] {
+        let bearer = format!("Bearer {own}");
+        let answer = server.with_headers(Method::GET, &path, &[("authorization", &bearer)], Value::Null).await;
+        assert_eq!(
+            (&answer.body["result"]["id"], &answer.body["result"]["status"]),
+            (&json!(row.id), &json!("active"))
+        );
+        assert_eq!(ask_with(&server, Method::GET, &path, "wrong").await, (401, 10_000));
+    }
+    assert_eq!(ask_with(&server, Method::GET, &verify(&team), &own).await, (403, 10_000));
+}
+
+#[tokio::test]
 async fn sql_wants_the_scopes_of_changing_and_of_reading() {
     let (server, auth, operator) = guarded().await;
     let databases = format!("/client/v4/accounts/{ACCOUNT_ID}/d1/database");
@@ -187,6 +239,36 @@ async fn databases_of_two_accounts_share_nothing() {
     }
     let own = format!("/client/v4/accounts/{team}");
     assert_eq!(ask_with(&server, Method::DELETE, &own, &operator).await, (409, 20_409), "it still has a database");
+}
+
+#[tokio::test]
+async fn a_revoked_token_takes_its_tails_with_it() {
+    let (server, auth, operator) = guarded().await;
+    let tails = format!("/client/v4/accounts/{ACCOUNT_ID}/workers/scripts/script/tails");
+    let own = token(&auth, Scopes::of([Scope::Payloads])).await;
+    for token in [&own, &operator] {
+        assert_eq!(ask_with(&server, Method::POST, &tails, token).await, (200, 0));
+    }
+    let id = auth.tokens().expect("tokens").all().last().expect("a token").id.clone();
+    let revoked = format!("/client/v4/accounts/{ACCOUNT_ID}/tokens/{id}");
+    assert_eq!(ask_with(&server, Method::DELETE, &revoked, &operator).await, (200, 0));
+    let bearer = format!("Bearer {operator}");
+    let left = server.with_headers(Method::GET, &tails, &[("authorization", &bearer)], Value::Null).await;
+    assert_eq!(left.body["result"].as_array().map(Vec::len), Some(1), "{}", left.body);
+}
+
+#[tokio::test]
+async fn tokens_are_listed_page_by_page() {
+    let (server, auth, operator) = guarded().await;
+    token(&auth, Scopes::of([Scope::Metadata])).await;
+    let tokens = format!("/client/v4/accounts/{ACCOUNT_ID}/tokens");
+    let bearer = format!("Bearer {operator}");
+    for (query, count) in [("", 2), ("?page=2", 0), ("?page=2&per_page=1", 1), ("?page=3&per_page=1", 0)] {
+        let path = format!("{tokens}{query}");
+        let answer = server.with_headers(Method::GET, &path, &[("authorization", &bearer)], Value::Null).await;
+        assert_eq!(answer.body["result"].as_array().map(Vec::len), Some(count), "{path}: {}", answer.body);
+        assert_eq!(answer.body["result_info"]["total_count"], 2, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -38,6 +38,32 @@ async fn a_list_whose_last_page_is_full_ends_with_it() {
 }
 
 #[tokio::test]
+async fn whoever_reads_a_list_page_by_page_comes_to_its_end() {
+    let server = Server::start().await;
+    let current = server.ok("GET", "/workers/scripts/script/versions", Value::Null).await["items"][0]["id"].clone();
+    let all = json!([{ "version_id": current, "percentage": 100 }]);
+    server.ok("POST", "/workers/scripts/script/deployments", json!({ "versions": all })).await;
+    server.ok("POST", "/d1/database", json!({ "name": "shop" })).await;
+    server.finished(&[("x", vec![])]).await;
+    for (path, rows, total) in [
+        ("/workers/scripts/script/versions", "/items", 1),
+        ("/workers/scripts/script/deployments", "/deployments", 2),
+        ("/workflows", "", 1),
+        ("/workflows/flow/versions", "", 1),
+        (INSTANCES, "", 1),
+        ("/d1/database", "", 1),
+    ] {
+        for (query, count) in [("", total), ("?per_page=1", 1), ("?page=2", 0), ("?page=2&per_page=1", total - 1)] {
+            let answer = server.call("GET", &format!("{path}{query}"), Value::Null).await;
+            let found = answer.body["result"].pointer(rows).and_then(Value::as_array).map(Vec::len);
+            assert_eq!(found, Some(count), "{path}{query}: {}", answer.body);
+            let info = &answer.body["result_info"];
+            assert_eq!((&info["count"], &info["total_count"]), (&json!(count), &json!(total)), "{path}{query}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_slash_at_the_end_changes_nothing() {
     let server = Server::start().await;
     let created = server.ok("POST", &format!("{INSTANCES}/"), json!({ "instance_id": "a" })).await;
@@ -62,6 +88,20 @@ async fn a_batch_has_at_most_a_hundred_instances() {
     let deleted = server.ok("POST", &delete, json!({ "instances": ids(BATCH_MAX) })).await;
     assert_eq!(deleted["deleted"].as_array().map(Vec::len), Some(BATCH_MAX));
     assert_eq!(server.ok("GET", INSTANCES, Value::Null).await, json!([]));
+}
+
+#[tokio::test]
+async fn an_upload_is_a_version_of_its_workflows_when_it_has_been_deployed() {
+    let server = Server::start().await;
+    let versions = "/workflows/flow/versions";
+    let first = server.ok("GET", versions, Value::Null).await[0]["id"].clone();
+    let uploaded = server.upload_version("script").await.body["result"]["id"].clone();
+    let listed = server.ok("GET", versions, Value::Null).await;
+    assert_eq!((listed.as_array().map(Vec::len), &listed[0]["id"]), (Some(1), &first));
+    let all = json!({ "versions": [{ "version_id": uploaded, "percentage": 100 }] });
+    server.ok("POST", "/workers/scripts/script/deployments", all).await;
+    let listed = server.ok("GET", versions, Value::Null).await;
+    assert_eq!((&listed[0]["id"], &listed[1]["id"]), (&uploaded, &first));
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Paths of scripts: versions, releases, secrets and settings, as wrangler asks for them around a deploy.
 
 use serde_json::{Value, json};
+use stepwell::accounts::ACCOUNT_ID;
 
 use super::server::Server;
 
@@ -39,6 +40,25 @@ async fn versions_are_listed_and_one_is_made_current() {
 }
 
 #[tokio::test]
+async fn what_is_listed_is_shown_by_itself_as_well() {
+    let server = Server::start().await;
+    let release = &server.ok("GET", &path("deployments"), Value::Null).await["deployments"][0];
+    let id = release["id"].as_str().expect("an id");
+    assert_eq!(&server.ok("GET", &path(&format!("deployments/{id}")), Value::Null).await, release);
+    server.ok("PUT", &path("secrets"), json!({ "name": "KEY", "text": "hidden" })).await;
+    let secret = server.ok("GET", &path("secrets/KEY?url_encoded=true"), Value::Null).await;
+    assert_eq!(secret, json!({ "name": "KEY", "type": "secret_text" }));
+    assert_eq!(server.ok("DELETE", &path("subdomain"), Value::Null).await["enabled"], true, "it is always reached");
+    let content = format!("/client/v4/accounts/{ACCOUNT_ID}{SCRIPT}");
+    let (status, headers, body) = server.bytes("GET", &content, "").await;
+    assert_eq!(status, 200);
+    let kind = headers["content-type"].to_str().expect("text");
+    assert!(kind.starts_with("multipart/form-data") && headers.contains_key("cf-entrypoint"), "{headers:?}");
+    let (_, _, again) = server.bytes("GET", &format!("{content}/content/v2"), "").await;
+    assert_eq!(body.len(), again.len());
+}
+
+#[tokio::test]
 async fn secrets_are_set_listed_by_name_and_removed() {
     let server = Server::start().await;
     server.ok("PUT", &path("secrets"), json!({ "name": "KEY", "text": "hidden", "type": "secret_text" })).await;
@@ -62,6 +82,20 @@ async fn settings_of_a_script_are_kept_apart_from_its_versions() {
 }
 
 #[tokio::test]
+async fn an_upload_with_a_name_that_cannot_be_leaves_nothing() {
+    let server = Server::start().await;
+    let metadata = json!({ "main_module": "m.js", "bindings": [{ "type": "d1", "name": "D", "id": "" }] }).to_string();
+    let parts = [
+        ("metadata", "application/json", metadata.as_str()),
+        ("m.js", "application/javascript+module", "export default {}"),
+    ];
+    let answer = server.upload("new", &parts).await;
+    assert_eq!((answer.status, answer.code()), (400, 10_021), "{}", answer.body);
+    assert_eq!(server.uploads().len(), 0);
+    assert_eq!(server.ok("GET", "/d1/database", Value::Null).await, json!([]));
+}
+
+#[tokio::test]
 async fn what_there_is_not_has_cloudflares_codes() {
     let server = Server::start().await;
     let half = json!({ "versions": [{ "version_id": VERSION, "percentage": 50 }] });
@@ -77,6 +111,9 @@ async fn what_there_is_not_has_cloudflares_codes() {
         ("PUT", path("secrets"), long, 413, 10_413),
         ("PUT", path("secrets"), json!({ "text": "x" }), 400, 10_001),
         ("DELETE", path("secrets/NONE"), Value::Null, 404, 10_056),
+        ("GET", path("secrets/NONE"), Value::Null, 404, 10_056),
+        ("GET", path("deployments/x"), Value::Null, 404, 20_405),
+        ("GET", "/workers/scripts/none".to_owned(), Value::Null, 404, 10_007),
     ] {
         let answer = server.call(method, &path, body).await;
         assert_eq!((answer.status, answer.code()), (status, code), "{method} {path}: {}", answer.body);

@@ -282,6 +282,19 @@ impl Server {
 
     /// Uploads a script of parts (name, type, text).
     pub async fn upload(&self, script: &str, parts: &[(&str, &str, &str)]) -> Answer {
+        self.send_parts("PUT", &format!("{script}?excludeScript=true"), parts).await
+    }
+
+    /// Uploads a version of a script that is not deployed.
+    pub async fn upload_version(&self, script: &str) -> Answer {
+        let parts = [
+            ("metadata", "application/json", r#"{ "main_module": "m.js" }"#),
+            ("m.js", "application/javascript+module", "export default {}"),
+        ];
+        self.send_parts("POST", &format!("{script}/versions"), &parts).await
+    }
+
+    async fn send_parts(&self, method: &str, path: &str, parts: &[(&str, &str, &str)]) -> Answer {
         let mut body = String::new();
         for (name, kind, text) in parts {
             body += "--edge\r\n";
@@ -290,8 +303,8 @@ impl Server {
         }
         body += "--edge--\r\n";
         let request = Request::builder()
-            .method("PUT")
-            .uri(format!("/client/v4/accounts/{ACCOUNT_ID}/workers/scripts/{script}?excludeScript=true"))
+            .method(method)
+            .uri(format!("/client/v4/accounts/{ACCOUNT_ID}/workers/scripts/{path}"))
             .header("host", "localhost:8788")
             .header("content-type", "multipart/form-data; boundary=edge");
         self.request(request.body(Body::from(body)).expect("a request")).await

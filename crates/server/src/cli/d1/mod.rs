@@ -49,6 +49,7 @@ enum D1Command {
 impl D1Args {
     pub async fn run(self, screen: &Screen) -> Result<ExitCode, CliError> {
         let target = self.target;
+        target.check()?;
         // What only writes a file needs no server.
         if let D1Command::Migrations(migrations::MigrationsCommand::Create(args)) = &self.command {
             return args.run(&target, screen);

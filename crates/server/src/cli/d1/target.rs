@@ -20,6 +20,12 @@ pub struct TargetArgs {
     /// The environment of the configuration, as in [env.NAME]
     #[arg(long, short, value_name = "NAME", global = true)]
     env: Option<String>,
+    /// Use the server's database, as is always done: for lines that were written for wrangler
+    #[arg(long, global = true)]
+    remote: bool,
+    /// Refused: wrangler's own database in a project's directory is none of the server's
+    #[arg(long, global = true, hide = true)]
+    local: bool,
 }
 
 /// A database that is meant.
@@ -34,6 +40,19 @@ pub struct Target {
 }
 
 impl TargetArgs {
+    /// Refuses what cannot be meant here.
+    ///
+    /// # Errors
+    /// For `--local`.
+    pub fn check(&self) -> Result<(), CliError> {
+        if self.local {
+            let message = "--local: Stepwell has no databases beside those of a server, of which `stepwell dev` is one; leave \
+                           --local out, and name another server with --api";
+            return Err(CliError::Usage(message.to_owned()));
+        }
+        Ok(())
+    }
+
     /// The database that a person named.
     ///
     /// # Errors
@@ -107,7 +126,7 @@ mod tests {
     #[test]
     fn no_project_is_needed_unless_one_is_named() {
         let directory = tempfile::tempdir().expect("a directory");
-        let named = TargetArgs { config: directory.path().to_owned(), env: None };
+        let named = TargetArgs { config: directory.path().to_owned(), env: None, remote: false, local: false };
         assert!(named.find("shop").is_err());
         std::fs::write(
             directory.path().join("wrangler.toml"),

@@ -9,7 +9,7 @@ use stepwell_store::{DatabaseQuery, DatabaseRow};
 
 use super::{Account, Api, Named, Reply, Route, Scope, found, malformed, read};
 use crate::api_error::ApiError;
-use crate::d1::Creation;
+use crate::d1::{Creation, names};
 use crate::rest::envelope::{ResultInfo, page, success};
 use crate::rest::limits::{D1_PER_PAGE_MAX, PER_PAGE_DEFAULT};
 use crate::rest::route::Answer;
@@ -46,8 +46,6 @@ pub fn routes() -> Vec<Route> {
 
 /// What Cloudflare calls a database that is not of the alpha, which had another format.
 const VERSION: &str = "production";
-const NAME_CHARS_MAX: usize = 64;
-const ID_CHARS_MAX: usize = 128;
 
 /// Which page of the list, and of which databases.
 #[derive(Deserialize, JsonSchema)]
@@ -212,22 +210,15 @@ fn positive(name: &str, text: Option<&str>) -> Result<Option<usize>, ApiError> {
 }
 
 fn check_name(name: &str) -> Result<(), ApiError> {
-    let is_legal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    let begins = name.starts_with(|c: char| c.is_ascii_alphanumeric());
-    if begins && name.len() <= NAME_CHARS_MAX && name.chars().all(is_legal) {
+    if names::is_name(name) {
         return Ok(());
     }
-    Err(malformed(format!(
-        "name: {name:?} is not a database name: 1 to {NAME_CHARS_MAX} letters, digits, hyphens and underscores, the first \
-         one a letter or a digit"
-    )))
+    Err(malformed(format!("name: {name:?} is not a database name: {}", names::NAME_RULE)))
 }
 
 fn check_id(id: &str) -> Result<(), ApiError> {
-    if (1..=ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if names::is_id(id) {
         return Ok(());
     }
-    Err(malformed(format!(
-        "id: {id:?} is not a database id: 1 to {ID_CHARS_MAX} printable ASCII characters, no blanks"
-    )))
+    Err(malformed(format!("id: {id:?} is not a database id: {}", names::ID_RULE)))
 }

@@ -1,7 +1,7 @@
 //! Which version of a script is current, and which were: Cloudflare's deployments. All traffic goes to one version.
 
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -10,11 +10,14 @@ use stepwell_store::ReleaseRow;
 use super::versions;
 use super::view::DEPLOYED_FROM;
 use crate::api_error::ApiError;
-use crate::rest::envelope::{Reply, success};
-use crate::rest::resource::Named;
+use crate::rest::envelope::{Reply, page, success};
+use crate::rest::page_query::PageQuery;
+use crate::rest::resource::{Named, Part};
 use crate::rest::times::Iso;
 use crate::rest::{Api, body, public_ids};
 
+/// Our code of a deployment that there is not.
+const NO_DEPLOYMENT: u32 = 20_405;
 const STRATEGY: &str = "percentage";
 const WHOLE: f64 = 100.0;
 
@@ -35,13 +38,30 @@ struct Share {
 }
 
 /// Newest first.
-pub async fn list(State(api): State<Api>, Named(script): Named) -> Reply {
+pub async fn list(State(api): State<Api>, Named(script): Named, Query(query): Query<PageQuery>) -> Reply {
     let releases = api.platform.store.releases(&script).await?;
     if releases.is_empty() {
         return Err(ApiError::no_script(&script).into());
     }
+    let (releases, info) = query.slice_or_all(releases)?;
     let deployments: Vec<_> = releases.iter().map(view).collect();
-    Ok(success(json!({ "deployments": deployments })))
+    Ok(page(json!({ "deployments": deployments }), info))
+}
+
+/// One of them.
+pub async fn show(State(api): State<Api>, Part(script, id): Part) -> Reply {
+    let releases = api.platform.store.releases(&script).await?;
+    if releases.is_empty() {
+        return Err(ApiError::no_script(&script).into());
+    }
+    let found = releases.iter().find(|release| public_ids::release(release.number) == id).ok_or_else(|| {
+        let message = format!(
+            "Worker {:?} has no deployment {id:?}; `wrangler deployments list` shows those it has",
+            script.name
+        );
+        ApiError::new(404, NO_DEPLOYMENT, message)
+    })?;
+    Ok(success(view(found)))
 }
 
 /// Makes a version current.

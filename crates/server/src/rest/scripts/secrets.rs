@@ -15,11 +15,10 @@ use crate::api_error::ApiError;
 use crate::rest::envelope::{Reply, success};
 use crate::rest::resource::{Named, Part};
 use crate::rest::{Api, body, public_ids, upload};
-use crate::secrets::TextChange;
+use crate::script::{BINDING_NAME_RULE, is_binding_name};
+use crate::secrets::{TEXT_BYTES_MAX, TextChange};
 
 const SECRET: &str = "secret_text";
-/// Bytes of a secret's value (Cloudflare: 5 KiB).
-const TEXT_BYTES_MAX: usize = 5 << 10;
 /// Cloudflare's code of a name that another binding has.
 const NAME_TAKEN: u32 = 10_053;
 /// Cloudflare's code of a secret that there is not.
@@ -77,15 +76,15 @@ pub async fn put(State(api): State<Api>, Named(script): Named, bytes: Bytes) -> 
     Ok(success(shown(&name)))
 }
 
+/// That there is one.
+pub async fn show(State(api): State<Api>, Part(script, name): Part) -> Reply {
+    check_known(&api, &script, &name).await?;
+    Ok(success(shown(&name)))
+}
+
 /// Removes one.
 pub async fn delete(State(api): State<Api>, Part(script, name): Part) -> Reply {
-    view::current(&api, &script).await?;
-    let known = api.platform.store.secrets(&script).await?;
-    if !known.iter().any(|secret| secret.name == name) {
-        let message =
-            format!("Worker {:?} has no secret {name:?}; `stepwell secret list` shows those it has", script.name);
-        return Err(ApiError::new(404, NO_SECRET, message).into());
-    }
+    check_known(&api, &script, &name).await?;
     apply(&api, &script, vec![(name, None)]).await?;
     Ok(success(Value::Null))
 }
@@ -152,10 +151,10 @@ fn checked_all(secrets: BTreeMap<String, Option<Text>>) -> Result<Vec<TextChange
 }
 
 fn checked(name: String, text: Option<Text>) -> Result<TextChange, ApiError> {
-    if name.is_empty() {
-        return Err(ApiError::bad_request("a secret needs a name"));
-    }
     let Some(Text { text, kind }) = text else { return Ok((name, None)) };
+    if !is_binding_name(&name) {
+        return Err(ApiError::bad_request(format!("{name:?} cannot name a secret: {BINDING_NAME_RULE}")));
+    }
     if let Some(kind) = kind.filter(|kind| kind != SECRET) {
         return Err(ApiError::bad_request(format!(
             "secret {name:?} is of type {kind:?}; this server keeps {SECRET:?}"
@@ -167,6 +166,16 @@ fn checked(name: String, text: Option<Text>) -> Result<TextChange, ApiError> {
         return Err(ApiError::new(413, 10_413, message));
     }
     Ok((name, Some(text)))
+}
+
+async fn check_known(api: &Api, script: &ScopedName, name: &str) -> Result<(), ApiError> {
+    view::current(api, script).await?;
+    let known = api.platform.store.secrets(script).await?;
+    if known.iter().any(|secret| secret.name == name) {
+        return Ok(());
+    }
+    let message = format!("Worker {:?} has no secret {name:?}; `stepwell secret list` shows those it has", script.name);
+    Err(ApiError::new(404, NO_SECRET, message))
 }
 
 async fn apply(api: &Api, script: &ScopedName, changes: Vec<TextChange>) -> Result<(), ApiError> {

@@ -1,14 +1,15 @@
 //! Versions of a script: uploads, current or not. A version is what the rest of this server calls a deployment.
 
 use axum::extract::multipart::MultipartRejection;
-use axum::extract::{Multipart, State};
+use axum::extract::{Multipart, Query, State};
 use serde_json::{Value, json};
 use stepwell_store::{DeploymentRow, ScopedName};
 
 use super::received;
 use super::view::{DEPLOYED_FROM, resources, settings_of};
 use crate::api_error::ApiError;
-use crate::rest::envelope::{Reply, success};
+use crate::rest::envelope::{Reply, page, success};
+use crate::rest::page_query::PageQuery;
 use crate::rest::resource::{Named, Part};
 use crate::rest::times::Iso;
 use crate::rest::{Api, public_ids};
@@ -26,14 +27,15 @@ pub async fn upload(
     Ok(success(detail(&api, &row).await?))
 }
 
-/// All of a script, newest first.
-pub async fn list(State(api): State<Api>, Named(script): Named) -> Reply {
+/// Those of a script, newest first.
+pub async fn list(State(api): State<Api>, Named(script): Named, Query(query): Query<PageQuery>) -> Reply {
     let rows = api.platform.store.deployments(&script).await?;
     if rows.is_empty() {
         return Err(ApiError::no_script(&script).into());
     }
+    let (rows, info) = query.slice_or_all(rows)?;
     let items = rows.iter().map(summary).collect::<Result<Vec<_>, _>>()?;
-    Ok(success(json!({ "items": items })))
+    Ok(page(json!({ "items": items }), info))
 }
 
 /// One of them.
