@@ -7,9 +7,11 @@ mod dev;
 mod faces;
 mod ground;
 mod logging;
+mod owners;
 mod projects;
 mod serve;
 mod watch;
+mod workspace;
 
 pub use dev::dev;
 pub use serve::serve;

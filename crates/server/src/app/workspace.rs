@@ -1,0 +1,116 @@
+//! The projects of a `dev` server: deployed from disk, again whenever their files change.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde_json::json;
+use stepwell_store::{AccountId, DatabaseKey};
+
+use super::owners::Owners;
+use super::projects::{Built, build, extra};
+use super::watch::Watch;
+use crate::d1::D1;
+use crate::deploy::Deployer;
+use crate::project::{OutboundTarget, ProjectConfig};
+use crate::workers::Workers;
+
+/// The projects of this server, and what deploys them.
+pub(super) struct Workspace {
+    pub esbuild: PathBuf,
+    pub deployer: Deployer,
+    pub workers: Workers,
+    pub d1: D1,
+    pub directories: Vec<PathBuf>,
+    pub environment: Option<String>,
+    pub watch: Watch,
+    /// Whether a program reads what is told.
+    pub is_json: bool,
+}
+
+impl Workspace {
+    /// Deploys every project, its stubs first.
+    pub async fn deploy_all(&mut self) -> anyhow::Result<Vec<String>> {
+        let mut names = Vec::new();
+        let mut owners = Owners::default();
+        for directory in self.directories.clone() {
+            names.push(self.deploy(&directory, &mut owners).await?);
+        }
+        Ok(names)
+    }
+
+    async fn deploy(&mut self, directory: &Path, owners: &mut Owners) -> anyhow::Result<String> {
+        let built = self.build(directory, self.environment.clone()).await?;
+        owners.claim(&built)?;
+        let mut stubs = Vec::new();
+        for stub in &built.config.dev.outbound {
+            if let OutboundTarget::Directory(path) = &stub.target {
+                let stub = self.build(path, None).await?;
+                self.put(&stub, &[]).await?;
+                stubs.push((path.clone(), stub.config.name));
+            }
+        }
+        self.put(&built, &stubs).await?;
+        self.seed(&built.config).await?;
+        Ok(built.config.name)
+    }
+
+    async fn build(&mut self, directory: &Path, environment: Option<String>) -> anyhow::Result<Built> {
+        let (directory, esbuild) = (directory.to_owned(), self.esbuild.clone());
+        let config = ProjectConfig::load(&directory, environment.as_deref());
+        let whole = config.map_or_else(|_| vec![root_of(&directory)], |config| config.watched());
+        let built = tokio::task::spawn_blocking(move || build(&directory, environment.as_deref(), &esbuild)).await?;
+        // Whole directories only where nothing names the files: the server's own log may stand in one.
+        if built.as_ref().map_or(true, |built| built.config.build.reads_unnamed_files()) {
+            self.watch.add(whole);
+        }
+        let built = built?;
+        for warning in &built.warnings {
+            eprintln!("warning: {warning}");
+        }
+        self.watch.add(built.inputs.iter().cloned());
+        Ok(built)
+    }
+
+    async fn put(&self, built: &Built, stubs: &[(PathBuf, String)]) -> anyhow::Result<()> {
+        self.workers.set_extra(&built.script.settings.script, extra(&built.config, stubs));
+        self.deployer
+            .deploy(&built.script)
+            .await
+            .with_context(|| format!("{} cannot be deployed", built.config.path.display()))?;
+        Ok(())
+    }
+
+    async fn seed(&self, config: &ProjectConfig) -> anyhow::Result<()> {
+        for seed in &config.dev.d1_seeds {
+            let script = tokio::fs::read_to_string(&seed.file)
+                .await
+                .with_context(|| format!("cannot read {}", seed.file.display()))?;
+            let key = DatabaseKey { account: AccountId::DEFAULT, id: seed.database_id.clone() };
+            let key = self.d1.catalogue.resolve(&key).await?;
+            let ran = self.d1.seed(&key, script).await;
+            ran.with_context(|| format!("{} cannot be executed", seed.file.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Deploys again whenever a file changes. What fails is told, and the old code goes on.
+    pub async fn redeploy_on_change(mut self) {
+        loop {
+            self.watch.changed().await;
+            match self.deploy_all().await {
+                Ok(names) if self.is_json => println!("{}", json!({ "deployed": names })),
+                Ok(names) => println!("deployed {}", names.join(", ")),
+                Err(error) => eprintln!("error: {error:#}\nthe code deployed before goes on running"),
+            }
+        }
+    }
+}
+
+/// The directory of a project that is named by its directory or its configuration file.
+pub(super) fn root_of(project: &Path) -> PathBuf {
+    if project.is_file() {
+        project.parent().map_or_else(|| PathBuf::from("."), Path::to_owned)
+    } else {
+        project.to_owned()
+    }
+}
