@@ -72,11 +72,18 @@ impl Workspace {
     }
 
     async fn put(&self, built: &Built, stubs: &[(PathBuf, String)]) -> anyhow::Result<()> {
-        self.workers.set_extra(&built.script.settings.script, extra(&built.config, stubs));
-        self.deployer
-            .deploy(&built.script)
-            .await
-            .with_context(|| format!("{} cannot be deployed", built.config.path.display()))?;
+        let script = &built.script.settings.script;
+        let extra = extra(&built.config, stubs);
+        let before = self.workers.set_extra(script, extra.clone()).filter(|before| *before != extra);
+        let deployed = self.deployer.deploy(&built.script).await;
+        if let Some(before) = before {
+            if deployed.is_err() {
+                self.workers.set_extra(script, before);
+            }
+            // Processes of unchanged code go on with what they got; those that have started meanwhile may have got the other.
+            self.workers.replace(script).await;
+        }
+        deployed.with_context(|| format!("{} cannot be deployed", built.config.path.display()))?;
         Ok(())
     }
 

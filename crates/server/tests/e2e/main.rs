@@ -11,6 +11,7 @@ mod databases;
 mod databases_cli;
 mod deployments;
 mod deploys;
+mod dev_files;
 mod diverged;
 mod examples;
 mod exports;
