@@ -60,6 +60,13 @@ impl Table {
 }
 
 impl Value {
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// Words for "but is …" in a message.
     pub fn describe(&self) -> String {
         match self {

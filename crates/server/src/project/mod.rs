@@ -21,6 +21,7 @@ mod section;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod tsconfig;
 
 use std::collections::BTreeMap;
 use std::env;
@@ -135,7 +136,12 @@ impl ProjectConfig {
         let mut config = read(&table, &file, environment, &local, today, &mut diagnostics);
         let warnings = diagnostics.finish(&file)?;
         config.dev = dev::load(&root, &config.d1)?;
-        config.inputs = [file, root.join(dev::FILE_NAME)].into_iter().chain(local.candidates).collect();
+        config.inputs = [root.join(dev::FILE_NAME)].into_iter().chain(local.candidates).collect();
+        match path.is_file() {
+            true => config.inputs.push(file),
+            false => config.inputs.extend(CONFIG_NAMES.map(|name| root.join(name))),
+        }
+        config.inputs.extend(tsconfig::files(&config.main, &root, config.build.tsconfig.as_deref()));
         config.inputs.extend(config.dev.d1_seeds.iter().map(|seed| seed.file.clone()));
         config.warnings.extend(warnings);
         Ok(config)

@@ -77,3 +77,83 @@ async fn a_changed_outbound_stub_answers_instead_of_the_old_one() {
     project.change("stepwell.toml", "./one", "./two");
     server.answers_at("/mail", json!("two")).await;
 }
+
+const VERSION: &str = "import { version } from './lib/version.js';
+export default { fetch: () => Response.json(version) };";
+
+fn version(text: &str) -> String {
+    format!("export const version = {text:?};")
+}
+
+/// A project whose code is in `src`.
+fn in_src() -> Project {
+    let config = json!({ "name": "app", "main": "src/index.js", "compatibility_date": "2025-06-01" });
+    let project = Project::new(&[("wrangler.json", &config.to_string())]);
+    project.write("src/index.js", VERSION);
+    project.write("src/lib/version.js", &version("first"));
+    project
+}
+
+#[tokio::test]
+async fn changes_are_seen_in_a_directory_that_replaces_a_watched_one() {
+    let project = in_src();
+    let server = Server::dev(&[&project]).await;
+    for turn in 0..3 {
+        std::fs::remove_dir_all(project.file("src")).expect("a directory");
+        project.write("src/index.js", VERSION);
+        project.write("src/lib/version.js", &version(&format!("replaced {turn}")));
+        server.answers_at("/", json!(format!("replaced {turn}"))).await;
+        project.write("src/lib/version.js", &version(&format!("edited {turn}")));
+        server.answers_at("/", json!(format!("edited {turn}"))).await;
+    }
+    // What is missing for a while is an error, and seen when it is there again.
+    std::fs::remove_dir_all(project.file("src/lib")).expect("a directory");
+    server.says("the code deployed before goes on running").await;
+    project.write("src/lib/version.js", &version("back"));
+    server.answers_at("/", json!("back")).await;
+}
+
+#[tokio::test]
+async fn changes_are_seen_in_a_directory_that_was_moved_away_and_back() {
+    let project = in_src();
+    let server = Server::dev(&[&project]).await;
+    for (turn, moved) in ["src", "src/lib", ""].into_iter().enumerate() {
+        let (from, to) = (project.file(moved), project.path().with_extension("away"));
+        std::fs::rename(&from, &to).expect("moved");
+        std::fs::rename(&to, &from).expect("moved back");
+        project.write("src/lib/version.js", &version(&format!("turn {turn}")));
+        server.answers_at("/", json!(format!("turn {turn}"))).await;
+    }
+}
+
+#[tokio::test]
+async fn a_configuration_that_is_preferred_to_the_one_in_use_is_taken_when_it_appears() {
+    let project = Project::new(&[
+        (
+            "wrangler.toml",
+            "name = \"app\"\nmain = \"index.js\"\ncompatibility_date = \"2025-06-01\"\nvars.KEY = \"toml\"\n",
+        ),
+        ("index.js", "export default { fetch: (_, env) => Response.json(env.KEY) };"),
+    ]);
+    let server = Server::dev(&[&project]).await;
+    let config =
+        json!({ "name": "app", "main": "index.js", "compatibility_date": "2025-06-01", "vars": { "KEY": "json" } });
+    project.write("wrangler.json", &config.to_string());
+    server.answers_at("/", json!("json")).await;
+}
+
+#[tokio::test]
+async fn a_change_of_the_typescript_configuration_is_seen() {
+    let paths = |target: &str| json!({ "compilerOptions": { "paths": { "#version": [target] } } }).to_string();
+    let project = in_src();
+    project.write("src/index.js", &VERSION.replace("./lib/version.js", "#version"));
+    project.write("src/lib/other.js", &version("other"));
+    project.write("tsconfig.json", &json!({ "extends": "./tsconfig.base.json" }).to_string());
+    project.write("tsconfig.base.json", &paths("./src/lib/version.js"));
+    let server = Server::dev(&[&project]).await;
+    assert_eq!(server.get("app", "/").await, "first");
+    project.write("tsconfig.base.json", &paths("./src/lib/other.js"));
+    server.answers_at("/", json!("other")).await;
+    project.write("src/tsconfig.json", &paths("./lib/version.js"));
+    server.answers_at("/", json!("first")).await;
+}
