@@ -13,6 +13,7 @@ use stepwell_store::ScopedName;
 
 use super::faces::{FaceSettings, Listeners};
 use super::ground::{self, Ground};
+use super::owners::Owners;
 use super::watch::Watch;
 use super::workspace::{Workspace, root_of};
 use super::{logging, run_until_stopped};
@@ -56,10 +57,11 @@ pub async fn dev(options: DevOptions) -> anyhow::Result<ExitCode> {
         directories: if options.projects.is_empty() { vec![first] } else { options.projects },
         environment: options.env,
         watch: Watch::new().context("cannot watch files")?,
+        owners: Owners::default(),
         is_json: options.json,
     };
     // Before anything goes on that was under way: it is to meet the code that is on disk now.
-    let scripts = workspace.deploy_all().await?;
+    let scripts = workspace.deploy_all().await.complete()?;
     let core = core.start().await?;
     let default_script = (scripts.len() == 1).then(|| ScopedName::in_default(&*scripts[0]));
     let settings = FaceSettings { auth: Auth::Open, d1, default_script, is_dev: true, host_socket };

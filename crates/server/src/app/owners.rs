@@ -22,9 +22,9 @@ impl Owners {
     }
 
     fn claim_name(&mut self, name: String, path: &Path) -> anyhow::Result<()> {
-        match self.0.insert(name.clone(), path.to_owned()) {
-            None => Ok(()),
-            Some(other) => bail!("{} and {} both define the {name}: rename one", other.display(), path.display()),
+        match self.0.entry(name.clone()).or_insert_with(|| path.to_owned()) {
+            owner if owner == path => Ok(()),
+            other => bail!("{} and {} both define the {name}: rename one", other.display(), path.display()),
         }
     }
 }

@@ -23,24 +23,29 @@ pub(super) struct Workspace {
     pub directories: Vec<PathBuf>,
     pub environment: Option<String>,
     pub watch: Watch,
+    pub owners: Owners,
     /// Whether a program reads what is told.
     pub is_json: bool,
 }
 
 impl Workspace {
-    /// Deploys every project, its stubs first.
-    pub async fn deploy_all(&mut self) -> anyhow::Result<Vec<String>> {
-        let mut names = Vec::new();
-        let mut owners = Owners::default();
+    /// Deploys every project, each by itself: one that fails keeps none of the others back.
+    pub async fn deploy_all(&mut self) -> Round {
+        self.owners = Owners::default();
+        let mut round = Round::default();
         for directory in self.directories.clone() {
-            names.push(self.deploy(&directory, &mut owners).await?);
+            match self.deploy(&directory).await {
+                Ok(name) => round.deployed.push(name),
+                Err(error) => round.failed.push(self.of_project(&directory, format!("{error:#}"))),
+            }
         }
-        Ok(names)
+        round
     }
 
-    async fn deploy(&mut self, directory: &Path, owners: &mut Owners) -> anyhow::Result<String> {
+    /// Deploys a project, its stubs first.
+    async fn deploy(&mut self, directory: &Path) -> anyhow::Result<String> {
         let built = self.build(directory, self.environment.clone()).await?;
-        owners.claim(&built)?;
+        self.owners.claim(&built)?;
         let mut stubs = Vec::new();
         for stub in &built.config.dev.outbound {
             if let OutboundTarget::Directory(path) = &stub.target {
@@ -100,16 +105,47 @@ impl Workspace {
         Ok(())
     }
 
+    /// What is told of a project, with its name where there are several.
+    fn of_project(&self, directory: &Path, text: String) -> String {
+        if self.directories.len() > 1 { format!("{}: {text}", directory.display()) } else { text }
+    }
+
     /// Deploys again whenever a file changes. What fails is told, and the old code goes on.
     pub async fn redeploy_on_change(mut self) {
         loop {
             self.watch.changed().await;
-            match self.deploy_all().await {
-                Ok(names) if self.is_json => println!("{}", json!({ "deployed": names })),
-                Ok(names) => println!("deployed {}", names.join(", ")),
-                Err(error) => eprintln!("error: {error:#}\nthe code deployed before goes on running"),
-            }
+            let round = self.deploy_all().await;
+            self.tell(&round);
         }
+    }
+
+    fn tell(&self, round: &Round) {
+        match round.deployed.as_slice() {
+            [] => {}
+            names if self.is_json => println!("{}", json!({ "deployed": names })),
+            names => println!("deployed {}", names.join(", ")),
+        }
+        for failure in &round.failed {
+            eprintln!("error: {failure}\nthe code deployed before goes on running");
+        }
+    }
+}
+
+/// How the projects fared when they were deployed.
+#[derive(Default)]
+pub(super) struct Round {
+    /// Names of Workers.
+    deployed: Vec<String>,
+    failed: Vec<String>,
+}
+
+impl Round {
+    /// The names of all Workers.
+    ///
+    /// # Errors
+    /// What is wrong with every project that failed.
+    pub fn complete(self) -> anyhow::Result<Vec<String>> {
+        if self.failed.is_empty() { Ok(self.deployed) } else { Err(anyhow::Error::msg(self.failed.join("\n"))) }
     }
 }
 

@@ -12,6 +12,7 @@ mod databases_cli;
 mod deployments;
 mod deploys;
 mod dev_files;
+mod dev_projects;
 mod diverged;
 mod examples;
 mod exports;

@@ -1,0 +1,69 @@
+//! `dev` of several projects, and how each is told of.
+
+use serde_json::json;
+
+use crate::support::{Launch, Project, Server, eventually};
+
+/// Projects in a directory of their own, and their names.
+struct Several {
+    parent: Project,
+    names: Vec<&'static str>,
+}
+
+impl Several {
+    fn new(names: &[&'static str]) -> Self {
+        let several = Self { parent: Project::new(&[]), names: names.to_vec() };
+        for name in names {
+            let config = json!({ "name": name, "main": "index.js", "compatibility_date": "2025-06-01" });
+            several.parent.write(&format!("{name}/wrangler.json"), &config.to_string());
+            several.answer(name, "old");
+        }
+        several
+    }
+
+    fn answer(&self, name: &str, text: &str) {
+        let source = format!("export default {{ fetch: () => Response.json({text:?}) }};");
+        self.parent.write(&format!("{name}/index.js"), &source);
+    }
+
+    fn launch(&self) -> Launch {
+        self.names.iter().fold(Launch::dev(&[]), |launch, name| launch.arg(&self.path(name)))
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.parent.file(name).display().to_string()
+    }
+}
+
+impl Server {
+    async fn answers_as(&self, script: &str, text: &str) {
+        let told = || format!("{script} answers {text}:\n{}", self.stderr());
+        eventually(told, || async { (self.get(script, "/").await == text).then_some(()) }).await;
+    }
+}
+
+#[tokio::test]
+async fn a_broken_project_keeps_none_of_the_others_back() {
+    let several = Several::new(&["one", "two", "three"]);
+    let server = several.launch().start().await;
+    several.parent.write("one/index.js", "export default {");
+    several.parent.write("two/index.js", "throw new Error('not today');");
+    several.answer("three", "new");
+    server.answers_as("three", "new").await;
+    server.says(&format!("error: {}: ", several.path("one"))).await;
+    server.says(&format!("error: {}: ", several.path("two"))).await;
+    assert_eq!(server.get("one", "/").await, "old");
+    several.answer("one", "new");
+    server.answers_as("one", "new").await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_each_project_is_told_at_the_start() {
+    let several = Several::new(&["one", "two", "three"]);
+    several.parent.write("one/index.js", "export default {");
+    several.parent.write("three/wrangler.json", "{");
+    let refused = several.launch().refused().await;
+    for name in ["one", "three"] {
+        assert!(refused.stderr.contains(&format!("{}: ", several.path(name))), "{}", refused.stderr);
+    }
+}
