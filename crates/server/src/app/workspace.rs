@@ -1,6 +1,7 @@
 //! The projects of a `dev` server: deployed from disk, again whenever their files change.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use serde_json::json;
@@ -9,10 +10,16 @@ use stepwell_store::{AccountId, DatabaseKey};
 use super::owners::Owners;
 use super::projects::{Built, build, extra};
 use super::watch::Watch;
+use crate::api_error::ApiError;
 use crate::d1::D1;
 use crate::deploy::Deployer;
 use crate::project::{OutboundTarget, ProjectConfig};
 use crate::workers::Workers;
+
+/// First wait before a deploy is tried again that failed for no fault of its project; it doubles up to [`RETRY_MAX`].
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+/// How late it is noticed that the reason has gone, and how often a bundle is made for nothing until then.
+const RETRY_MAX: Duration = Duration::from_secs(30);
 
 /// The projects of this server, and what deploys them.
 pub(super) struct Workspace {
@@ -32,11 +39,18 @@ impl Workspace {
     /// Deploys every project, each by itself: one that fails keeps none of the others back.
     pub async fn deploy_all(&mut self) -> Round {
         self.owners = Owners::default();
+        self.deploy_each(self.directories.clone()).await
+    }
+
+    async fn deploy_each(&mut self, directories: Vec<PathBuf>) -> Round {
         let mut round = Round::default();
-        for directory in self.directories.clone() {
+        for directory in directories {
             match self.deploy(&directory).await {
                 Ok(name) => round.deployed.push(name),
-                Err(error) => round.failed.push(self.of_project(&directory, format!("{error:#}"))),
+                Err(error) => {
+                    let text = self.of_project(&directory, format!("{error:#}"));
+                    round.failed.push(Failure { may_pass: may_pass(&error), text, directory });
+                }
             }
         }
         round
@@ -98,8 +112,8 @@ impl Workspace {
                 .await
                 .with_context(|| format!("cannot read {}", seed.file.display()))?;
             let key = DatabaseKey { account: AccountId::DEFAULT, id: seed.database_id.clone() };
-            let key = self.d1.catalogue.resolve(&key).await?;
-            let ran = self.d1.seed(&key, script).await;
+            let key = self.d1.catalogue.resolve(&key).await.map_err(ApiError::from)?;
+            let ran = self.d1.seed(&key, script).await.map_err(ApiError::from);
             ran.with_context(|| format!("{} cannot be executed", seed.file.display()))?;
         }
         Ok(())
@@ -110,25 +124,46 @@ impl Workspace {
         if self.directories.len() > 1 { format!("{}: {text}", directory.display()) } else { text }
     }
 
-    /// Deploys again whenever a file changes. What fails is told, and the old code goes on.
+    /// Deploys again whenever a file changes, and what failed for no fault of its project also without a change. What fails
+    /// is told, and the old code goes on.
     pub async fn redeploy_on_change(mut self) {
+        let mut failed: Vec<Failure> = Vec::new();
+        let mut delay = RETRY_FIRST;
         loop {
-            self.watch.changed().await;
-            let round = self.deploy_all().await;
-            self.tell(&round);
+            let again: Vec<_> = failed.iter().filter(|failure| failure.may_pass).collect();
+            let round = tokio::select! {
+                () = self.watch.changed() => {
+                    delay = RETRY_FIRST;
+                    failed.clear();
+                    self.deploy_all().await
+                }
+                () = tokio::time::sleep(delay), if !again.is_empty() => {
+                    delay = (delay * 2).min(RETRY_MAX);
+                    self.deploy_each(again.into_iter().map(|failure| failure.directory.clone()).collect()).await
+                }
+            };
+            self.tell(&round, &failed);
+            failed = round.failed;
         }
     }
 
-    fn tell(&self, round: &Round) {
+    /// Tells what is new.
+    fn tell(&self, round: &Round, told: &[Failure]) {
         match round.deployed.as_slice() {
             [] => {}
             names if self.is_json => println!("{}", json!({ "deployed": names })),
             names => println!("deployed {}", names.join(", ")),
         }
-        for failure in &round.failed {
-            eprintln!("error: {failure}\nthe code deployed before goes on running");
+        for failure in round.failed.iter().filter(|failure| !told.contains(failure)) {
+            let then = if failure.may_pass { ", and this is tried again by itself" } else { "" };
+            eprintln!("error: {}\nthe code deployed before goes on running{then}", failure.text);
         }
     }
+}
+
+/// Whether a deploy failed for a reason that is not in the project and may pass: a full disk, a store that is busy.
+fn may_pass(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<ApiError>().is_some_and(|error| error.status >= 500)
 }
 
 /// How the projects fared when they were deployed.
@@ -136,7 +171,15 @@ impl Workspace {
 pub(super) struct Round {
     /// Names of Workers.
     deployed: Vec<String>,
-    failed: Vec<String>,
+    failed: Vec<Failure>,
+}
+
+/// A project that could not be deployed.
+#[derive(PartialEq)]
+struct Failure {
+    directory: PathBuf,
+    text: String,
+    may_pass: bool,
 }
 
 impl Round {
@@ -145,7 +188,8 @@ impl Round {
     /// # Errors
     /// What is wrong with every project that failed.
     pub fn complete(self) -> anyhow::Result<Vec<String>> {
-        if self.failed.is_empty() { Ok(self.deployed) } else { Err(anyhow::Error::msg(self.failed.join("\n"))) }
+        let failed: Vec<_> = self.failed.into_iter().map(|failure| failure.text).collect();
+        if failed.is_empty() { Ok(self.deployed) } else { Err(anyhow::Error::msg(failed.join("\n"))) }
     }
 }
 

@@ -157,3 +157,18 @@ async fn a_change_of_the_typescript_configuration_is_seen() {
     project.write("src/tsconfig.json", &paths("./lib/version.js"));
     server.answers_at("/", json!("first")).await;
 }
+
+#[tokio::test]
+async fn a_deploy_that_fails_for_no_fault_of_its_project_is_tried_again() {
+    let project = in_src();
+    let server = Server::dev(&[&project]).await;
+    // Another program that holds the database has the effect of a full disk.
+    let held = rusqlite::Connection::open(server.state().join("stepwell.db")).expect("the database");
+    held.execute_batch("BEGIN IMMEDIATE").expect("held");
+    project.write("src/lib/version.js", &version("new"));
+    server.says("this is tried again by itself").await;
+    assert_eq!(server.get("app", "/").await, "first");
+    held.execute_batch("ROLLBACK").expect("given up");
+    server.answers_at("/", json!("new")).await;
+    server.prints("deployed app").await;
+}
