@@ -15,7 +15,7 @@ use super::faces::{FaceSettings, Listeners};
 use super::ground::{self, Ground};
 use super::owners::Owners;
 use super::watch::Watch;
-use super::workspace::{Workspace, root_of};
+use super::workspace::{Workspace, refuse_repeated, root_of};
 use super::{logging, run_until_stopped};
 use crate::auth::Auth;
 use crate::cli::{DevOptions, ExitCode, Kept};
@@ -35,6 +35,7 @@ const STATE_DIRECTORY: &str = ".stepwell";
 /// What keeps it from starting, with what to do.
 pub async fn dev(options: DevOptions) -> anyhow::Result<ExitCode> {
     logging::start();
+    refuse_repeated(&options.projects)?;
     options.test_clock.into_iter().for_each(TestClock::set);
     let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let listeners = Listeners::bind(loopback(options.port), loopback(options.api_port)).await?;

@@ -1,9 +1,10 @@
 //! The projects of a `dev` server: deployed from disk, again whenever their files change.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use serde_json::json;
 use stepwell_store::{AccountId, DatabaseKey};
 
@@ -74,7 +75,8 @@ impl Workspace {
     }
 
     async fn build(&mut self, directory: &Path, environment: Option<String>) -> anyhow::Result<Built> {
-        let (directory, esbuild) = (directory.to_owned(), self.esbuild.clone());
+        let (named, esbuild) = (directory.to_owned(), self.esbuild.clone());
+        let directory = named.clone();
         let config = ProjectConfig::load(&directory, environment.as_deref());
         let whole = config.map_or_else(|_| vec![root_of(&directory)], |config| config.watched());
         let built = tokio::task::spawn_blocking(move || build(&directory, environment.as_deref(), &esbuild)).await?;
@@ -84,7 +86,7 @@ impl Workspace {
         }
         let built = built?;
         for warning in &built.warnings {
-            eprintln!("warning: {warning}");
+            eprintln!("warning: {}", self.of_project(&named, warning.clone()));
         }
         self.watch.add(built.inputs.iter().cloned());
         Ok(built)
@@ -191,6 +193,26 @@ impl Round {
         let failed: Vec<_> = self.failed.into_iter().map(|failure| failure.text).collect();
         if failed.is_empty() { Ok(self.deployed) } else { Err(anyhow::Error::msg(failed.join("\n"))) }
     }
+}
+
+/// Refuses projects that are named twice, whichever way.
+///
+/// # Errors
+/// Where one is.
+pub(super) fn refuse_repeated(projects: &[PathBuf]) -> anyhow::Result<()> {
+    let mut seen = HashMap::new();
+    for project in projects {
+        // What is no project is told when it is read.
+        let Ok(file) = ProjectConfig::locate(project) else { continue };
+        if let Some(other) = seen.insert(file, project) {
+            let (project, other) = (project.display(), other.display());
+            if project.to_string() == other.to_string() {
+                bail!("{project} is given twice: give each project once");
+            }
+            bail!("{other} and {project} are the same project: give it once");
+        }
+    }
+    Ok(())
 }
 
 /// The directory of a project that is named by its directory or its configuration file.

@@ -41,6 +41,7 @@ use environment::Environment;
 
 /// In wrangler's order of preference.
 const CONFIG_NAMES: [&str; 3] = ["wrangler.json", "wrangler.jsonc", "wrangler.toml"];
+const CONFIG_EXTENSIONS: [&str; 3] = ["json", "jsonc", "toml"];
 /// A script's name is a label of a host name.
 const SCRIPT_NAME_CHARS_MAX: usize = 63;
 
@@ -84,6 +85,14 @@ impl ProjectConfig {
     /// entry point must exist; it is not opened.
     pub fn load(path: &Path, environment: Option<&str>) -> Result<Self, ConfigError> {
         Self::load_on(path, environment, &jiff::Zoned::now().strftime("%Y-%m-%d").to_string())
+    }
+
+    /// The configuration file of a project, as an absolute path: that of a directory, or the file itself.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn locate(path: &Path) -> Result<PathBuf, ConfigError> {
+        locate(path)
     }
 
     /// The script's name alone, and warnings: what else is in the configuration may be wrong.
@@ -153,7 +162,9 @@ fn locate(path: &Path) -> Result<PathBuf, ConfigError> {
     let unreadable = |cause| ConfigError::Unreadable { file: path.to_owned(), cause };
     let path = path.canonicalize().map_err(unreadable)?;
     if path.is_file() {
-        return Ok(path);
+        let is_configuration =
+            path.extension().is_some_and(|extension| CONFIG_EXTENSIONS.iter().any(|known| extension == *known));
+        return if is_configuration { Ok(path) } else { Err(ConfigError::NotConfiguration { file: path }) };
     }
     config_in(&path).ok_or_else(|| {
         let above = path.ancestors().skip(1).find_map(config_in);

@@ -88,6 +88,14 @@ async fn projects_that_cannot_run_are_refused_with_their_place() {
 }
 
 #[tokio::test]
+async fn a_source_file_in_the_place_of_a_project_is_named_with_what_is_expected() {
+    let project = Project::worker("app", &[], "export default {};");
+    let source = project.file("index.js");
+    let refused = Launch::dev(&[]).arg(&source.display().to_string()).refused().await;
+    assert_snapshot!(refused.message(&[(project.path(), "PROJECT")]));
+}
+
+#[tokio::test]
 async fn two_projects_cannot_define_the_same_name() {
     let first = Project::worker("one", &["Waits"], SIZES);
     let second = Project::worker("two", &["Waits"], SIZES);

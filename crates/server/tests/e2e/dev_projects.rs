@@ -67,3 +67,25 @@ async fn what_is_wrong_with_each_project_is_told_at_the_start() {
         assert!(refused.stderr.contains(&format!("{}: ", several.path(name))), "{}", refused.stderr);
     }
 }
+
+#[tokio::test]
+async fn a_project_that_is_given_twice_is_named() {
+    let several = Several::new(&["one", "one"]);
+    let refused = several.launch().refused().await;
+    let told = format!("error: {} is given twice: give each project once\n", several.path("one"));
+    assert_eq!(refused.stderr, told);
+    let file = several.path("one/wrangler.json");
+    let refused = several.launch().arg(&file).refused().await;
+    assert!(refused.stderr.contains("is given twice"), "{}", refused.stderr);
+    let refused = Launch::dev(&[]).arg(&several.path("one")).arg(&file).refused().await;
+    let told = format!("error: {} and {file} are the same project: give it once\n", several.path("one"));
+    assert_eq!(refused.stderr, told);
+}
+
+#[tokio::test]
+async fn warnings_of_several_projects_name_theirs() {
+    let several = Several::new(&["one", "two"]);
+    several.parent.change("two/wrangler.json", "{", "{\n\"nonsense\": 1, ");
+    let server = several.launch().start().await;
+    server.says(&format!("warning: {}: wrangler.json:2: nonsense", several.path("two"))).await;
+}
