@@ -35,6 +35,7 @@ pub use rules::{ModuleKind, ModuleRule, ModuleRules};
 pub use settings::{BuildConfig, CustomBuild, Var};
 
 use diagnostics::Diagnostics;
+pub use document::BYTE_ORDER_MARK;
 use document::Table;
 use dotenv::LocalSecrets;
 use environment::Environment;
@@ -265,6 +266,13 @@ fn main(environment: &Environment<'_>, root: &Path, diagnostics: &mut Diagnostic
     let built_later = environment.get("build").is_some();
     if main.ends_with(".py") {
         diagnostics.error(section.line_of("main"), section.key("main"), "Stepwell does not run Python Workers yet");
+    } else if path.is_dir() {
+        let message = format!(
+            "{} is a directory; name a file in it, as in \"{}/index.js\"",
+            path.display(),
+            main.trim_end_matches('/')
+        );
+        diagnostics.error(section.line_of("main"), section.key("main"), message);
     } else if !path.is_file() && !built_later {
         let message = format!("the entry point {} does not exist; correct the path or create the file", path.display());
         diagnostics.error(section.line_of("main"), section.key("main"), message);
