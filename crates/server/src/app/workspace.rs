@@ -12,6 +12,7 @@ use super::owners::Owners;
 use super::projects::{Built, build, extra};
 use super::watch::Watch;
 use crate::api_error::ApiError;
+use crate::cli::{CliError, complain, warn};
 use crate::d1::D1;
 use crate::deploy::Deployer;
 use crate::project::{OutboundTarget, ProjectConfig};
@@ -86,7 +87,7 @@ impl Workspace {
         }
         let built = built?;
         for warning in &built.warnings {
-            eprintln!("warning: {}", self.of_project(&named, warning.clone()));
+            warn(&self.of_project(&named, warning.clone()));
         }
         self.watch.add(built.inputs.iter().cloned());
         Ok(built)
@@ -158,7 +159,8 @@ impl Workspace {
         }
         for failure in round.failed.iter().filter(|failure| !told.contains(failure)) {
             let then = if failure.may_pass { ", and this is tried again by itself" } else { "" };
-            eprintln!("error: {}\nthe code deployed before goes on running{then}", failure.text);
+            let text = format!("{}\nthe code deployed before goes on running{then}", failure.text);
+            complain(&CliError::Other(anyhow::Error::msg(text)));
         }
     }
 }

@@ -11,11 +11,11 @@ use serde_json::value::RawValue;
 use super::address::ServerAddress;
 use super::client::{Ask, Body, Client};
 use super::desk::Desk;
-use super::screen::{Screen, Tone, warn};
+use super::screen::{Screen, Tone};
 use super::setup::ensure_tools;
 use super::text::counted;
 use super::upload::{self, Notes, workflow_body};
-use super::{CliError, ExitCode, error};
+use super::{CliError, ExitCode, error, warn};
 use crate::project::bundle::{Bundle, Purpose, bundle};
 use crate::project::{ProjectConfig, WorkflowConfig};
 

@@ -1,6 +1,6 @@
 //! `dev` of several projects, and how each is told of.
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use crate::support::{Launch, Project, Server, eventually};
 
@@ -88,4 +88,20 @@ async fn warnings_of_several_projects_name_theirs() {
     several.parent.change("two/wrangler.json", "{", "{\n\"nonsense\": 1, ");
     let server = several.launch().start().await;
     server.says(&format!("warning: {}: wrangler.json:2: nonsense", several.path("two"))).await;
+}
+
+#[tokio::test]
+async fn errors_and_warnings_of_a_redeploy_are_json_where_the_output_is() {
+    let several = Several::new(&["one", "two"]);
+    let server = several.launch().arg("--json").start().await;
+    several.parent.change("one/wrangler.json", "{", "{\n\"nonsense\": 1, ");
+    several.parent.write("two/index.js", "export default {");
+    server.says("goes on running").await;
+    server.prints("{\"deployed\":[\"one\"]}").await;
+    let told = server.stderr();
+    let lines: Vec<Json> =
+        told.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{told}"))).collect();
+    let message = |kind: &str| lines.iter().find_map(|line| line[kind]["message"].as_str()).unwrap_or_default();
+    assert!(message("warning").starts_with(&format!("{}: wrangler.json:2: nonsense", several.path("one"))), "{told}");
+    assert!(message("error").starts_with(&format!("{}: ", several.path("two"))), "{told}");
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value as Json;
 use stepwell::tools::Tools;
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -215,7 +216,7 @@ impl Server {
         let begun = Instant::now();
         loop {
             let text = self.output.text(false);
-            if text.lines().any(|line| line == "ready" || line.starts_with("Data ")) {
+            if text.lines().any(|line| line == "ready" || line.starts_with("Data ") || line.starts_with('{')) {
                 break;
             }
             let ended = self.child.try_wait().expect("a child of ours");
@@ -224,6 +225,13 @@ impl Server {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let text = self.output.text(false);
+        if let Some(Ok(ready)) = text.lines().last().map(serde_json::from_str::<Json>) {
+            let address = |name: &str| {
+                format!("127.0.0.1:{}", port_of(ready[name].as_str().expect("a URL").trim_start_matches("http://")))
+            };
+            (self.ingress, self.api) = (address("ingress"), address("api"));
+            return;
+        }
         for line in text.lines() {
             let Some((before, url)) = line.split_once("http://") else { continue };
             let address = format!("127.0.0.1:{}", port_of(url));
