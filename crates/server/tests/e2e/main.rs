@@ -7,6 +7,7 @@ mod binding;
 mod bindings;
 mod chaos;
 mod command_line;
+mod data_directory;
 mod databases;
 mod databases_cli;
 mod deployments;

@@ -288,6 +288,18 @@ impl Server {
         eventually(told, || async { self.output.text(is_error).contains(text).then_some(()) }).await;
     }
 
+    /// Waits until it ends by itself, and gives its exit code.
+    pub async fn exit_code(&mut self) -> Option<i32> {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child of ours") {
+                return status.code();
+            }
+            assert!(begun.elapsed() < PATIENCE, "it has not ended");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// Stops it as an operator does; it must end in order.
     pub fn stop(mut self) {
         let status = self.terminate();
@@ -296,6 +308,9 @@ impl Server {
 
     /// Asks it to end, and makes it where it does not.
     fn terminate(&mut self) -> Option<ExitStatus> {
+        if let Ok(Some(status)) = self.child.try_wait() {
+            return Some(status);
+        }
         let pid = Pid::from_child(&self.child);
         // One that has ended already needs no signal.
         let _ = kill_process(pid, Signal::TERM);
