@@ -204,7 +204,7 @@ impl Script {
 }
 
 /// What a worker process gets beside its deployment.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Extra {
     /// Name and value.
     pub secrets: Vec<(String, String)>,

@@ -108,9 +108,9 @@ impl Workers {
         workers
     }
 
-    /// What a script's processes get beside their deployment, from their next start on.
-    pub fn set_extra(&self, script: &ScopedName, extra: Extra) {
-        lock(&self.shared.extras).insert(script.clone(), extra);
+    /// What a script's processes get beside their deployment, from their next start on. Gives what they got before.
+    pub fn set_extra(&self, script: &ScopedName, extra: Extra) -> Option<Extra> {
+        lock(&self.shared.extras).insert(script.clone(), extra)
     }
 
     /// Starts a process for code that is not deployed yet, to see that it loads. It has the secrets that the code will have.

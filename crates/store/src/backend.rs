@@ -2,6 +2,7 @@
 //!
 //! Backends are synchronous and are called from threads that the store owns; a simulator may call one directly.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use stepwell_engine::{Batch, DeploymentId, InstanceKey, Millis, Recorded, StreamId, StreamRef, WorkflowId};
@@ -29,9 +30,20 @@ pub enum Fault {
     /// The sync failed: nobody knows what is on the disk.
     #[error("sync failed: {0}")]
     SyncFailed(String),
+    /// The database is not at its path any more, so that nobody will find what is written.
+    #[error("the database {} is gone", .0.display())]
+    Gone(PathBuf),
     /// Anything else: roll back.
     #[error("{0}")]
     Failed(String),
+}
+
+impl Fault {
+    /// Whether nothing more can be written.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::SyncFailed(_) | Self::Gone(_))
+    }
 }
 
 impl From<Fault> for CommitError {
@@ -39,6 +51,7 @@ impl From<Fault> for CommitError {
         match fault {
             Fault::Fenced(reason) => Self::Fenced(reason),
             Fault::SyncFailed(reason) => Self::SyncFailed(reason),
+            Fault::Gone(path) => Self::Gone(path),
             Fault::Stalled(_, reason) | Fault::Failed(reason) => Self::Failed(reason),
             Fault::Refused(refusal) => Self::Failed(refusal.to_string()),
         }
@@ -76,7 +89,7 @@ pub trait Backend: CatalogWriter + DatabaseWriter + StreamWriter + Send {
     /// Ends the transaction; durable when it returns.
     ///
     /// # Errors
-    /// [`Fault::Stalled`] and [`Fault::SyncFailed`], as the disk says.
+    /// [`Fault::Stalled`] and [`Fault::SyncFailed`], as the disk says, and [`Fault::Gone`].
     fn commit(&mut self) -> Result<(), Fault>;
     /// Takes back the transaction, if there is one.
     fn rollback(&mut self);

@@ -75,7 +75,8 @@ pub enum Stall {
     Held,
 }
 
-/// A batch that was not made durable. Nothing of it is there, but for [`CommitError::SyncFailed`], where nobody knows.
+/// A batch that was not made durable. Nothing of it is there, but for [`CommitError::SyncFailed`] and [`CommitError::Gone`],
+/// where nobody knows.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum CommitError {
     /// Somebody else owns the instance or the data directory: drop what was built on it and load again.
@@ -84,6 +85,14 @@ pub enum CommitError {
     /// The disk did not confirm a sync. Final: end the process and let a restart read what is there.
     #[error("the disk failed to sync ({0}): the server must stop; check the disk, then start again")]
     SyncFailed(String),
+    /// The database is not at its path any more: what is written to it is lost at a restart, or where it was moved to.
+    /// Final: end the process.
+    #[error(
+        "the database {} is gone: its directory was removed, moved or replaced. What is written now would not be kept, so the \
+         server must stop; put the directory back and start again, or start again without it",
+        .0.display()
+    )]
+    Gone(PathBuf),
     /// The database refused for a reason that waiting does not mend.
     #[error("the database failed: {0}")]
     Failed(String),

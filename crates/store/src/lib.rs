@@ -16,6 +16,7 @@ mod catalog;
 mod counters;
 mod data_dir;
 mod database;
+mod database_file;
 mod error;
 pub mod limits;
 pub mod memory;

@@ -9,6 +9,7 @@ use stepwell_engine::{Batch, InstanceKey, Millis, Recorded, WorkflowId};
 use tokio::sync::oneshot;
 
 use crate::backend::{Backend, Fault, HistoryPage, Reader};
+use crate::database_file::DatabaseFile;
 use crate::limits::{READERS, WRITES_WAITING_MAX};
 use crate::memory::Memory;
 use crate::queue::{Queue, Rejected};
@@ -32,6 +33,7 @@ struct Shared {
     writes: Arc<Queue<Box<dyn Write>>>,
     readers: ReaderPool,
     stalled: Arc<Stalled>,
+    file: Option<DatabaseFile>,
     reader_threads: Vec<JoinHandle<()>>,
     writer_thread: Vec<JoinHandle<()>>,
 }
@@ -43,7 +45,9 @@ impl Store {
     /// # Errors
     /// [`OpenError`], each saying what to do.
     pub fn open(dir: &Path, options: Options) -> Result<Self, OpenError> {
-        Self::start(Box::new(Sqlite::open(dir, options)?))
+        let sqlite = Sqlite::open(dir, options)?;
+        let file = sqlite.file().clone();
+        Self::start_with(Box::new(sqlite), Some(file))
     }
 
     /// A store that forgets everything when it goes.
@@ -60,6 +64,10 @@ impl Store {
     /// # Panics
     /// Where no thread can be started.
     pub fn start(backend: Box<dyn Backend>) -> Result<Self, OpenError> {
+        Self::start_with(backend, None)
+    }
+
+    fn start_with(backend: Box<dyn Backend>, file: Option<DatabaseFile>) -> Result<Self, OpenError> {
         let readers = (0..READERS).map(|_| backend.reader()).collect::<Result<Vec<_>, _>>()?;
         let (readers, reader_threads) = ReaderPool::start(readers).expect("threads can be started");
         let writes = Arc::new(Queue::new(WRITES_WAITING_MAX));
@@ -73,7 +81,7 @@ impl Store {
         };
         let thread = std::thread::Builder::new().name("store-write".to_owned()).spawn(move || writer.run());
         let writer_thread = vec![thread.expect("threads can be started")];
-        Ok(Self { shared: Arc::new(Shared { writes, readers, stalled, reader_threads, writer_thread }) })
+        Ok(Self { shared: Arc::new(Shared { writes, readers, stalled, file, reader_threads, writer_thread }) })
     }
 
     /// Makes a batch durable, in the order of the calls. The batch is on its way when this returns; dropping the future
@@ -100,6 +108,15 @@ impl Store {
     #[must_use]
     pub fn stall(&self) -> Option<Stall> {
         self.shared.stalled.get()
+    }
+
+    /// Looks whether the database still stands at its path, as each commit does too. Blocks for that long.
+    ///
+    /// # Errors
+    /// [`CommitError::Gone`].
+    pub fn check_in_place(&self) -> Result<(), CommitError> {
+        let moved = self.shared.file.as_ref().filter(|file| !file.is_in_place());
+        moved.map_or(Ok(()), |file| Err(CommitError::Gone(file.path.clone())))
     }
 
     /// The instance of that id in a workflow.

@@ -227,7 +227,7 @@ impl Writer {
 
     fn give_up(&mut self, group: Vec<Member>, fault: Fault) {
         tracing::error!(%fault, writes = group.len(), "a commit failed");
-        if matches!(fault, Fault::SyncFailed(_)) {
+        if fault.is_final() {
             self.ended = Some(fault.clone());
         }
         answer_all(group, &fault.into());
@@ -262,7 +262,7 @@ impl Writer {
         if let Err(fault) = work(self.backend.as_mut()) {
             self.backend.rollback();
             tracing::warn!(%fault, "house-keeping of the store failed");
-            if matches!(fault, Fault::SyncFailed(_)) {
+            if fault.is_final() {
                 self.ended = Some(fault);
             }
         }

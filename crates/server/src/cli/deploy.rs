@@ -11,11 +11,11 @@ use serde_json::value::RawValue;
 use super::address::ServerAddress;
 use super::client::{Ask, Body, Client};
 use super::desk::Desk;
-use super::screen::{Screen, Tone, warn};
+use super::screen::{Screen, Tone};
 use super::setup::ensure_tools;
 use super::text::{counted, one_line};
 use super::upload::{self, Notes, Secrets, workflow_body};
-use super::{CliError, ExitCode, error, secret_file};
+use super::{CliError, ExitCode, error, secret_file, warn};
 use crate::project::bundle::{Bundle, Purpose, bundle};
 use crate::project::{ProjectConfig, WorkflowConfig};
 

@@ -25,7 +25,7 @@ pub enum ExitCode {
     InstanceFailed = 6,
     /// The server wants a token, or another one.
     Unauthorized = 7,
-    /// The server stopped because its disk failed to confirm a write; a restart reads what is durable.
+    /// The server stopped because its disk failed to confirm a write, or its database was gone; a restart reads what is durable.
     StorageFailed = 8,
     /// Ctrl-C ended it; a shell says the same of what the signal kills.
     Interrupted = 130,
@@ -42,7 +42,7 @@ Exit codes:
     5  cannot reach the server
     6  the watched instance ended errored or terminated
     7  the server wants a token, or another one
-    8  the server stopped because its disk did not confirm a write
+    8  the server stopped because its disk did not confirm a write, or its database was gone
   130  ended by Ctrl-C";
 
 impl ExitCode {

@@ -11,7 +11,7 @@ use super::desk::Desk;
 use super::latest::resolve;
 use super::text::{counted, one_line};
 use super::workflows::check_name;
-use super::{CliError, ExitCode, argument, screen};
+use super::{CliError, ExitCode, argument, complain};
 
 /// The API takes so many ids in one request.
 const DELETE_BATCH_MAX: usize = 100;
@@ -81,7 +81,8 @@ fn tell(desk: &Desk<'_>, all: &Deletions, workflow: &str) -> Result<ExitCode, Cl
     if !desk.screen.is_json {
         for error in &all.errors {
             let error: DeletionError = serde_json::from_str(error.get()).map_err(anyhow::Error::from)?;
-            screen::complain(&format!("{}: {} [code {}]", one_line(&error.id), one_line(&error.message), error.code));
+            let text = format!("{}: {} [code {}]", one_line(&error.id), one_line(&error.message), error.code);
+            complain(&CliError::Refused(text));
         }
     }
     Ok(if all.errors.is_empty() { ExitCode::Ok } else { ExitCode::Failure })

@@ -9,9 +9,9 @@ use serde_json::json;
 
 use super::client::{Ask, Client, base};
 use super::profiles::{Profile, ProfileFile, check_name};
-use super::screen::{Screen, warn};
+use super::screen::Screen;
 use super::text::one_line;
-use super::{ACCOUNT_ID, CliError, ExitCode, prompt};
+use super::{ACCOUNT_ID, CliError, ExitCode, prompt, warn};
 
 /// The name of a profile unless told.
 const NAME: &str = "default";

@@ -28,6 +28,7 @@ mod instances;
 mod latest;
 mod login;
 mod logs;
+mod notices;
 mod policy;
 mod profiles;
 mod profiles_command;
@@ -67,6 +68,7 @@ use jiff::Timestamp;
 pub use address::{ACCOUNT_ID, OPERATOR_TOKEN_FILE};
 pub use error::CliError;
 pub use exit::ExitCode;
+pub use notices::{complain, warn};
 pub use policy::{Kept, OnDeploy, PolicyOptions};
 use screen::Screen;
 pub use server::{DevOptions, ServeOptions};
@@ -127,17 +129,21 @@ pub fn main() -> std::process::ExitCode {
         Ok(cli) => cli,
         Err(error) => return misread(&error, &line),
     };
+    if cli.json {
+        notices::speak_json();
+    }
     let screen = Screen::stdout(cli.now, cli.json);
     let outcome = run(cli.command, &screen);
-    outcome.unwrap_or_else(|error| tell(&error, cli.json).into())
+    outcome.unwrap_or_else(|error| tell(&error).into())
 }
 
 /// What clap has to say: help, a version, or what is wrong with the line.
 fn misread(error: &clap::Error, line: &[OsString]) -> std::process::ExitCode {
     let wants_json = line.iter().take_while(|word| *word != "--").any(|word| word == "--json");
     if error.use_stderr() && wants_json {
+        notices::speak_json();
         let message = error.render().to_string();
-        return tell(&CliError::Usage(message.trim().trim_start_matches("error: ").to_owned()), true).into();
+        return tell(&CliError::Usage(message.trim().trim_start_matches("error: ").to_owned())).into();
     }
     // Where nobody reads it there is nobody to tell.
     let _ = error.print();
@@ -145,11 +151,9 @@ fn misread(error: &clap::Error, line: &[OsString]) -> std::process::ExitCode {
     code.into()
 }
 
-fn tell(error: &CliError, is_json: bool) -> ExitCode {
-    match error {
-        CliError::OutputClosed => {}
-        error if is_json => eprintln!("{}", error.json()),
-        error => screen::complain(&error.to_string()),
+fn tell(error: &CliError) -> ExitCode {
+    if !matches!(error, CliError::OutputClosed) {
+        complain(error);
     }
     error.exit_code()
 }

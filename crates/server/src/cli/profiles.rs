@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow};
 use serde::{Deserialize, Serialize};
 
+use super::CliError;
 use super::connection::{DEFAULT_API, LOCAL, ProfileSource};
-use super::{CliError, screen};
 use crate::accounts::ACCOUNT_ID;
 
 const FILE: &str = "profiles.toml";
@@ -159,7 +159,7 @@ impl ProfileFile {
                 "{place} holds tokens and can be read by others, and it cannot be closed to them; run chmod 600 on it"
             )
         })?;
-        screen::warn(&format!(
+        super::warn(&format!(
             "{place} could be read by others and is closed to them now. If others use this machine, make new tokens."
         ));
         Ok(())

@@ -123,29 +123,12 @@ impl Screen {
     }
 }
 
-/// Says what went wrong, on standard error.
-pub fn complain(message: &str) {
-    tell("error:", Tone::Bad, message);
-}
-
-/// Says what is to be known, on standard error.
-pub fn warn(message: &str) {
-    tell("warning:", Tone::Waiting, message);
-}
-
-fn tell(label: &str, tone: Tone, message: &str) {
-    let is_coloured = io::stderr().is_terminal() && !no_colour();
-    let style = if is_coloured { style(tone) } else { Style::new() };
-    // Where standard error is closed there is nobody to tell.
-    let _ = writeln!(io::stderr(), "{style}{label}{style:#} {message}");
-}
-
-fn no_colour() -> bool {
+pub(super) fn no_colour() -> bool {
     env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
         || env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
-fn style(tone: Tone) -> Style {
+pub(super) fn style(tone: Tone) -> Style {
     match tone {
         Tone::Plain => Style::new(),
         Tone::Good => AnsiColor::Green.on_default(),

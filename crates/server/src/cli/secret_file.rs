@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::text::one_line;
 use super::{CliError, prompt};
-use crate::project::parse_dot_env;
+use crate::project::{BYTE_ORDER_MARK, parse_dot_env};
 
 /// Cloudflare's bound for one request.
 const SECRETS_MAX: usize = 100;
@@ -60,6 +60,7 @@ fn text_of(file: &str) -> Result<String, CliError> {
 }
 
 fn parse(text: &str) -> Result<BTreeMap<String, Option<String>>, String> {
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     match serde_json::from_str(text) {
         Ok(Value::Object(members)) => members.into_iter().map(|(name, value)| member(name, value)).collect(),
         Ok(_) => Err("an object of names and values is expected, as in {\"NAME\": \"value\"}".to_owned()),

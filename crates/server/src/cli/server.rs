@@ -39,7 +39,7 @@ pub struct DevOptions {
     /// Disturb runs on purpose, to find code that does not replay
     #[arg(long, value_name = "KIND")]
     pub chaos: Option<ChaosKind>,
-    /// Print what is told about the server as lines of JSON: first {"ingress","api","state","workers"} when it is ready
+    /// Print what is told about the server as lines of JSON: first {"ingress","api","state","workers"} when it is ready, then {"deployed":[…]} after each change
     #[arg(long)]
     pub json: bool,
 }

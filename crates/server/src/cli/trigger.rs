@@ -107,7 +107,7 @@ impl Desk<'_> {
 
 fn told_before(count: usize) {
     if count > 0 {
-        super::screen::warn(&format!("{} had been created before this failed", counted(count, "instance")));
+        super::warn(&format!("{} had been created before this failed", counted(count, "instance")));
     }
 }
 

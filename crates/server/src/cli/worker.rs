@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{CliError, screen};
+use super::{CliError, warn};
 use crate::project::{ConfigError, ProjectConfig};
 
 /// The flags that say it, as in wrangler.
@@ -36,7 +36,7 @@ impl WorkerArgs {
             (None, env) => {
                 let read = ProjectConfig::script_name(&self.config, env.as_deref());
                 let (name, warnings) = read.map_err(|error| unnamed(&error))?;
-                warnings.iter().for_each(|warning| screen::warn(warning));
+                warnings.iter().for_each(|warning| warn(warning));
                 Ok(name)
             }
         }

@@ -159,7 +159,7 @@ fn needs_nodejs_compat(module: &str) -> String {
 }
 
 /// Without `.` and `..`, by the text alone.
-fn normalized(path: &Path) -> PathBuf {
+pub(super) fn normalized(path: &Path) -> PathBuf {
     let mut result = PathBuf::new();
     for component in path.components() {
         match component {

@@ -35,6 +35,12 @@ pub enum ConfigError {
     /// No configuration file where one was looked for.
     #[error("no wrangler.json, wrangler.jsonc or wrangler.toml in {}.{advice}", .directory.display())]
     Missing { directory: PathBuf, advice: String },
+    /// A file of another kind, such as a source.
+    #[error(
+        "{} is no wrangler configuration: name the directory of a Workers project, or its wrangler.json, wrangler.jsonc or \
+         wrangler.toml", .file.display()
+    )]
+    NotConfiguration { file: PathBuf },
     /// The file is there and the system does not give it out.
     #[error("{}: {cause}", .file.display())]
     Unreadable { file: PathBuf, cause: io::Error },

@@ -4,6 +4,7 @@
 //! and lets unknown keys be a warning. Nothing here knows what a key means.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use jsonc_parser::ast::Value as JsonValue;
@@ -13,6 +14,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostics::ConfigError;
+
+/// Of UTF-8, where it says nothing.
+pub const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// A value and the 1-based line it stands on.
 #[derive(Debug, Clone)]
@@ -60,6 +64,13 @@ impl Table {
 }
 
 impl Value {
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// Words for "but is …" in a message.
     pub fn describe(&self) -> String {
         match self {
@@ -98,11 +109,24 @@ impl Value {
 
 /// Reads a `.toml` file as TOML and any other as JSON with comments and trailing commas.
 pub(super) fn read(path: &Path) -> Result<Table, ConfigError> {
-    let bytes = fs::read(path).map_err(|cause| ConfigError::Unreadable { file: path.to_owned(), cause })?;
-    let text = String::from_utf8(bytes).map_err(|_| syntax(path, 1, "the file is not UTF-8; save it as UTF-8"))?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    let lines = Lines { path, text };
+    let text = text(path).map_err(|cause| ConfigError::Unreadable { file: path.to_owned(), cause })??;
+    let lines = Lines { path, text: &text };
     if path.extension().is_some_and(|extension| extension == "toml") { lines.toml() } else { lines.json() }
+}
+
+/// The text of a file, without the mark that some editors put at its beginning.
+///
+/// # Errors
+/// Those of the system, for the caller to tell; within, that it is no text.
+pub(super) fn text(path: &Path) -> io::Result<Result<String, ConfigError>> {
+    let text = String::from_utf8(fs::read(path)?);
+    Ok(match text {
+        Ok(text) => Ok(match text.strip_prefix(BYTE_ORDER_MARK) {
+            Some(rest) => rest.to_owned(),
+            None => text,
+        }),
+        Err(_) => Err(syntax(path, 1, "the file is not UTF-8; save it as UTF-8")),
+    })
 }
 
 fn syntax(path: &Path, line: u32, message: &str) -> ConfigError {

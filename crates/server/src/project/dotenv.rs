@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::diagnostics::ConfigError;
+use super::document::{self, BYTE_ORDER_MARK};
 
 /// Names and values, and every file that was or would be read, for watching.
 #[derive(Debug, Default)]
@@ -41,8 +41,8 @@ impl LocalSecrets {
 
     fn read(&mut self, path: &Path) -> Result<Option<String>, ConfigError> {
         self.candidates.push(path.to_owned());
-        match fs::read_to_string(path) {
-            Ok(text) => Ok(Some(text)),
+        match document::text(path) {
+            Ok(text) => text.map(Some),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(cause) => Err(ConfigError::Unreadable { file: path.to_owned(), cause }),
         }
@@ -64,7 +64,7 @@ fn dot_env_names(environment: Option<&str>) -> Vec<String> {
 /// npm `dotenv`'s grammar: `export` allowed, `=` or `:`, three kinds of quotes over several lines, `#` comments; lines that
 /// are none of this are skipped.
 pub fn parse(text: &str) -> BTreeMap<String, String> {
-    let text = text.replace("\r\n", "\n");
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).replace("\r\n", "\n");
     let mut values = BTreeMap::new();
     let mut rest = text.as_str();
     while !rest.is_empty() {
@@ -183,6 +183,7 @@ mod tests {
         check("A=\"x\" y", &[("A", "\"x\" y")]);
         check("JSON='{\"a\": \"b#c\"}'", &[("JSON", "{\"a\": \"b#c\"}")]);
         check("A=1\nA=2", &[("A", "2")]);
+        check("\u{feff}A=1\nB=2", &[("A", "1"), ("B", "2")]);
         check("A='it\\'s'", &[("A", "it\\'s")]);
     }
 

@@ -21,6 +21,7 @@ mod section;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod tsconfig;
 
 use std::collections::BTreeMap;
 use std::env;
@@ -34,6 +35,7 @@ pub use rules::{ModuleKind, ModuleRule, ModuleRules};
 pub use settings::{BuildConfig, CustomBuild, Var};
 
 use diagnostics::Diagnostics;
+pub use document::BYTE_ORDER_MARK;
 use document::Table;
 use dotenv::LocalSecrets;
 use environment::Environment;
@@ -42,6 +44,7 @@ use crate::script::{BINDING_NAME_RULE, is_binding_name};
 
 /// In wrangler's order of preference.
 const CONFIG_NAMES: [&str; 3] = ["wrangler.json", "wrangler.jsonc", "wrangler.toml"];
+const CONFIG_EXTENSIONS: [&str; 3] = ["json", "jsonc", "toml"];
 /// A script's name is a label of a host name.
 const SCRIPT_NAME_CHARS_MAX: usize = 63;
 
@@ -85,6 +88,14 @@ impl ProjectConfig {
     /// entry point must exist; it is not opened.
     pub fn load(path: &Path, environment: Option<&str>) -> Result<Self, ConfigError> {
         Self::load_on(path, environment, &jiff::Zoned::now().strftime("%Y-%m-%d").to_string())
+    }
+
+    /// The configuration file of a project, as an absolute path: that of a directory, or the file itself.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn locate(path: &Path) -> Result<PathBuf, ConfigError> {
+        locate(path)
     }
 
     /// The script's name alone, and warnings: what else is in the configuration may be wrong.
@@ -137,7 +148,12 @@ impl ProjectConfig {
         let mut config = read(&table, &file, environment, &local, today, &mut diagnostics);
         let warnings = diagnostics.finish(&file)?;
         config.dev = dev::load(&root, &config.d1)?;
-        config.inputs = [file, root.join(dev::FILE_NAME)].into_iter().chain(local.candidates).collect();
+        config.inputs = [root.join(dev::FILE_NAME)].into_iter().chain(local.candidates).collect();
+        match path.is_file() {
+            true => config.inputs.push(file),
+            false => config.inputs.extend(CONFIG_NAMES.map(|name| root.join(name))),
+        }
+        config.inputs.extend(tsconfig::files(&config.main, &root, config.build.tsconfig.as_deref()));
         config.inputs.extend(config.dev.d1_seeds.iter().map(|seed| seed.file.clone()));
         config.warnings.extend(warnings);
         Ok(config)
@@ -149,7 +165,9 @@ fn locate(path: &Path) -> Result<PathBuf, ConfigError> {
     let unreadable = |cause| ConfigError::Unreadable { file: path.to_owned(), cause };
     let path = path.canonicalize().map_err(unreadable)?;
     if path.is_file() {
-        return Ok(path);
+        let is_configuration =
+            path.extension().is_some_and(|extension| CONFIG_EXTENSIONS.iter().any(|known| extension == *known));
+        return if is_configuration { Ok(path) } else { Err(ConfigError::NotConfiguration { file: path }) };
     }
     config_in(&path).ok_or_else(|| {
         let above = path.ancestors().skip(1).find_map(config_in);
@@ -251,6 +269,13 @@ fn main(environment: &Environment<'_>, root: &Path, diagnostics: &mut Diagnostic
     let built_later = environment.get("build").is_some();
     if main.ends_with(".py") {
         diagnostics.error(section.line_of("main"), section.key("main"), "Stepwell does not run Python Workers yet");
+    } else if path.is_dir() {
+        let message = format!(
+            "{} is a directory; name a file in it, as in \"{}/index.js\"",
+            path.display(),
+            main.trim_end_matches('/')
+        );
+        diagnostics.error(section.line_of("main"), section.key("main"), message);
     } else if !path.is_file() && !built_later {
         let message = format!("the entry point {} does not exist; correct the path or create the file", path.display());
         diagnostics.error(section.line_of("main"), section.key("main"), message);

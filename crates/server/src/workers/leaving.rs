@@ -10,7 +10,7 @@ use crate::driver::SessionEvent;
 use crate::locks::lock;
 
 impl Workers {
-    /// Whatever of a script begins from now on begins in new processes, which read its secrets anew.
+    /// Whatever of a script begins from now on begins in new processes, which get its secrets and the rest anew.
     pub async fn replace(&self, script: &ScopedName) {
         self.renew(script);
         let replaced = self.shared.take(script);

@@ -194,3 +194,22 @@ async fn errors_are_json_where_the_output_is() {
         assert!(error["message"].as_str().is_some_and(|message| !message.is_empty()), "{told}");
     }
 }
+
+#[tokio::test]
+async fn warnings_are_json_where_the_output_is() {
+    let (place, fake) = (Place::new(), Fake::start().await);
+    let config = place.path("wrangler.json");
+    let text = std::fs::read_to_string(&config).expect("a configuration").replacen('{', "{ \"nonsense\": 1,", 1);
+    std::fs::write(config, text).expect("written");
+    for (more, code) in [(&["--json"][..], 0), (&["--json", "--token", "wrong"], 7)] {
+        let ran = place.run("stepwell deploy PROJECT", &fake, more).await;
+        let lines: Vec<Value> = ran
+            .stderr
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{}", ran.told())))
+            .collect();
+        let warned = lines[0]["warning"]["message"].as_str().is_some_and(|message| message.contains("nonsense"));
+        assert!(ran.code == code && warned, "{}", ran.told());
+        assert_eq!(lines.get(1).map(|line| &line["error"]["exit_code"]), (code > 0).then_some(&code.into()));
+    }
+}

@@ -39,6 +39,7 @@ async fn projects_that_cannot_run_are_refused_with_their_place() {
         ("broken JSON", vec![("wrangler.json", "{\n  \"name\": \"app\",\n  \"main\" 1\n}")]),
         ("no main", vec![("wrangler.toml", "name = \"app\"\ncompatibility_date = \"2025-01-01\"")]),
         ("main does not exist", vec![("wrangler.toml", config)]),
+        ("main is a directory", vec![("wrangler.toml", &*config.replace("index.js", "src")), ("src/index.js", plain)]),
         (
             "wrong types",
             vec![
@@ -85,6 +86,31 @@ async fn projects_that_cannot_run_are_refused_with_their_place() {
         seen.push(format!("## {what}\n{message}"));
     }
     assert_snapshot!(seen.join("\n").replace(stepwell_runtime::WORKERD_DATE, "NEWEST"));
+}
+
+#[tokio::test]
+async fn local_secrets_that_are_no_utf_8_are_refused_by_their_file() {
+    let project = Project::worker("app", &[], "export default {};");
+    // As PowerShell writes what is piped into a file.
+    std::fs::write(project.file(".dev.vars"), b"\xff\xfeK\0=\x001\0").expect("a file");
+    let refused = Launch::dev(&[&project]).refused().await;
+    assert_snapshot!(refused.message(&[(project.path(), "PROJECT")]));
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_before_local_secrets_takes_none_of_them() {
+    let source = "export default { fetch: (_, env) => Response.json([env.FIRST, env.SECOND]) };";
+    let project = Project::worker("app", &[], source);
+    project.write(".dev.vars", "\u{feff}FIRST=1\nSECOND=2\n");
+    assert_eq!(Server::dev(&[&project]).await.get("app", "/").await, json!(["1", "2"]));
+}
+
+#[tokio::test]
+async fn a_source_file_in_the_place_of_a_project_is_named_with_what_is_expected() {
+    let project = Project::worker("app", &[], "export default {};");
+    let source = project.file("index.js");
+    let refused = Launch::dev(&[]).arg(&source.display().to_string()).refused().await;
+    assert_snapshot!(refused.message(&[(project.path(), "PROJECT")]));
 }
 
 #[tokio::test]

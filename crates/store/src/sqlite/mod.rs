@@ -15,7 +15,7 @@ mod tails;
 mod write;
 
 use std::cell::Cell;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::hooks::Wal;
@@ -27,6 +27,7 @@ use crate::OpenError;
 use crate::backend::{Backend, Fault, Reader};
 use crate::counters::Deltas;
 use crate::data_dir::DataDir;
+use crate::database_file::DatabaseFile;
 use crate::limits::{BUSY_MS, READER_CACHE_KIB, WAL_PAGES_MAX, WRITER_CACHE_KIB};
 
 pub use schema::FORMAT;
@@ -52,7 +53,7 @@ pub struct Options {
 /// The writing connection of a data directory that this process has for itself.
 pub struct Sqlite {
     connection: Connection,
-    path: PathBuf,
+    file: DatabaseFile,
     /// Which ownership of the database this is.
     epoch: i64,
     /// Of the transaction.
@@ -74,11 +75,16 @@ impl Sqlite {
         let connection = prepare(opened, dir, &path, options)?;
         let epoch = take_over(&connection).map_err(|error| fault::open(&error, dir, &path))?;
         streams::drop_all_open(&connection).map_err(|error| fault::open(&error, dir, &path))?;
-        Ok(Self { connection, path, epoch, deltas: Deltas::default(), tails: Tails::default(), _dir: claimed })
+        let file = DatabaseFile::at(&path).map_err(|error| OpenError::Damaged { path, reason: error.to_string() })?;
+        Ok(Self { connection, file, epoch, deltas: Deltas::default(), tails: Tails::default(), _dir: claimed })
     }
 }
 
 impl Sqlite {
+    pub(crate) fn file(&self) -> &DatabaseFile {
+        &self.file
+    }
+
     fn write_counters(&mut self) -> Result<(), Fault> {
         let deltas = std::mem::take(&mut self.deltas);
         write::count(&self.connection, &deltas).map_err(fault::control)
@@ -135,9 +141,10 @@ fn count_wal_pages(_wal: &Wal, pages: i32) -> rusqlite::Result<()> {
 
 impl Backend for Sqlite {
     fn reader(&self) -> Result<Box<dyn Reader>, OpenError> {
-        let failed = |error: rusqlite::Error| fault::open(&error, self.path.parent().unwrap_or(&self.path), &self.path);
+        let path = &self.file.path;
+        let failed = |error: rusqlite::Error| fault::open(&error, path.parent().unwrap_or(path), path);
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.path, flags).map_err(failed)?;
+        let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
         connection.busy_timeout(Duration::from_millis(BUSY_MS)).map_err(failed)?;
         connection.pragma_update(None, "cache_size", -READER_CACHE_KIB).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(64);
@@ -174,11 +181,9 @@ impl Backend for Sqlite {
 
     fn commit(&mut self) -> Result<(), Fault> {
         self.write_counters()?;
-        self.connection
-            .prepare_cached("COMMIT")
-            .and_then(|mut commit| commit.execute([]))
-            .map(|_| ())
-            .map_err(fault::write)
+        self.connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])).map_err(fault::write)?;
+        // Nobody is told that something is kept where a restart would not find it.
+        if self.file.is_in_place() { Ok(()) } else { Err(Fault::Gone(self.file.path.clone())) }
     }
 
     fn rollback(&mut self) {

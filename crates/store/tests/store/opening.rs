@@ -47,6 +47,26 @@ fn a_closed_store_is_one_file_without_a_log() {
 }
 
 #[test]
+fn nothing_is_confirmed_once_the_database_is_not_at_its_path() {
+    let parent = tempfile::tempdir().expect("a directory");
+    let (dir, away) = (parent.path().join("data"), parent.path().join("away"));
+    let gone = Err(CommitError::Gone(dir.join("stepwell.db")));
+    let store = open(&dir).expect("a store");
+    commit(&store, creations(vec![creation(1, "a", 1)]));
+    assert_eq!(store.check_in_place(), Ok(()));
+    std::fs::rename(&dir, &away).expect("moved");
+    assert_eq!(store.check_in_place(), gone);
+    assert_eq!(wait(store.commit(creations(vec![creation(2, "b", 1)]))).map(|_| ()), gone);
+    drop(open(&dir).expect("another store"));
+    assert_eq!(store.check_in_place(), gone, "another database stands there");
+    std::fs::remove_dir_all(&dir).expect("removed");
+    std::fs::rename(&away, &dir).expect("moved back");
+    assert_eq!(wait(store.commit(creations(vec![creation(3, "c", 1)]))).map(|_| ()), gone, "it stays so");
+    drop(store);
+    assert_eq!(history(&open(&dir).expect("a store"), 1).len(), 1);
+}
+
+#[test]
 fn what_deletions_left_is_removed_when_the_writer_is_idle() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path()).expect("a store");

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::super::{CliError, error, screen};
+use super::super::{CliError, error, warn};
 use crate::project::{ConfigError, D1Config, ProjectConfig};
 
 const MIGRATIONS_DIRECTORY: &str = "migrations";
@@ -63,7 +63,7 @@ impl TargetArgs {
         }
         let configured = match ProjectConfig::d1_databases(&self.config, self.env.as_deref()) {
             Ok((configured, warnings)) => {
-                warnings.iter().for_each(|warning| screen::warn(warning));
+                warnings.iter().for_each(|warning| warn(warning));
                 configured
             }
             // Databases need no project, unless one was named.

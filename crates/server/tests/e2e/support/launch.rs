@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value as Json;
 use stepwell::tools::Tools;
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -215,7 +216,7 @@ impl Server {
         let begun = Instant::now();
         loop {
             let text = self.output.text(false);
-            if text.lines().any(|line| line == "ready" || line.starts_with("Data ")) {
+            if text.lines().any(|line| line == "ready" || line.starts_with("Data ") || line.starts_with('{')) {
                 break;
             }
             let ended = self.child.try_wait().expect("a child of ours");
@@ -224,6 +225,13 @@ impl Server {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let text = self.output.text(false);
+        if let Some(Ok(ready)) = text.lines().last().map(serde_json::from_str::<Json>) {
+            let address = |name: &str| {
+                format!("127.0.0.1:{}", port_of(ready[name].as_str().expect("a URL").trim_start_matches("http://")))
+            };
+            (self.ingress, self.api) = (address("ingress"), address("api"));
+            return;
+        }
         for line in text.lines() {
             let Some((before, url)) = line.split_once("http://") else { continue };
             let address = format!("127.0.0.1:{}", port_of(url));
@@ -280,6 +288,18 @@ impl Server {
         eventually(told, || async { self.output.text(is_error).contains(text).then_some(()) }).await;
     }
 
+    /// Waits until it ends by itself, and gives its exit code.
+    pub async fn exit_code(&mut self) -> Option<i32> {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child of ours") {
+                return status.code();
+            }
+            assert!(begun.elapsed() < PATIENCE, "it has not ended");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// Stops it as an operator does; it must end in order.
     pub fn stop(mut self) {
         let status = self.terminate();
@@ -288,6 +308,9 @@ impl Server {
 
     /// Asks it to end, and makes it where it does not.
     fn terminate(&mut self) -> Option<ExitStatus> {
+        if let Ok(Some(status)) = self.child.try_wait() {
+            return Some(status);
+        }
         let pid = Pid::from_child(&self.child);
         // One that has ended already needs no signal.
         let _ = kill_process(pid, Signal::TERM);
