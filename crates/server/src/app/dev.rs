@@ -47,7 +47,9 @@ pub async fn dev(options: DevOptions) -> anyhow::Result<ExitCode> {
     let policy = Policy { follows_newest: !options.pin, retention: Kept::default().into() };
     let (data_dir, creation_rates) = (state.clone(), CreationRates::default());
     let workers = |workers| WorkersConfig { defaults, ..workers };
-    let config = |base| CoreConfig { data_dir, workers: workers(base), policy, creation_rates, chaos };
+    let discards_secrets = false;
+    let config =
+        |base| CoreConfig { data_dir, workers: workers(base), policy, creation_rates, chaos, discards_secrets };
     let Ground { core, esbuild, host_socket, sockets: _sockets } = ground::open(Outbound::Any, 1, config).await?;
     let d1 = D1::open(state.join("d1"), core.store.clone());
     let mut projects = Projects {

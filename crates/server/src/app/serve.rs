@@ -25,7 +25,9 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<ExitCode> {
     let outbound = Outbound::PublicOnly { allow: Vec::new() };
     let (data_dir, policy) = (options.data.clone(), options.policy.policy());
     let creation_rates = options.policy.creation_rates();
-    let config = |workers| CoreConfig { data_dir, workers, policy, creation_rates, chaos: Chaos::None };
+    let discards_secrets = options.discard_secrets;
+    let config =
+        |workers| CoreConfig { data_dir, workers, policy, creation_rates, chaos: Chaos::None, discards_secrets };
     let Ground { core, host_socket, sockets: _sockets, .. } = ground::open(outbound, options.replicas, config).await?;
     let core = core.start().await?;
     let (auth, new_token) = Auth::open(&options.data, &core.platform.store).await?;

@@ -77,6 +77,9 @@ pub struct ServeOptions {
     /// For all workflows
     #[command(flatten)]
     pub policy: PolicyOptions,
+    /// Remove the secrets that the secrets-key of the data directory does not open; they keep a server from starting
+    #[arg(long)]
+    pub discard_secrets: bool,
     /// Let this be the server's clock
     #[arg(long, hide = true, value_name = "START[*SPEED]")]
     pub test_clock: Option<TestClock>,
