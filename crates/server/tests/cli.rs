@@ -15,6 +15,8 @@ mod fake;
 mod instances;
 #[path = "cli/json.rs"]
 mod json;
+#[path = "cli/machine.rs"]
+mod machine;
 #[path = "cli/operators.rs"]
 mod operators;
 #[path = "cli/profiles.rs"]
@@ -388,26 +390,6 @@ async fn output_that_nobody_reads_any_more_is_no_error() {
     command.args(["workflows", "list", "--api", &fake.url]).stdout(writer);
     let ran = finish(command).await;
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
-}
-
-#[tokio::test]
-async fn doctor_fails_where_something_must_be_done() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = taken.local_addr().expect("an address").port().to_string();
-    let data = tempfile::tempdir().expect("a directory");
-    let doctor =
-        ["doctor", "--data", data.path().to_str().expect("text"), "--port", &port, "--api-port", "0", "--json"];
-    let mut command = stepwell();
-    command.args(doctor);
-    let ran = finish(command).await;
-    let findings: serde_json::Value = serde_json::from_str(&ran.stdout).expect("JSON");
-    let of =
-        |check: &str| findings.as_array().expect("findings").iter().find(|finding| finding["check"] == check).cloned();
-    assert_eq!(ran.code, 1, "{}", ran.told());
-    assert_eq!(of("port").expect("checked")["health"], "fail");
-    assert_eq!(of("api port").expect("checked")["health"], "ok");
-    assert_eq!(of("data directory").expect("checked")["health"], "ok");
-    assert!(of("disk").is_some());
 }
 
 #[tokio::test]

@@ -9,6 +9,9 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::OpenError;
 
+/// In a data directory.
+pub(crate) const DATABASE_FILE: &str = "stepwell.db";
+
 /// A directory that this process has for itself until this is dropped, or the process dies however it may.
 #[derive(Debug)]
 pub(crate) struct DataDir {
@@ -39,7 +42,7 @@ impl DataDir {
     }
 
     pub fn database(&self) -> PathBuf {
-        self.path.join("stepwell.db")
+        self.path.join(DATABASE_FILE)
     }
 }
 
