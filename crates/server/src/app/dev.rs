@@ -1,7 +1,7 @@
 //! `stepwell dev`: deploys projects from disk, again whenever they change, and lets anybody on this machine in.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -11,7 +11,7 @@ use stepwell_engine::engine::Chaos;
 use stepwell_runtime::Outbound;
 use stepwell_store::{AccountId, DatabaseKey, ScopedName};
 
-use super::faces::{FaceSettings, Listeners};
+use super::faces::{FaceSettings, Listeners, Wanted};
 use super::ground::{self, Ground};
 use super::projects::{Built, build, extra};
 use super::watch::Watch;
@@ -37,8 +37,9 @@ const STATE_DIRECTORY: &str = ".stepwell";
 pub async fn dev(options: DevOptions) -> anyhow::Result<ExitCode> {
     logging::start();
     options.test_clock.into_iter().for_each(TestClock::set);
-    let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let listeners = Listeners::bind(loopback(options.port), loopback(options.api_port)).await?;
+    let loopback = |port, option| Wanted { address: (Ipv4Addr::LOCALHOST, port).into(), option };
+    let (ingress, api) = (loopback(options.port, "--port"), loopback(options.api_port, "--api-port"));
+    let listeners = Listeners::bind(ingress, api).await?;
     let (ingress, api) = (listeners.ingress_address()?, listeners.api_address()?);
     let first = options.projects.first().cloned().unwrap_or_else(|| PathBuf::from("."));
     let state = options.persist_to.clone().unwrap_or_else(|| root_of(&first).join(STATE_DIRECTORY));

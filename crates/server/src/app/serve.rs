@@ -4,7 +4,7 @@ use serde_json::json;
 use stepwell_engine::engine::Chaos;
 use stepwell_runtime::Outbound;
 
-use super::faces::{FaceSettings, Listeners};
+use super::faces::{FaceSettings, Listeners, Wanted};
 use super::ground::{self, Ground};
 use super::{logging, run_until_stopped};
 use crate::auth::Auth;
@@ -20,7 +20,8 @@ use crate::d1::D1;
 pub async fn serve(options: ServeOptions) -> anyhow::Result<ExitCode> {
     logging::start();
     options.test_clock.into_iter().for_each(TestClock::set);
-    let listeners = Listeners::bind(options.listen, options.api).await?;
+    let wanted = |address, option| Wanted { address, option };
+    let listeners = Listeners::bind(wanted(options.listen, "--listen"), wanted(options.api, "--api")).await?;
     let (ingress, api) = (listeners.ingress_address()?, listeners.api_address()?);
     let outbound = Outbound::PublicOnly { allow: Vec::new() };
     let (data_dir, policy) = (options.data.clone(), options.policy.policy());

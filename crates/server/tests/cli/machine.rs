@@ -6,7 +6,7 @@ use insta::assert_snapshot;
 use stepwell_store::sqlite::FORMAT;
 use stepwell_store::{Options, ScopedName, SecretChange, Store};
 
-use crate::{finish, stepwell};
+use crate::{Ran, finish, stepwell};
 
 #[tokio::test]
 async fn doctor_fails_where_something_must_be_done() {
@@ -66,5 +66,34 @@ async fn doctor_looks_into_a_data_directory_as_serve_would_and_changes_nothing()
         told.join("\n")
             .replace(&format!("format {}", FORMAT + 1), "format NEWER")
             .replace(&format!("to {FORMAT}"), "to KNOWN")
+    );
+}
+
+async fn serve(listen: &str, api: &str) -> Ran {
+    let data = tempfile::tempdir().expect("a directory");
+    let mut command = stepwell();
+    command.args(["serve", "--listen", listen, "--api", api, "--data"]).arg(data.path());
+    finish(command).await
+}
+
+#[tokio::test]
+async fn serve_says_what_is_wrong_with_an_address_and_which_option_changes_it() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let mut told = String::new();
+    for (listen, api) in [
+        (&*address, "127.0.0.1:0"),
+        ("127.0.0.1:0", &*address),
+        ("192.0.2.1:8787", "127.0.0.1:0"),
+        (&*address, &*address),
+        ("0.0.0.0:8787", "127.0.0.1:8787"),
+        ("8787", "127.0.0.1:0"),
+    ] {
+        let ran = serve(listen, api).await;
+        told += &format!("{} {}\n", ran.code, ran.stderr.trim());
+    }
+    assert_snapshot!(
+        told.replace(&address, "127.0.0.1:PORT")
+            .replace(taken.local_addr().expect("an address").port().to_string().as_str(), "PORT")
     );
 }

@@ -1,7 +1,5 @@
 //! What is wrong is refused with its place and what to do, and harms nothing.
 
-use std::net::TcpListener;
-
 use hyper::Method;
 use insta::assert_snapshot;
 use serde_json::json;
@@ -189,16 +187,6 @@ async fn more_steps_than_the_workflow_may_make_are_refused() {
     let error = server.error("Sizes", &id).await;
     let expected = "WorkflowFatalError: The limit of 5 steps has been reached. This limit can be changed in your worker configuration.";
     assert_eq!(error, expected);
-}
-
-#[tokio::test]
-async fn a_port_in_use_is_named() {
-    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = taken.local_addr().expect("an address").to_string();
-    let port = address.rsplit_once(':').expect("a port").1;
-    let refused = Launch::serve_at(&address).refused().await;
-    let text = refused.message(&[]).replace(port, "PORT");
-    assert_snapshot!(text);
 }
 
 #[tokio::test]

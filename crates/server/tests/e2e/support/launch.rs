@@ -58,13 +58,8 @@ impl Launch {
 
     /// `stepwell serve`.
     pub fn serve() -> Self {
-        Self::serve_at("127.0.0.1:0")
-    }
-
-    /// `stepwell serve` with its ingress at this address.
-    pub fn serve_at(address: &str) -> Self {
         let mut launch = Self::new();
-        launch.command.args(["serve", "--listen", address, "--api", "127.0.0.1:0"]);
+        launch.command.args(["serve", "--listen", "127.0.0.1:0", "--api", "127.0.0.1:0"]);
         launch
     }
 
