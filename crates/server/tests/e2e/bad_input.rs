@@ -48,6 +48,10 @@ async fn projects_that_cannot_run_are_refused_with_their_place() {
             ],
         ),
         ("class not exported", vec![("wrangler.toml", &workflow), ("index.js", plain)]),
+        (
+            "class that cannot run",
+            vec![("wrangler.toml", &workflow), ("index.js", "export class Flow {}\nexport default { fetch() {} };")],
+        ),
         ("syntax error", vec![("wrangler.toml", config), ("index.js", "export default {\n  fetch( {}\n};")]),
         ("import not found", vec![("wrangler.toml", config), ("index.js", "import 'no-such-package';")]),
         (
