@@ -296,6 +296,11 @@ impl Shared {
     /// Starts a process. What is wrong with the code is told as its author knows it.
     async fn spawn(&self, script: &Script, spec: &WorkerSpec) -> Result<Worker, ApiError> {
         match Worker::spawn(&self.config.workerd, spec, &script.settings).await {
+            Err(SpawnError::Load { script: name, message }) => {
+                let script = script.clone();
+                let maps = tokio::task::spawn_blocking(move || SourceMaps::of(&script)).await.unwrap_or_default();
+                Err(SpawnError::Load { script: name, message: maps.rewrite(&message, "") }.into())
+            }
             Err(error @ SpawnError::NotAWorkflow { .. }) => Err(not_a_workflow(&script.settings, &error)),
             spawned => Ok(spawned?),
         }
