@@ -81,7 +81,8 @@ impl Listeners {
     /// Where the host socket cannot be made.
     pub fn serve(self, core: &Core, settings: FaceSettings) -> anyhow::Result<()> {
         tokio::spawn(tidy(settings.d1.clone()));
-        let requests = Requests::new(core.platform.tails.clone(), core.platform.store.clone());
+        let (tails, store) = (core.platform.tails.clone(), core.platform.store.clone());
+        let requests = if settings.is_dev { Requests::logged(tails, store) } else { Requests::new(tails, store) };
         let proxy = Arc::new(Proxy::new(Arc::new(core.workers.clone()), requests));
         let hosting = Hosting {
             platform: core.platform.clone(),

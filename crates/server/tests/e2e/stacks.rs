@@ -1,5 +1,6 @@
 //! Stacks of errors lead to the lines of TypeScript that threw, whatever registry workerd uses, and after a deploy over HTTP.
 
+use hyper::Method;
 use serde_json::json;
 
 use crate::support::{Launch, Project, Server};
@@ -63,4 +64,14 @@ async fn a_throw_while_code_loads_is_shown_with_its_file_and_line() {
     assert!(told.contains(expected), "{told}");
     let told = Server::serve().await.cli_fails(&["deploy", &project.path().display().to_string()]).await;
     assert!(told.contains(expected.trim_end()), "{told}");
+}
+
+#[tokio::test]
+async fn what_a_fetch_handler_throws_is_in_the_log_of_dev_with_its_stack() {
+    let project = Project::configured("fetches", &[], json!({ "main": "src/index.ts" }), "");
+    let index = "type What = string;\nfunction deep(what: What): never {\n    throw new RangeError(`in ${what}`);\n}\nexport default { fetch: async () => deep('handler') };";
+    project.write("src/index.ts", index);
+    let server = Server::dev(&[&project]).await;
+    assert_eq!(server.fetch("fetches", Method::GET, "/a?b", "").await.status, 500);
+    server.says("/a?b of fetches: RangeError: in handler\n    at deep (src/index.ts:3:11)\n").await;
 }
