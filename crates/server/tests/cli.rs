@@ -146,8 +146,23 @@ async fn a_terminated_instance_shows_what_was_left_open() {
 }
 
 #[tokio::test]
+async fn an_instance_of_which_nothing_is_heard_says_what_it_may_wait_for() {
+    let silent = told(&["workflows", "instances", "describe", "orders", "silent"]).await;
+    let queued = told(&["workflows", "instances", "describe", "orders", "later"]).await;
+    let line = |text: &str, label: &str| text.lines().find(|line| line.starts_with(label)).map(str::to_owned);
+    let expected = "Quiet      nothing has happened for 45 s: run() waits for something outside its steps, or computes";
+    assert_eq!(line(&silent, "Quiet").as_deref(), Some(expected), "{silent}");
+    let expected = "Waits for  a place: 3 of this workflow run, which is its concurrency limit";
+    assert_eq!(line(&queued, "Waits for").as_deref(), Some(expected), "{queued}");
+    for id in ["busy", "done", "failed"] {
+        let other = told(&["workflows", "instances", "describe", "orders", id]).await;
+        assert_eq!((line(&other, "Quiet"), line(&other, "Waits for")), (None, None), "{other}");
+    }
+}
+
+#[tokio::test]
 async fn a_narrow_screen_gets_no_longer_lines() {
-    for id in ["busy", "failed", "done", "stopped"] {
+    for id in ["busy", "failed", "done", "stopped", "silent", "later"] {
         let told = told_in_width("60", &["workflows", "instances", "describe", "orders", id]).await;
         for line in told.lines() {
             assert!(line.chars().count() <= 60, "{line:?} of\n{told}");

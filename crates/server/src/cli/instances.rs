@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::client::{Ask, Body};
 use super::desk::Desk;
+use super::detail::Detail;
 use super::instance_deletion::DeleteArgs;
 use super::instance_list::ListArgs;
 use super::latest::{LATEST, resolve};
@@ -15,7 +16,7 @@ use super::screen::Tone;
 use super::text::one_line;
 use super::timeline::Timeline;
 use super::watch::{until_interrupted, watch};
-use super::workflows::check_name;
+use super::workflows::{check_name, full_places};
 use super::{CliError, ExitCode, argument, prompt, status};
 
 #[derive(Debug, Subcommand)]
@@ -180,6 +181,7 @@ impl Desk<'_> {
             screen: self.screen,
             shows_step_output: args.step_output && !args.no_step_output,
             output_chars_max: args.truncate_output_limit,
+            places: None,
         };
         if args.logs && self.screen.is_json {
             let message =
@@ -189,14 +191,22 @@ impl Desk<'_> {
         if args.watch {
             return until_interrupted(watch(self, &ask, &timeline)).await;
         }
-        let code = self.tell(ask, |detail| timeline.render(&detail).join("\n") + "\n").await?;
+        let answer = self.client.ask(ask).await?;
+        if self.screen.is_json {
+            self.screen.line(answer.result.get())?;
+            return Ok(ExitCode::Ok);
+        }
+        let detail: Detail = answer.parse()?;
+        let places = if detail.status == "queued" { full_places(&self.client, &args.name).await? } else { None };
+        let lines = Timeline { places, ..timeline }.render(&detail);
+        self.screen.print(&(lines.join("\n") + "\n"))?;
         if args.logs {
             let lines = self.logs_below(&["workflows", &args.name, "instances", &id]).await?;
             let heading = if lines.is_empty() { "Its code printed nothing." } else { "Printed" };
             self.screen.line(&format!("\n{}", self.screen.paint(Tone::Heading, heading)))?;
             lines.iter().try_for_each(|line| self.screen.line(&format!("  {line}")))?;
         }
-        Ok(code)
+        Ok(ExitCode::Ok)
     }
 
     async fn change(&self, one: &One, body: &serde_json::Value) -> Result<ExitCode, CliError> {

@@ -211,3 +211,4 @@ fn workflows() -> Value {
         },
     ])
 }
+            "concurrency": {"limit": 3},
