@@ -24,6 +24,9 @@ impl DataDir {
     pub fn claim(dir: &Path) -> Result<Self, OpenError> {
         let not_writable =
             |error: std::io::Error| OpenError::NotWritable { dir: dir.into(), reason: error.to_string() };
+        if let Some(file) = dir.ancestors().find(|above| above.is_file()) {
+            return Err(OpenError::NotADirectory { dir: dir.into(), file: file.into() });
+        }
         // What users compute is nobody else's; a directory that is there already keeps the rights its owner chose.
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(not_writable)?;
         let mut options = OpenOptions::new();

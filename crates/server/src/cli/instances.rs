@@ -177,6 +177,7 @@ impl Desk<'_> {
         check_name(&args.name)?;
         let id = resolve(&self.client, &args.name, &args.id).await?;
         let ask = Ask::new(Method::GET, &["workflows", &args.name, "instances", &id]);
+        let about = |error: CliError| error.about_instance(&args.name, &id);
         let timeline = Timeline {
             screen: self.screen,
             shows_step_output: args.step_output && !args.no_step_output,
@@ -189,9 +190,9 @@ impl Desk<'_> {
             return Err(CliError::Usage(message.to_owned()));
         }
         if args.watch {
-            return until_interrupted(watch(self, &ask, &timeline)).await;
+            return until_interrupted(watch(self, &ask, &timeline)).await.map_err(about);
         }
-        let answer = self.client.ask(ask).await?;
+        let answer = self.client.ask(ask).await.map_err(about)?;
         if self.screen.is_json {
             self.screen.line(answer.result.get())?;
             return Ok(ExitCode::Ok);
@@ -219,6 +220,7 @@ impl Desk<'_> {
             format!("Instance {id} of {name} is now {}\n", status::painted(&changed.status, self.screen))
         })
         .await
+        .map_err(|error| error.about_instance(&one.name, &id))
     }
 
     async fn terminate_all(&self, args: &TerminateAllArgs) -> Result<ExitCode, CliError> {
@@ -248,5 +250,6 @@ impl Desk<'_> {
             format!("Event \"{event}\" has been sent to instance {id} of {name}.\n")
         })
         .await
+        .map_err(|error| error.about_instance(&args.one.name, &id))
     }
 }

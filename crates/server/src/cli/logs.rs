@@ -100,7 +100,8 @@ impl Desk<'_> {
         check_name(&args.name)?;
         let id = resolve(&self.client, &args.name, &args.id).await?;
         let mut reader = Reader { desk: self, path: vec!["workflows", &args.name, "instances", &id], cursor: 0 };
-        let mut shown = self.show_rest(&mut reader, args.step.as_deref()).await?;
+        let shown = self.show_rest(&mut reader, args.step.as_deref()).await;
+        let mut shown = shown.map_err(|error| error.about_instance(&args.name, &id))?;
         let mut is_last = !args.follow;
         while !is_last {
             is_last = reader.has_ended(FOLLOW_MS).await?;

@@ -208,8 +208,12 @@ async fn a_data_directory_that_cannot_be_made_is_named() {
     let state = tempfile::tempdir().expect("a temporary directory");
     // A file in its way: no user, root included, makes a directory there.
     std::fs::write(state.path().join("file"), "").expect("a file");
-    let refused = Launch::serve().state(&state.path().join("file/data")).refused().await;
-    assert_snapshot!(refused.message(&[(state.path(), "DIR")]));
+    let mut seen = String::new();
+    for name in ["file", "file/data"] {
+        let refused = Launch::serve().state(&state.path().join(name)).refused().await;
+        seen += &refused.message(&[(state.path(), "DIR")]);
+    }
+    assert_snapshot!(seen);
 }
 
 #[tokio::test]

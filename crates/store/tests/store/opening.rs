@@ -104,11 +104,22 @@ fn files_of_others_are_refused_and_left_as_they_are() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_made_is_not_writable() {
+fn a_file_in_the_place_of_a_directory_or_above_it_is_named() {
     let dir = tempfile::tempdir().expect("a directory");
-    let file = dir.path().join("file");
-    std::fs::write(&file, "").expect("a file");
-    let error = open(&file.join("data")).expect_err("a refusal");
+    let path = dir.path().join("file");
+    std::fs::write(&path, "").expect("a file");
+    for wanted in [path.clone(), path.join("data")] {
+        let error = open(&wanted).expect_err("a refusal");
+        assert!(
+            matches!(&error, OpenError::NotADirectory { dir, file } if *dir == wanted && *file == path),
+            "{error:?}"
+        );
+    }
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_is_not_writable() {
+    let error = open(Path::new("/proc/data")).expect_err("a refusal");
     assert!(matches!(error, OpenError::NotWritable { .. }), "{error:?}");
 }
 
