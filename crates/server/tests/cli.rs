@@ -448,9 +448,20 @@ async fn deploy_uploads_modules_and_metadata_as_wrangler_does() {
     assert_eq!(ran.code, 0, "{}", ran.told());
     let asked = fake.asked();
     let lines: Vec<&str> = asked.iter().map(|asked| asked.line.as_str()).collect();
-    assert_eq!(lines, ["PUT /workers/scripts/shop", "PUT /workflows/orders"]);
-    assert_eq!(asked[1].body, r#"{"class_name":"Orders","limits":{"steps":50},"script_name":"shop"}"#);
-    assert_snapshot!(format!("{}\n-- parts\n{}", ran.stdout, heads(&asked[0])));
+    assert_eq!(lines, ["GET /workflows/orders", "PUT /workers/scripts/shop", "PUT /workflows/orders"]);
+    assert_eq!(ran.stderr, "");
+    assert_eq!(asked[2].body, r#"{"class_name":"Orders","limits":{"steps":50},"script_name":"shop"}"#);
+    assert_snapshot!(format!("{}\n-- parts\n{}", ran.stdout, heads(&asked[1])));
+}
+
+#[tokio::test]
+async fn a_workflow_that_another_worker_has_is_taken_over_with_a_word() {
+    let fake = Fake::start().await;
+    let project = tempfile::tempdir().expect("a directory");
+    write_project(project.path());
+    let ran = run(&fake, &["deploy", project.path().to_str().expect("text"), "--name", "store"]).await;
+    assert_eq!(ran.code, 0, "{}", ran.told());
+    assert!(ran.stderr.contains("workflow orders goes from Worker shop to Worker store"), "{}", ran.told());
 }
 
 /// The parts of an upload: their headers, and the text of those that are no code of esbuild.

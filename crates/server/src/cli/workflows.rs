@@ -172,6 +172,18 @@ pub async fn full_places(client: &Client, name: &str) -> Result<Option<u64>, Cli
     Ok(limit.filter(|limit| running >= *limit))
 }
 
+/// The Worker that has a workflow, where that is to be known.
+///
+/// # Errors
+/// Where the server cannot be asked.
+pub async fn owner(client: &Client, name: &str) -> Result<Option<String>, CliError> {
+    match workflow(client, name).await {
+        Ok(workflow) => Ok(Some(workflow.script_name)),
+        Err(CliError::Api { .. } | CliError::Unauthorized { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 fn workflows_text(workflows: Vec<Workflow>, page: u32, screen: &Screen) -> String {
     match workflows.len() {
         0 if page > 1 => format!("No workflows on page {page}.\n"),
