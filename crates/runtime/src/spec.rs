@@ -21,6 +21,8 @@ pub struct WorkerSpec {
     pub bindings: Vec<Binding>,
     /// Names of the workflow classes that the main module must export.
     pub classes: Vec<String>,
+    /// Whether classes that cannot be workflows keep the Worker from starting. Code that was deployed runs as it is.
+    pub checks_classes: bool,
     /// Workflows that stand in `ctx.exports` under the names of their classes.
     pub exports: Vec<WorkflowExport>,
     /// Where user code may connect to.

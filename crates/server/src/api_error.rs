@@ -149,6 +149,7 @@ impl From<SpawnError> for ApiError {
             SpawnError::Refused(_)
             | SpawnError::Load { .. }
             | SpawnError::ClassNotExported { .. }
+            | SpawnError::NotAWorkflow { .. }
             | SpawnError::NotReady { .. } => Self::new(400, 10_021, error.to_string()),
         }
     }

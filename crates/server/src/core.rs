@@ -17,7 +17,7 @@ use crate::driver::{Driver, DriverPorts};
 use crate::platform::Platform;
 use crate::registry::{Policy, Registry};
 use crate::retirement::retire;
-use crate::secrets::Secrets;
+use crate::secrets::{Secrets, discard_shut};
 use crate::tail::Tails;
 use crate::tail::runs::RunFollower;
 use crate::workers::{Workers, WorkersConfig};
@@ -37,6 +37,8 @@ pub struct CoreConfig {
     pub creation_rates: CreationRates,
     /// What is done to runs on purpose.
     pub chaos: Chaos,
+    /// Whether secrets go that the key does not open.
+    pub discards_secrets: bool,
 }
 
 /// A live core.
@@ -81,7 +83,10 @@ impl OpenCore {
         let data_dir = config.data_dir.clone();
         let store = tokio::task::spawn_blocking(move || Store::open(&data_dir, Options::default())).await??;
         let ports = DriverPorts::new();
-        let secrets = Secrets::open(&config.data_dir, store.clone())?;
+        if config.discards_secrets {
+            discard_shut(&config.data_dir, &store).await?;
+        }
+        let secrets = Secrets::open(&config.data_dir, store.clone()).await?;
         let workers = Workers::new(config.workers, store.clone(), secrets.clone(), ports.sessions.clone());
         let registry = Registry::new(store.clone(), ports.handle.clone(), config.policy);
         let deployer = Deployer::new(store.clone(), workers.clone(), registry.clone(), secrets);

@@ -195,6 +195,7 @@ impl Script {
             compatibility_flags: settings.compatibility_flags.clone(),
             bindings: settings.bindings.iter().map(|binding| binding.to_runtime(account)).chain(secrets).collect(),
             classes: settings.workflows.iter().map(|workflow| workflow.class_name.clone()).collect(),
+            checks_classes: false,
             exports: settings.workflows.iter().filter_map(|workflow| workflow.to_export(account)).collect(),
             outbound,
             dev_outbound: extra.dev_outbound,

@@ -4,7 +4,7 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow, bail, ensure};
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use stepwell_store::{ScopedName, Secret, SecretChange, Store};
@@ -18,14 +18,19 @@ pub const SECRETS_KEY_FILE: &str = "secrets-key";
 pub const TEXT_BYTES_MAX: usize = 5 << 10;
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
+/// A message names so many secrets; it is one line.
+const SECRETS_NAMED_MAX: usize = 3;
 
 /// Name of a secret and its text; `None` where it goes.
 pub type TextChange = (String, Option<String>);
 
+/// A secret as the store keeps it, and whose it is.
+pub type SealedSecret = (ScopedName, Secret);
+
 /// Keeps and reads the secrets of scripts. Cheap to clone.
 #[derive(Clone)]
 pub struct Secrets {
-    cipher: XChaCha20Poly1305,
+    key: SecretsKey,
     store: Store,
 }
 
@@ -33,17 +38,13 @@ impl Secrets {
     /// Secrets of a store, with the key in `data_dir`, which is made at the first use.
     ///
     /// # Errors
-    /// Where the key cannot be read or written.
-    pub fn open(data_dir: &Path, store: Store) -> anyhow::Result<Self> {
-        let path = data_dir.join(SECRETS_KEY_FILE);
-        let key = match std::fs::read(&path) {
-            Ok(key) => key,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => make_key(data_dir, &path)?,
-            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    /// Where the key cannot be read or written, or does not open what is sealed.
+    pub async fn open(data_dir: &Path, store: Store) -> anyhow::Result<Self> {
+        let key = match SecretsKey::read(data_dir, &all(&store).await?)? {
+            Some(key) => key,
+            None => SecretsKey::make(data_dir)?,
         };
-        let cipher = XChaCha20Poly1305::new_from_slice(&key)
-            .map_err(|_| anyhow::anyhow!("{} has not {KEY_BYTES} bytes: restore it from a backup", path.display()))?;
-        Ok(Self { cipher, store })
+        Ok(Self { key, store })
     }
 
     /// Sets secrets (name and text) and removes them (`None`), all or none. Durable when it returns.
@@ -59,7 +60,7 @@ impl Secrets {
     /// Adds changes, sealed, to others.
     pub fn seal_into(&self, sealed: &mut SecretChanges, script: &ScopedName, changes: Vec<TextChange>) {
         for (name, text) in changes {
-            let value = text.map(|text| self.seal(script, &name, &text));
+            let value = text.map(|text| self.key.seal(script, &name, &text));
             sealed.add(name, value.as_deref());
         }
     }
@@ -76,7 +77,7 @@ impl Secrets {
         }
         let mut all = Vec::with_capacity(secrets.len());
         for secret in secrets {
-            let text = self.unseal(script, &secret).ok_or_else(|| {
+            let text = self.key.unseal(script, &secret).ok_or_else(|| {
                 ApiError::internal(format!(
                     "secret {:?} of {:?} was sealed with another key: restore {SECRETS_KEY_FILE}, or set it again",
                     secret.name, script.name
@@ -86,33 +87,119 @@ impl Secrets {
         }
         Ok(all)
     }
+}
+
+/// The key of a data directory.
+#[derive(Clone)]
+pub struct SecretsKey(XChaCha20Poly1305);
+
+impl SecretsKey {
+    /// The key in `data_dir`, which is to open all of `sealed`; `None` where there is neither.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or does not open them; the message says what to do.
+    pub fn read(data_dir: &Path, sealed: &[SealedSecret]) -> anyhow::Result<Option<Self>> {
+        let path = data_dir.join(SECRETS_KEY_FILE);
+        let (key, shown) = (Self::load(&path)?, path.display());
+        let (shut, fault) = match &key {
+            Some(key) => (key.does_not_open(sealed), "is not the key of"),
+            None => (sealed.iter().collect(), "is missing and is the key of"),
+        };
+        ensure!(
+            shut.is_empty(),
+            "{shown} {fault} {}: restore it from a backup, or start with `stepwell serve --data {} --discard-secrets`, \
+             which removes these secrets, and set them again",
+            listed(&shut),
+            data_dir.display()
+        );
+        Ok(key)
+    }
+
+    fn load(path: &Path) -> anyhow::Result<Option<Self>> {
+        let key = match std::fs::read(path) {
+            Ok(key) => key,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                let advice = "give this user the right to read it";
+                bail!("{} cannot be read ({error}): {advice}", path.display());
+            }
+        };
+        let cipher = XChaCha20Poly1305::new_from_slice(&key).map_err(|_| {
+            let advice = "restore it from a backup, or remove it where there is none";
+            anyhow!("{} has {} bytes where a key has {KEY_BYTES}: {advice}", path.display(), key.len())
+        })?;
+        Ok(Some(Self(cipher)))
+    }
+
+    fn make(data_dir: &Path) -> anyhow::Result<Self> {
+        let path = data_dir.join(SECRETS_KEY_FILE);
+        let context = || format!("cannot write {}", path.display());
+        let key: [u8; KEY_BYTES] = random();
+        // Temporary files are made with mode 0600.
+        let mut file = tempfile::NamedTempFile::new_in(data_dir).with_context(context)?;
+        file.write_all(&key).with_context(context)?;
+        file.as_file().sync_all().with_context(context)?;
+        file.persist(&path).with_context(context)?;
+        Ok(Self(XChaCha20Poly1305::new(&key.into())))
+    }
+
+    fn does_not_open<'a>(&self, sealed: &'a [SealedSecret]) -> Vec<&'a SealedSecret> {
+        sealed.iter().filter(|(script, secret)| self.unseal(script, secret).is_none()).collect()
+    }
 
     /// A random nonce, then the sealed text, which is bound to script and name.
     fn seal(&self, script: &ScopedName, name: &str, text: &str) -> Vec<u8> {
         let nonce: [u8; NONCE_BYTES] = random();
         let aad = format!("{script}/{name}");
         let payload = Payload { msg: text.as_bytes(), aad: aad.as_bytes() };
-        let sealed = self.cipher.encrypt(&XNonce::from(nonce), payload).expect("memory takes a sealed text");
+        let sealed = self.0.encrypt(&XNonce::from(nonce), payload).expect("memory takes a sealed text");
         [nonce.as_slice(), &sealed].concat()
     }
 
     fn unseal(&self, script: &ScopedName, secret: &Secret) -> Option<String> {
         let (nonce, sealed) = secret.value.split_first_chunk::<NONCE_BYTES>()?;
         let aad = format!("{script}/{}", secret.name);
-        let text = self.cipher.decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: aad.as_bytes() }).ok()?;
+        let text = self.0.decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: aad.as_bytes() }).ok()?;
         String::from_utf8(text).ok()
     }
 }
 
-fn make_key(data_dir: &Path, path: &Path) -> anyhow::Result<Vec<u8>> {
-    let context = || format!("cannot write {}", path.display());
-    let key: [u8; KEY_BYTES] = random();
-    // Temporary files are made with mode 0600.
-    let mut file = tempfile::NamedTempFile::new_in(data_dir).with_context(context)?;
-    file.write_all(&key).with_context(context)?;
-    file.as_file().sync_all().with_context(context)?;
-    file.persist(path).with_context(context)?;
-    Ok(key.to_vec())
+/// Removes the secrets that the key in `data_dir` does not open, and tells which.
+///
+/// # Errors
+/// Where the key cannot be read, or the store cannot be read or changed.
+pub async fn discard_shut(data_dir: &Path, store: &Store) -> anyhow::Result<()> {
+    let key = SecretsKey::load(&data_dir.join(SECRETS_KEY_FILE))?;
+    let sealed = all(store).await?;
+    let shut = key.map_or_else(|| sealed.iter().collect(), |key| key.does_not_open(&sealed));
+    for (script, secret) in &shut {
+        store.change_secrets(script, vec![SecretChange { name: secret.name.clone(), value: None }]).await?;
+    }
+    if !shut.is_empty() {
+        tracing::warn!("removed what its key is lost of: {}", listed(&shut));
+    }
+    Ok(())
+}
+
+/// All secrets of a store.
+async fn all(store: &Store) -> anyhow::Result<Vec<SealedSecret>> {
+    let mut sealed = Vec::new();
+    for script in store.scripts().await? {
+        let secrets = store.secrets(&script.name).await?;
+        sealed.extend(secrets.into_iter().map(|secret| (script.name.clone(), secret)));
+    }
+    Ok(sealed)
+}
+
+/// The first few secrets by their names.
+fn listed(secrets: &[&SealedSecret]) -> String {
+    let named = secrets.iter().take(SECRETS_NAMED_MAX).map(|(script, secret)| format!("{} of {script}", secret.name));
+    let named = named.collect::<Vec<_>>().join(", ");
+    match secrets.len() {
+        1 => format!("the secret {named}"),
+        count if count > SECRETS_NAMED_MAX => format!("{count} secrets ({named}, …)"),
+        count => format!("{count} secrets ({named})"),
+    }
 }
 
 /// Random bytes of the operating system.
@@ -142,9 +229,9 @@ mod tests {
     async fn a_secret_is_read_as_it_was_set_and_the_store_does_not_tell_it() {
         let directory = tempfile::tempdir().expect("a directory");
         let store = Store::in_memory();
-        let secrets = Secrets::open(directory.path(), store.clone()).expect("a key");
+        let secrets = Secrets::open(directory.path(), store.clone()).await.expect("a key");
         secrets.change(&shop(), change(Some("hidden"))).await.expect("kept");
-        let again = Secrets::open(directory.path(), store.clone()).expect("the same key");
+        let again = Secrets::open(directory.path(), store.clone()).await.expect("the same key");
         assert_eq!(all(&again).await, Ok(vec![("KEY".to_owned(), "hidden".to_owned())]));
         let kept = store.secrets(&shop()).await.expect("read");
         assert!(!kept[0].value.windows(6).any(|window| window == b"hidden"));
@@ -152,19 +239,35 @@ mod tests {
         assert_eq!(all(&again).await, Ok(vec![]));
     }
 
-    #[tokio::test]
-    async fn a_secret_of_another_key_is_an_error() {
+    fn sealed_by(data_dir: &Path) -> Vec<SealedSecret> {
+        let key = SecretsKey::make(data_dir).expect("a key");
+        let value = key.seal(&shop(), "KEY", "hidden");
+        vec![(shop(), Secret { name: "KEY".to_owned(), value })]
+    }
+
+    #[test]
+    fn a_key_is_the_one_of_what_is_sealed_or_refused_with_its_file() {
         let (one, other) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
-        let store = Store::in_memory();
-        let secrets = Secrets::open(one.path(), store.clone()).expect("a key");
-        secrets.change(&shop(), change(Some("hidden"))).await.expect("kept");
-        assert!(all(&Secrets::open(other.path(), store).expect("a key")).await.is_err());
+        let (sealed, file) = (sealed_by(one.path()), one.path().join(SECRETS_KEY_FILE));
+        let refusal = || SecretsKey::read(one.path(), &sealed).err().map(|error| error.to_string()).unwrap_or_default();
+        assert_eq!(refusal(), "");
+        std::fs::remove_file(&file).expect("a file");
+        assert!(
+            refusal().contains("secrets-key is missing and is the key of the secret KEY of shop: "),
+            "{}",
+            refusal()
+        );
+        SecretsKey::make(other.path()).expect("a key");
+        std::fs::copy(other.path().join(SECRETS_KEY_FILE), &file).expect("a file");
+        assert!(refusal().contains("secrets-key is not the key of the secret KEY of shop: "), "{}", refusal());
+        std::fs::write(&file, "short").expect("a file");
+        assert!(refusal().contains("secrets-key has 5 bytes where a key has 32: "), "{}", refusal());
     }
 
     #[tokio::test]
     async fn changes_of_a_version_can_be_seen_before_they_are_made() {
         let directory = tempfile::tempdir().expect("a directory");
-        let secrets = Secrets::open(directory.path(), Store::in_memory()).expect("a key");
+        let secrets = Secrets::open(directory.path(), Store::in_memory()).await.expect("a key");
         secrets.change(&shop(), change(Some("now"))).await.expect("kept");
         for (text, expected) in [(Some("then"), vec![("KEY".to_owned(), "then".to_owned())]), (None, vec![])] {
             let mut changes = SecretChanges::default();

@@ -81,7 +81,8 @@ fn project_path(source: &str) -> String {
     parts.join("/")
 }
 
-/// `    at async name (module:line:column)`, or without the name and the parentheses.
+/// `    at async name (module:line:column)`, or without the name and the parentheses. Where workerd itself tells of an error, it
+/// writes `  at module:line:column in name`.
 struct Frame<'a> {
     before: &'a str,
     module: &'a str,
@@ -95,7 +96,10 @@ impl<'a> Frame<'a> {
         let call = text.trim_start().strip_prefix("at ")?;
         let (place, after) = match call.strip_suffix(')') {
             Some(inner) => (inner.rsplit_once('(')?.1, ")"),
-            None => (call.strip_prefix("async ").unwrap_or(call), ""),
+            None => {
+                let place = call.strip_prefix("async ").unwrap_or(call);
+                place.split_at(place.find(" in ").unwrap_or(place.len()))
+            }
         };
         let (rest, column) = place.rsplit_once(':')?;
         let (module, line) = rest.rsplit_once(':')?;
@@ -138,6 +142,14 @@ mod tests {
             check(&format!("    at async {root}index.js:10:5"), &["    at async src/index.ts:3:2"]);
             check(&format!("    at async W.run ({root}index.js:10:9)"), &["    at async W.run (src/index.ts:3:2)"]);
         }
+    }
+
+    #[test]
+    fn frames_as_workerd_tells_them_lead_to_the_source() {
+        let told =
+            "Uncaught Error: no\n  at index.js:10:5 in must\n  at file:///bundle/index.js:10:5\n  at lib.js:1:2 in a";
+        let expected = "Uncaught Error: no\n  at src/index.ts:3:2 in must\n  at src/index.ts:3:2\n  at lib.js:1:2 in a";
+        assert_eq!(maps().rewrite(told, ""), expected);
     }
 
     #[test]

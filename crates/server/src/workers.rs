@@ -14,7 +14,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use stepwell_engine::scheduler::{Pool, Quarantine};
 use stepwell_engine::{DeploymentId, ErrorRecord, SessionId, StepConfig};
-use stepwell_runtime::{Outbound, Workerd};
+use stepwell_runtime::{Outbound, SpawnError, WorkerSpec, Workerd};
 use stepwell_store::{ScopedName, Store};
 use tokio::sync::{OnceCell, mpsc};
 use worker::Worker;
@@ -23,7 +23,7 @@ use crate::api_error::ApiError;
 use crate::driver::{SessionEvent, WorkerPool};
 use crate::ingress::{Door, WorkerConnection, WorkerGate};
 use crate::locks::lock;
-use crate::script::{Extra, Script, SecretChanges};
+use crate::script::{Extra, Script, ScriptBinding, ScriptSettings, SecretChanges};
 use crate::secrets::Secrets;
 use crate::stacks::SourceMaps;
 
@@ -119,7 +119,8 @@ impl Workers {
     /// What is wrong with the code.
     pub async fn try_out(&self, script: &Script) -> Result<TriedOut, ApiError> {
         let generation = self.shared.generation(&script.settings.script);
-        let worker = self.shared.spawn(script, &script.settings.secret_changes).await?;
+        let spec = self.shared.spec(script, &script.settings.secret_changes).await?;
+        let worker = self.shared.spawn(script, &WorkerSpec { checks_classes: true, ..spec }).await?;
         Ok(TriedOut { worker, generation })
     }
 
@@ -275,7 +276,8 @@ impl Shared {
         let upload = Script::from_deployment(&found).map_err(|error| error.to_string())?;
         loop {
             let generation = self.generation(&upload.settings.script);
-            let worker = self.spawn(&upload, &SecretChanges::default()).await.map_err(|error| error.to_string())?;
+            let spec = self.spec(&upload, &SecretChanges::default()).await.map_err(|error| error.to_string())?;
+            let worker = self.spawn(&upload, &spec).await.map_err(|error| error.to_string())?;
             if generation == self.generation(&upload.settings.script) {
                 return Ok(Arc::new(worker));
             }
@@ -283,12 +285,25 @@ impl Shared {
         }
     }
 
-    async fn spawn(&self, script: &Script, changes: &SecretChanges) -> Result<Worker, ApiError> {
+    /// What a process of a script is to run, once these changes are made.
+    async fn spec(&self, script: &Script, changes: &SecretChanges) -> Result<WorkerSpec, ApiError> {
         let name = &script.settings.script;
         let mut extra = lock(&self.extras).get(name).cloned().unwrap_or_default();
         extra.secrets.extend(self.secrets.after(name, changes).await?);
-        let spec = script.to_spec(&self.config.host_socket, self.config.outbound.clone(), extra);
-        Ok(Worker::spawn(&self.config.workerd, &spec, &script.settings).await?)
+        Ok(script.to_spec(&self.config.host_socket, self.config.outbound.clone(), extra))
+    }
+
+    /// Starts a process. What is wrong with the code is told as its author knows it.
+    async fn spawn(&self, script: &Script, spec: &WorkerSpec) -> Result<Worker, ApiError> {
+        match Worker::spawn(&self.config.workerd, spec, &script.settings).await {
+            Err(SpawnError::Load { script: name, message }) => {
+                let script = script.clone();
+                let maps = tokio::task::spawn_blocking(move || SourceMaps::of(&script)).await.unwrap_or_default();
+                Err(SpawnError::Load { script: name, message: maps.rewrite(&message, "") }.into())
+            }
+            Err(error @ SpawnError::NotAWorkflow { .. }) => Err(not_a_workflow(&script.settings, &error)),
+            spawned => Ok(spawned?),
+        }
     }
 
     /// Has the frames of an error's stack lead to source files.
@@ -336,6 +351,18 @@ fn hung(script: &ScopedName) -> ApiError {
         script.name
     );
     ApiError::new(503, 20_504, message)
+}
+
+fn not_a_workflow(settings: &ScriptSettings, error: &SpawnError) -> ApiError {
+    let refused = ApiError::new(400, 10_021, error.to_string());
+    let SpawnError::NotAWorkflow { class, .. } = error else { return refused };
+    let Some(workflow) = settings.workflows.iter().find(|workflow| workflow.class_name == *class) else {
+        return refused;
+    };
+    let is_bound = |binding: &&ScriptBinding| matches!(binding, ScriptBinding::Workflow { workflow_name, .. } if *workflow_name == workflow.name);
+    let binding = settings.bindings.iter().find(is_bound);
+    let binding = binding.map_or_else(String::new, |binding| format!(" (binding {})", binding.name()));
+    ApiError { message: format!("workflow {:?}{binding}: {}", workflow.name, refused.message), ..refused }
 }
 
 async fn sweep(shared: std::sync::Weak<Shared>) {

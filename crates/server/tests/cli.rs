@@ -15,6 +15,8 @@ mod fake;
 mod instances;
 #[path = "cli/json.rs"]
 mod json;
+#[path = "cli/machine.rs"]
+mod machine;
 #[path = "cli/operators.rs"]
 mod operators;
 #[path = "cli/profiles.rs"]
@@ -144,8 +146,23 @@ async fn a_terminated_instance_shows_what_was_left_open() {
 }
 
 #[tokio::test]
+async fn an_instance_of_which_nothing_is_heard_says_what_it_may_wait_for() {
+    let silent = told(&["workflows", "instances", "describe", "orders", "silent"]).await;
+    let queued = told(&["workflows", "instances", "describe", "orders", "later"]).await;
+    let line = |text: &str, label: &str| text.lines().find(|line| line.starts_with(label)).map(str::to_owned);
+    let expected = "Quiet      nothing has happened for 45 s: run() waits for something outside its steps, or computes";
+    assert_eq!(line(&silent, "Quiet").as_deref(), Some(expected), "{silent}");
+    let expected = "Waits for  a place: 3 of this workflow run, which is its concurrency limit";
+    assert_eq!(line(&queued, "Waits for").as_deref(), Some(expected), "{queued}");
+    for id in ["busy", "done", "failed"] {
+        let other = told(&["workflows", "instances", "describe", "orders", id]).await;
+        assert_eq!((line(&other, "Quiet"), line(&other, "Waits for")), (None, None), "{other}");
+    }
+}
+
+#[tokio::test]
 async fn a_narrow_screen_gets_no_longer_lines() {
-    for id in ["busy", "failed", "done", "stopped"] {
+    for id in ["busy", "failed", "done", "stopped", "silent", "later"] {
         let told = told_in_width("60", &["workflows", "instances", "describe", "orders", id]).await;
         for line in told.lines() {
             assert!(line.chars().count() <= 60, "{line:?} of\n{told}");
@@ -337,6 +354,12 @@ async fn errors_say_what_to_do_and_have_their_exit_codes() {
         &["workflows", "list", "--api", "https://example.com"],
         &["workflows", "trigger", "orders", "{broken"],
         &["workflows", "instances", "describe", "orders", "nobody"],
+        &["workflows", "instances", "logs", "orders", "nobody"],
+        &["workflows", "instances", "delete", "orders", "missing"],
+        &["workflows", "instances", "delete", "orders", "a b c \\"],
+        &["workflows", "trigger", "orders", "--id", "a b"],
+        &["workflows", "trigger", "orders", "--id", "taken"],
+        &["workflows", "trigger", "orders", "--batch", r#"[{"id":"a"},{"id":"a b"}]"#],
         &["workflows", "instances", "pause", "orders", "done"],
         &["workflows", "instances", "pause", "orders", ""],
         &["workflows", "instances", "send-event", "orders", "busy", "--type", "t", "--payload", "nope"],
@@ -401,26 +424,6 @@ async fn output_that_nobody_reads_any_more_is_no_error() {
 }
 
 #[tokio::test]
-async fn doctor_fails_where_something_must_be_done() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = taken.local_addr().expect("an address").port().to_string();
-    let data = tempfile::tempdir().expect("a directory");
-    let doctor =
-        ["doctor", "--data", data.path().to_str().expect("text"), "--port", &port, "--api-port", "0", "--json"];
-    let mut command = stepwell();
-    command.args(doctor);
-    let ran = finish(command).await;
-    let findings: serde_json::Value = serde_json::from_str(&ran.stdout).expect("JSON");
-    let of =
-        |check: &str| findings.as_array().expect("findings").iter().find(|finding| finding["check"] == check).cloned();
-    assert_eq!(ran.code, 1, "{}", ran.told());
-    assert_eq!(of("port").expect("checked")["health"], "fail");
-    assert_eq!(of("api port").expect("checked")["health"], "ok");
-    assert_eq!(of("data directory").expect("checked")["health"], "ok");
-    assert!(of("disk").is_some());
-}
-
-#[tokio::test]
 async fn help_names_every_command_and_exit_code() {
     assert_snapshot!(told(&["--help"]).await);
 }
@@ -455,9 +458,20 @@ async fn deploy_uploads_modules_and_metadata_as_wrangler_does() {
     assert_eq!(ran.code, 0, "{}", ran.told());
     let asked = fake.asked();
     let lines: Vec<&str> = asked.iter().map(|asked| asked.line.as_str()).collect();
-    assert_eq!(lines, ["PUT /workers/scripts/shop", "PUT /workflows/orders"]);
-    assert_eq!(asked[1].body, r#"{"class_name":"Orders","limits":{"steps":50},"script_name":"shop"}"#);
-    assert_snapshot!(format!("{}\n-- parts\n{}", ran.stdout, heads(&asked[0])));
+    assert_eq!(lines, ["GET /workflows/orders", "PUT /workers/scripts/shop", "PUT /workflows/orders"]);
+    assert_eq!(ran.stderr, "");
+    assert_eq!(asked[2].body, r#"{"class_name":"Orders","limits":{"steps":50},"script_name":"shop"}"#);
+    assert_snapshot!(format!("{}\n-- parts\n{}", ran.stdout, heads(&asked[1])));
+}
+
+#[tokio::test]
+async fn a_workflow_that_another_worker_has_is_taken_over_with_a_word() {
+    let fake = Fake::start().await;
+    let project = tempfile::tempdir().expect("a directory");
+    write_project(project.path());
+    let ran = run(&fake, &["deploy", project.path().to_str().expect("text"), "--name", "store"]).await;
+    assert_eq!(ran.code, 0, "{}", ran.told());
+    assert!(ran.stderr.contains("workflow orders goes from Worker shop to Worker store"), "{}", ran.told());
 }
 
 /// The parts of an upload: their headers, and the text of those that are no code of esbuild.

@@ -9,6 +9,9 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::OpenError;
 
+/// In a data directory.
+pub(crate) const DATABASE_FILE: &str = "stepwell.db";
+
 /// A directory that this process has for itself until this is dropped, or the process dies however it may.
 #[derive(Debug)]
 pub(crate) struct DataDir {
@@ -21,6 +24,9 @@ impl DataDir {
     pub fn claim(dir: &Path) -> Result<Self, OpenError> {
         let not_writable =
             |error: std::io::Error| OpenError::NotWritable { dir: dir.into(), reason: error.to_string() };
+        if let Some(file) = dir.ancestors().find(|above| above.is_file()) {
+            return Err(OpenError::NotADirectory { dir: dir.into(), file: file.into() });
+        }
         // What users compute is nobody else's; a directory that is there already keeps the rights its owner chose.
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(not_writable)?;
         let mut options = OpenOptions::new();
@@ -39,7 +45,7 @@ impl DataDir {
     }
 
     pub fn database(&self) -> PathBuf {
-        self.path.join("stepwell.db")
+        self.path.join(DATABASE_FILE)
     }
 }
 

@@ -24,6 +24,14 @@ pub enum OpenError {
         /// What the system said.
         reason: String,
     },
+    /// There is a file in its place, or above it.
+    #[error("{} is a file where data directory {} needs a directory: name another one", file.display(), dir.display())]
+    NotADirectory {
+        /// Which directory.
+        dir: PathBuf,
+        /// What is in its way.
+        file: PathBuf,
+    },
     /// A newer Stepwell wrote it.
     #[error("{} has format {found}, and this version knows formats up to {known}: upgrade stepwell", path.display())]
     NewerFormat {

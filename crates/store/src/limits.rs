@@ -43,5 +43,7 @@ pub const READER_CACHE_KIB: i64 = 1 << 10;
 pub const WAL_PAGES_MAX: i32 = 8_192;
 /// How long to wait for another program that holds the database, such as a backup.
 pub const BUSY_MS: u64 = 2_000;
+/// Largest database of which a look reads every page: a second or two.
+pub const LOOKED_THROUGH_BYTES_MAX: u64 = 256 << 20;
 
 const _: () = assert!(NO_ROOM_DELAY_MS_MIN < NO_ROOM_DELAY_MS_MAX);

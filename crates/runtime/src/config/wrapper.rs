@@ -15,6 +15,11 @@ pub fn wrapper(spec: &WorkerSpec, identity: &Identity) -> String {
     let shim = quoted(&format!("./{PREFIX}{}", SHIM_MODULES[0].0));
     let user = quoted(&format!("./{}", spec.main_module.trim_start_matches("./")));
     let classes = serde_json::to_string(&spec.classes).expect("strings are JSON");
+    let runs = if spec.checks_classes {
+        r#" && (typeof value.prototype?.run === "function" || value.prototype instanceof WorkflowEntrypoint)"#
+    } else {
+        ""
+    };
     let token = quoted(&identity.token);
     let Identity { session, traced, .. } = identity;
     format!(
@@ -25,14 +30,16 @@ export * from {user};
 
 // No built-in is called where all is well: user code may have replaced them.
 const classes = {classes};
+const fits = (value) => typeof value === "function"{runs};
 let fit = false;
 for (const name in user) fit = true;
-for (let i = 0; i < classes.length; i += 1) fit &&= typeof user[classes[i]] === "function";
+for (let i = 0; i < classes.length; i += 1) fit &&= fits(user[classes[i]]);
 if (!fit) {{
   const missing = classes.filter((name) => typeof user[name] !== "function");
+  const unfit = classes.filter((name) => !fits(user[name]));
   const names = Object.keys(user);
   const isWorkflow = (name) => user[name]?.prototype instanceof WorkflowEntrypoint;
-  throw new Error("{EXPORTS_MARK}" + JSON.stringify({{ missing, names, workflows: names.filter(isWorkflow) }}));
+  throw new Error("{EXPORTS_MARK}" + JSON.stringify({{ missing, unfit, names, workflows: names.filter(isWorkflow) }}));
 }}
 
 const main = user.default ?? {{

@@ -10,6 +10,7 @@ use crate::spec::WorkerSpec;
 #[derive(Deserialize)]
 struct Exports {
     missing: Vec<String>,
+    unfit: Vec<String>,
     names: Vec<String>,
     workflows: Vec<String>,
 }
@@ -50,11 +51,13 @@ fn reported_exports(message: &str) -> Option<Exports> {
 }
 
 fn unfit_exports(spec: &WorkerSpec, exports: Exports) -> SpawnError {
-    let Exports { missing, names, workflows } = exports;
-    match missing.into_iter().next() {
+    let Exports { missing, unfit, names, workflows } = exports;
+    let script = spec.script.clone();
+    match (missing.into_iter().next(), unfit.into_iter().next()) {
         _ if names.is_empty() => SpawnError::Refused(Refusal::NothingExported { name: spec.main_module.clone() }),
-        Some(class) => SpawnError::ClassNotExported { script: spec.script.clone(), class, exported: workflows },
-        None => SpawnError::Load { script: spec.script.clone(), message: "the exports could not be read".to_owned() },
+        (Some(class), _) => SpawnError::ClassNotExported { script, class, exported: workflows },
+        (None, Some(class)) => SpawnError::NotAWorkflow { script, class, exported: workflows },
+        (None, None) => SpawnError::Load { script, message: "the exports could not be read".to_owned() },
     }
 }
 

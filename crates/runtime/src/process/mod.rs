@@ -42,6 +42,13 @@ pub enum SpawnError {
     /// A workflow is bound to a class that the main module does not export.
     #[error("script \"{script}\" exports no class \"{class}\"; workflow classes it exports: {}", listed(exported))]
     ClassNotExported { script: String, class: String, exported: Vec<String> },
+    /// A workflow is bound to an export that no instance could run.
+    #[error(
+        "script \"{script}\" exports \"{class}\", which is no class with a run() method: have it extend WorkflowEntrypoint, or \
+         name another class; workflow classes it exports: {}",
+        listed(exported)
+    )]
+    NotAWorkflow { script: String, class: String, exported: Vec<String> },
     /// It neither ended nor listened: top-level code that never ends, or a machine out of breath.
     #[error("script \"{script}\" did not finish loading within {waited_ms} ms: its top-level code may never end")]
     NotReady { script: String, waited_ms: u64 },

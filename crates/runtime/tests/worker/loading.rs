@@ -76,6 +76,26 @@ async fn a_class_that_is_not_exported_is_named_beside_those_that_are() {
     }
 }
 
+#[tokio::test]
+async fn a_class_that_cannot_run_is_refused_where_classes_are_checked() {
+    let source = "import { WorkflowEntrypoint } from 'cloudflare:workers';
+        export class Extends extends WorkflowEntrypoint { run = async () => 1; }
+        export class Runs { async run() {} } export class Wrapped { async run() {} }
+        export const Traced = new Proxy(Wrapped, {}); export class Helper {} export default {};";
+    let of =
+        |class: &str, checks_classes| WorkerSpec { classes: vec![class.to_owned()], checks_classes, ..spec(source) };
+    for class in ["Extends", "Runs", "Traced"] {
+        start(&of(class, true)).await;
+    }
+    start(&of("Helper", false)).await;
+    match start_error(&of("Helper", true)).await {
+        SpawnError::NotAWorkflow { class, exported, .. } => {
+            assert_eq!((class.as_str(), exported), ("Helper", vec!["Extends".to_owned()]))
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 async fn check_refused(spec: WorkerSpec, expected: Refusal) {
     match start_error(&spec).await {
         SpawnError::Refused(refusal) => assert_eq!(refusal, expected),

@@ -37,6 +37,7 @@ pub fn spec(source: &str) -> WorkerSpec {
         compatibility_flags: Vec::new(),
         bindings: Vec::new(),
         classes: Vec::new(),
+        checks_classes: false,
         outbound: Outbound::Any,
         dev_outbound: Vec::new(),
         host_socket: PathBuf::from("/nonexistent/host.sock"),

@@ -1,7 +1,7 @@
 //! `stepwell dev`: deploys projects from disk, again whenever they change, and lets anybody on this machine in.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -11,7 +11,7 @@ use stepwell_engine::engine::Chaos;
 use stepwell_runtime::Outbound;
 use stepwell_store::ScopedName;
 
-use super::faces::{FaceSettings, Listeners};
+use super::faces::{FaceSettings, Listeners, Wanted};
 use super::ground::{self, Ground};
 use super::owners::Owners;
 use super::watch::Watch;
@@ -37,8 +37,9 @@ pub async fn dev(options: DevOptions) -> anyhow::Result<ExitCode> {
     logging::start();
     refuse_repeated(&options.projects)?;
     options.test_clock.into_iter().for_each(TestClock::set);
-    let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let listeners = Listeners::bind(loopback(options.port), loopback(options.api_port)).await?;
+    let loopback = |port, option| Wanted { address: (Ipv4Addr::LOCALHOST, port).into(), option };
+    let (ingress, api) = (loopback(options.port, "--port"), loopback(options.api_port, "--api-port"));
+    let listeners = Listeners::bind(ingress, api).await?;
     let (ingress, api) = (listeners.ingress_address()?, listeners.api_address()?);
     let first = options.projects.first().cloned().unwrap_or_else(|| PathBuf::from("."));
     let state = options.persist_to.clone().unwrap_or_else(|| root_of(&first).join(STATE_DIRECTORY));
@@ -47,7 +48,9 @@ pub async fn dev(options: DevOptions) -> anyhow::Result<ExitCode> {
     let policy = Policy { follows_newest: !options.pin, retention: Kept::default().into() };
     let (data_dir, creation_rates) = (state.clone(), CreationRates::default());
     let workers = |workers| WorkersConfig { defaults, ..workers };
-    let config = |base| CoreConfig { data_dir, workers: workers(base), policy, creation_rates, chaos };
+    let discards_secrets = false;
+    let config =
+        |base| CoreConfig { data_dir, workers: workers(base), policy, creation_rates, chaos, discards_secrets };
     let Ground { core, esbuild, host_socket, sockets: _sockets } = ground::open(Outbound::Any, 1, config).await?;
     let d1 = D1::open(state.join("d1"), core.store.clone());
     let mut workspace = Workspace {

@@ -1,10 +1,11 @@
 //! The listeners of a server: ingress, API and the socket on which bindings are answered.
 
-use std::net::SocketAddr;
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{anyhow, ensure};
 use axum::Router;
 use stepwell_store::ScopedName;
 use tokio::net::{TcpListener, UnixListener};
@@ -27,6 +28,13 @@ pub struct Listeners {
     api: TcpListener,
 }
 
+/// Where a face is to listen.
+pub struct Wanted {
+    pub address: SocketAddr,
+    /// What the user changes it with.
+    pub option: &'static str,
+}
+
 /// What the faces need beside the core.
 pub struct FaceSettings {
     /// Who may use the API.
@@ -42,12 +50,19 @@ pub struct FaceSettings {
 }
 
 impl Listeners {
-    /// Binds both.
+    /// Binds both, each with the option that names it.
     ///
     /// # Errors
     /// Where an address is taken or not this machine's; the message says what to do.
-    pub async fn bind(ingress: SocketAddr, api: SocketAddr) -> anyhow::Result<Self> {
-        Ok(Self { ingress: bind(ingress, "--port").await?, api: bind(api, "--api-port").await? })
+    pub async fn bind(ingress: Wanted, api: Wanted) -> anyhow::Result<Self> {
+        let port = ingress.address.port();
+        ensure!(
+            port == 0 || port != api.address.port() || !overlap(ingress.address.ip(), api.address.ip()),
+            "requests to Workers ({}) and the API ({}) cannot share port {port}: give one of them another",
+            ingress.option,
+            api.option
+        );
+        Ok(Self { ingress: ingress.bind().await?, api: api.bind().await? })
     }
 
     /// Where the ingress listens.
@@ -66,7 +81,8 @@ impl Listeners {
     /// Where the host socket cannot be made.
     pub fn serve(self, core: &Core, settings: FaceSettings) -> anyhow::Result<()> {
         tokio::spawn(tidy(settings.d1.clone()));
-        let requests = Requests::new(core.platform.tails.clone(), core.platform.store.clone());
+        let (tails, store) = (core.platform.tails.clone(), core.platform.store.clone());
+        let requests = if settings.is_dev { Requests::logged(tails, store) } else { Requests::new(tails, store) };
         let proxy = Arc::new(Proxy::new(Arc::new(core.workers.clone()), requests));
         let hosting = Hosting {
             platform: core.platform.clone(),
@@ -105,10 +121,31 @@ async fn tidy(d1: D1) {
     }
 }
 
-async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen on {address}: stop what listens there (another stepwell or wrangler dev?) or choose another port with {flag}")
-    })
+impl Wanted {
+    async fn bind(&self) -> anyhow::Result<TcpListener> {
+        let Self { address, option } = self;
+        TcpListener::bind(address).await.map_err(|error| {
+            let advice = match error.kind() {
+                ErrorKind::AddrInUse => format!(
+                    "stop what listens there (another stepwell or wrangler dev?) or choose another port with {option}"
+                ),
+                ErrorKind::AddrNotAvailable => format!(
+                    "{} is no address of this machine; `ip addr` shows which are, and 0.0.0.0 is all of them: choose one with \
+                     {option}",
+                    address.ip()
+                ),
+                ErrorKind::PermissionDenied => format!("choose a port above 1023 with {option}, or allow this one"),
+                _ => format!("choose another address with {option}"),
+            };
+            anyhow!("cannot listen on {address} ({error}): {advice}")
+        })
+    }
+}
+
+/// Whether listening on one port of both cannot work.
+fn overlap(one: IpAddr, other: IpAddr) -> bool {
+    let covers = |wide: IpAddr, other: IpAddr| wide.is_unspecified() && (wide.is_ipv6() || other.is_ipv4());
+    one == other || covers(one, other) || covers(other, one)
 }
 
 fn spawn(listener: TcpListener, router: Router) {

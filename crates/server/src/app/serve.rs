@@ -4,7 +4,7 @@ use serde_json::json;
 use stepwell_engine::engine::Chaos;
 use stepwell_runtime::Outbound;
 
-use super::faces::{FaceSettings, Listeners};
+use super::faces::{FaceSettings, Listeners, Wanted};
 use super::ground::{self, Ground};
 use super::{logging, run_until_stopped};
 use crate::auth::Auth;
@@ -20,12 +20,15 @@ use crate::d1::D1;
 pub async fn serve(options: ServeOptions) -> anyhow::Result<ExitCode> {
     logging::start();
     options.test_clock.into_iter().for_each(TestClock::set);
-    let listeners = Listeners::bind(options.listen, options.api).await?;
+    let wanted = |address, option| Wanted { address, option };
+    let listeners = Listeners::bind(wanted(options.listen, "--listen"), wanted(options.api, "--api")).await?;
     let (ingress, api) = (listeners.ingress_address()?, listeners.api_address()?);
     let outbound = Outbound::PublicOnly { allow: Vec::new() };
     let (data_dir, policy) = (options.data.clone(), options.policy.policy());
     let creation_rates = options.policy.creation_rates();
-    let config = |workers| CoreConfig { data_dir, workers, policy, creation_rates, chaos: Chaos::None };
+    let discards_secrets = options.discard_secrets;
+    let config =
+        |workers| CoreConfig { data_dir, workers, policy, creation_rates, chaos: Chaos::None, discards_secrets };
     let Ground { core, host_socket, sockets: _sockets, .. } = ground::open(outbound, options.replicas, config).await?;
     let core = core.start().await?;
     let (auth, new_token) = Auth::open(&options.data, &core.platform.store).await?;

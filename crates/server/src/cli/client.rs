@@ -214,7 +214,7 @@ impl Client {
 
     /// What to do about a token depends on where it came from.
     fn advised(&self, error: CliError) -> CliError {
-        let CliError::Api { status: status @ (401 | 403), code, message } = error else { return error };
+        let CliError::Api { status: status @ (401 | 403), code, message, .. } = error else { return error };
         let advice = match (&self.origin, &self.token) {
             (origin, Some(_)) if status == 403 => format!(
                 "{} was asked for account {} ({}); `stepwell whoami` tells what the token is good for.",
@@ -292,7 +292,7 @@ fn read(url: String, status: u16, bytes: &[u8]) -> Result<Answer, CliError> {
         let messages: Vec<String> =
             envelope.errors.into_iter().map(|error| super::text::printable(&error.message)).collect();
         let message = if messages.is_empty() { format!("HTTP status {status}") } else { messages.join("\n") };
-        return Err(CliError::Api { status, code, message });
+        return Err(CliError::Api { status, code, message, advice: None });
     }
     let result = envelope.result.unwrap_or_else(|| RawValue::NULL.to_owned());
     Ok(Answer { url, result, info: envelope.result_info.unwrap_or_default() })

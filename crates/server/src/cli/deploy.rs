@@ -15,7 +15,8 @@ use super::screen::{Screen, Tone};
 use super::setup::ensure_tools;
 use super::text::{counted, one_line};
 use super::upload::{self, Notes, Secrets, workflow_body};
-use super::{CliError, ExitCode, error, secret_file, warn};
+use super::workflows::owner;
+use super::{CliError, ExitCode, error, prompt, secret_file, warn};
 use crate::project::bundle::{Bundle, Purpose, bundle};
 use crate::project::{ProjectConfig, WorkflowConfig};
 
@@ -26,6 +27,9 @@ use crate::project::{ProjectConfig, WorkflowConfig};
 pub struct DeployArgs {
     #[command(flatten)]
     project: BundleArgs,
+    /// Do not ask whether a workflow of another Worker is to be taken over
+    #[arg(long, short)]
+    yes: bool,
     #[command(flatten)]
     server: ServerAddress,
 }
@@ -74,6 +78,7 @@ impl DeployArgs {
         if self.project.dry_run {
             return bundled.tell_dry(screen);
         }
+        confirm_takeovers(&client, &bundled.project, self.yes).await?;
         let ask = Ask::new(Method::PUT, &["workers", "scripts", &bundled.project.name]);
         let script = client.ask(ask.body(bundled.body())).await?.result;
         let workflows = put_workflows(&client, &bundled.project).await?;
@@ -139,6 +144,21 @@ impl<'a> Bundled<'a> {
         }
         text
     }
+}
+
+/// A workflow has one Worker: one that another Worker has is taken from it, with all that its instances begin from then on.
+async fn confirm_takeovers(client: &Client, project: &ProjectConfig, is_sure: bool) -> Result<(), CliError> {
+    let own = one_line(&project.name);
+    for workflow in owned(project) {
+        let Some(other) = owner(client, &workflow.name).await?.filter(|other| *other != project.name) else { continue };
+        let (name, other) = (one_line(&workflow.name), one_line(&other));
+        prompt::confirm(
+            &format!("Workflow {name} belongs to Worker {other}. Let Worker {own} take it over?"),
+            is_sure,
+        )?;
+        warn(&format!("workflow {name} goes from Worker {other} to Worker {own}"));
+    }
+    Ok(())
 }
 
 async fn put_workflows(client: &Client, project: &ProjectConfig) -> Result<Vec<Box<RawValue>>, CliError> {

@@ -137,6 +137,36 @@ impl Detail {
     }
 }
 
+impl Detail {
+    /// When something last happened, where it runs and nothing that it has begun is open: nobody knows what it waits for.
+    pub fn quiet_since(&self) -> Option<Timestamp> {
+        let is_explained = self.status != "running" || self.wake_at.is_some() || self.diverged.is_some();
+        if is_explained || self.steps.iter().any(Step::is_open) {
+            return None;
+        }
+        self.steps.iter().filter_map(Step::end).chain(self.start).max()
+    }
+}
+
+impl Step {
+    fn is_open(&self) -> bool {
+        match self {
+            Self::Do(step) | Self::Rollback(step) => step.end.is_none(),
+            Self::Sleep(wait) | Self::WaitForEvent(wait) => !wait.finished && wait.error.is_none(),
+            Self::Termination {} => false,
+            Self::Unknown => true,
+        }
+    }
+
+    fn end(&self) -> Option<Timestamp> {
+        match self {
+            Self::Do(step) | Self::Rollback(step) => step.end,
+            Self::Sleep(wait) | Self::WaitForEvent(wait) => Some(wait.end),
+            Self::Termination {} | Self::Unknown => None,
+        }
+    }
+}
+
 /// The JSON text of an output.
 pub fn json_text(value: &Value) -> String {
     match value {

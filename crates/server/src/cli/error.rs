@@ -3,11 +3,17 @@
 use std::io;
 
 use serde_json::json;
+use stepwell_engine::names::INSTANCE_ID_CHARS_MAX;
 
 use super::ExitCode;
+use super::text::{cut, one_line};
 
-/// Cloudflare's code; its text says no more than `instance.not_found`.
-const INSTANCE_NOT_FOUND: u32 = 10_400;
+/// Cloudflare's codes, whose texts name no instance.
+pub const INSTANCE_NOT_FOUND: u32 = 10_400;
+const INSTANCE_ID_INVALID: u32 = 10_404;
+const INSTANCE_EXISTS: u32 = 10_405;
+/// More than any id that is valid has.
+const ID_CHARS_SHOWN: usize = 110;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -27,9 +33,9 @@ pub enum CliError {
     /// Nothing answers.
     #[error("cannot reach a server at {url}: {detail}\n{advice}")]
     Unreachable { url: String, detail: String, advice: String },
-    /// The server answered with an error.
-    #[error("{message} [code {code}]{}", advice(*code))]
-    Api { status: u16, code: u32, message: String },
+    /// The server answered with an error. `advice` is what this side knows beyond it.
+    #[error("{message} [code {code}]{}", advice.as_deref().map(|advice| format!("\n{advice}")).unwrap_or_default())]
+    Api { status: u16, code: u32, message: String, advice: Option<String> },
     /// The server does not let the caller do it.
     #[error("{message} [code {code}]\n{advice}")]
     Unauthorized { status: u16, code: u32, message: String, advice: String },
@@ -47,14 +53,28 @@ pub enum CliError {
     Other(#[from] anyhow::Error),
 }
 
-fn advice(code: u32) -> &'static str {
-    match code {
-        INSTANCE_NOT_FOUND => "\n`stepwell workflows instances list NAME` shows which instances there are.",
-        _ => "",
-    }
-}
-
 impl CliError {
+    /// The same, naming the instance that was asked for.
+    #[must_use]
+    pub fn about_instance(self, workflow: &str, id: &str) -> Self {
+        let Self::Api { status, code, message, .. } = self else { return self };
+        let (workflow, id) = (one_line(workflow), cut(&one_line(id), ID_CHARS_SHOWN));
+        let advice = match code {
+            INSTANCE_NOT_FOUND => Some(format!(
+                "Workflow {workflow} has no instance {id:?}; `stepwell workflows instances list {workflow}` shows which there are."
+            )),
+            INSTANCE_EXISTS => Some(format!(
+                "Workflow {workflow} has an instance {id:?} already. Choose another id, or give none and get a random one."
+            )),
+            INSTANCE_ID_INVALID => Some(format!(
+                "{id:?} is no id of an instance: 1 to {INSTANCE_ID_CHARS_MAX} ASCII letters, digits, \"_\" and \"-\" make one; it \
+                 does not begin with \"-\", and is not one of the server's own words and ids."
+            )),
+            _ => None,
+        };
+        Self::Api { status, code, message, advice }
+    }
+
     /// For the shell.
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
@@ -75,7 +95,7 @@ impl CliError {
     pub fn json(&self) -> String {
         let exit_code = self.exit_code();
         let mut error = json!({ "kind": exit_code.word(), "exit_code": exit_code as u8, "message": self.to_string() });
-        if let Self::Api { status, code, message } | Self::Unauthorized { status, code, message, .. } = self {
+        if let Self::Api { status, code, message, .. } | Self::Unauthorized { status, code, message, .. } = self {
             error["message"] = message.as_str().into();
             error["status"] = (*status).into();
             error["code"] = (*code).into();

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::client::{Ask, Body};
 use super::desk::Desk;
+use super::detail::Detail;
 use super::instance_deletion::DeleteArgs;
 use super::instance_list::ListArgs;
 use super::latest::{LATEST, resolve};
@@ -15,7 +16,7 @@ use super::screen::Tone;
 use super::text::one_line;
 use super::timeline::Timeline;
 use super::watch::{until_interrupted, watch};
-use super::workflows::check_name;
+use super::workflows::{check_name, full_places};
 use super::{CliError, ExitCode, argument, prompt, status};
 
 #[derive(Debug, Subcommand)]
@@ -179,12 +180,14 @@ impl Desk<'_> {
         check_name(&args.name)?;
         let id = resolve(&self.client, &args.name, &args.id).await?;
         let ask = Ask::new(Method::GET, &["workflows", &args.name, "instances", &id]);
+        let about = |error: CliError| error.about_instance(&args.name, &id);
         let timeline = Timeline {
             screen: self.screen,
             shows_step_output: args.step_output && !args.no_step_output,
             // A file or a program gets everything.
             shows_all_steps: args.all_steps || self.screen.rows.is_none(),
             output_chars_max: args.truncate_output_limit,
+            places: None,
         };
         if args.logs && self.screen.is_json {
             let message =
@@ -192,16 +195,24 @@ impl Desk<'_> {
             return Err(CliError::Usage(message.to_owned()));
         }
         if args.watch {
-            return until_interrupted(watch(self, &ask, &timeline)).await;
+            return until_interrupted(watch(self, &ask, &timeline)).await.map_err(about);
         }
-        let code = self.tell(ask, |detail| timeline.render(&detail).join("\n") + "\n").await?;
+        let answer = self.client.ask(ask).await.map_err(about)?;
+        if self.screen.is_json {
+            self.screen.line(answer.result.get())?;
+            return Ok(ExitCode::Ok);
+        }
+        let detail: Detail = answer.parse()?;
+        let places = if detail.status == "queued" { full_places(&self.client, &args.name).await? } else { None };
+        let lines = Timeline { places, ..timeline }.render(&detail);
+        self.screen.print(&(lines.join("\n") + "\n"))?;
         if args.logs {
             let lines = self.logs_below(&["workflows", &args.name, "instances", &id]).await?;
             let heading = if lines.is_empty() { "Its code printed nothing." } else { "Printed" };
             self.screen.line(&format!("\n{}", self.screen.paint(Tone::Heading, heading)))?;
             lines.iter().try_for_each(|line| self.screen.line(&format!("  {line}")))?;
         }
-        Ok(code)
+        Ok(ExitCode::Ok)
     }
 
     async fn change(&self, one: &One, body: &serde_json::Value) -> Result<ExitCode, CliError> {
@@ -214,6 +225,7 @@ impl Desk<'_> {
             format!("Instance {id} of {name} is now {}\n", status::painted(&changed.status, self.screen))
         })
         .await
+        .map_err(|error| error.about_instance(&one.name, &id))
     }
 
     async fn terminate_all(&self, args: &TerminateAllArgs) -> Result<ExitCode, CliError> {
@@ -243,5 +255,6 @@ impl Desk<'_> {
             format!("Event \"{event}\" has been sent to instance {id} of {name}.\n")
         })
         .await
+        .map_err(|error| error.about_instance(&args.one.name, &id))
     }
 }

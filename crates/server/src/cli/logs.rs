@@ -96,7 +96,8 @@ impl Desk<'_> {
         check_name(&args.name)?;
         let id = resolve(&self.client, &args.name, &args.id).await?;
         let mut reader = Reader { desk: self, path: vec!["workflows", &args.name, "instances", &id], cursor: 0 };
-        let mut shown = self.show_rest(&mut reader, args.step.as_deref()).await?;
+        let shown = self.show_rest(&mut reader, args.step.as_deref()).await;
+        let mut shown = shown.map_err(|error| error.about_instance(&args.name, &id))?;
         let path = reader.path.clone();
         let mut ended = pin!(self.until_ended(&path));
         let mut is_last = !args.follow;

@@ -274,6 +274,7 @@ mod tests {
                 create_rate: None,
                 workflow_create_rate: None,
             },
+            discard_secrets: false,
             test_clock: None,
             json: false,
         };

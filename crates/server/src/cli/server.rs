@@ -66,10 +66,10 @@ pub struct ServeOptions {
     #[arg(long, env = "STEPWELL_DATA", value_name = "DIR")]
     pub data: PathBuf,
     /// Address for requests to Workers
-    #[arg(long, default_value = "127.0.0.1:8787", value_name = "ADDR")]
+    #[arg(long, default_value = "127.0.0.1:8787", value_name = "ADDR", value_parser = address)]
     pub listen: SocketAddr,
     /// Address for the API
-    #[arg(long, default_value = "127.0.0.1:8788", value_name = "ADDR")]
+    #[arg(long, default_value = "127.0.0.1:8788", value_name = "ADDR", value_parser = address)]
     pub api: SocketAddr,
     /// Worker processes for each deployment, over which its runs are spread
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
@@ -77,10 +77,17 @@ pub struct ServeOptions {
     /// For all workflows
     #[command(flatten)]
     pub policy: PolicyOptions,
+    /// Remove the secrets that the secrets-key of the data directory does not open; they keep a server from starting
+    #[arg(long)]
+    pub discard_secrets: bool,
     /// Let this be the server's clock
     #[arg(long, hide = true, value_name = "START[*SPEED]")]
     pub test_clock: Option<TestClock>,
     /// Print what is told about the server as a line of JSON when it is ready: {"ingress","api","data","token"?}
     #[arg(long)]
     pub json: bool,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "it is an IP address with a port, such as 127.0.0.1:8787 or [::1]:8787".to_owned())
 }

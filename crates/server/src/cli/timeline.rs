@@ -16,6 +16,9 @@ const VALUE_WIDTH: usize = 100;
 /// The places that matter are the innermost.
 const ERROR_STACK_LINES_MAX: usize = 12;
 
+/// So long may code between two steps take without being worth a word.
+const QUIET_MS_MIN: i64 = 30_000;
+
 /// How a timeline is shown.
 #[derive(Debug, Clone)]
 pub struct Timeline<'a> {
@@ -25,6 +28,8 @@ pub struct Timeline<'a> {
     pub shows_all_steps: bool,
     /// Characters of each output; 0 shows all.
     pub output_chars_max: usize,
+    /// How many instances of the workflow run at once, where no further one can.
+    pub places: Option<u64>,
 }
 
 impl Timeline<'_> {
@@ -76,12 +81,28 @@ impl Timeline<'_> {
         if let Some(params) = params {
             lines.extend(self.value(params, &pad("Params", LABEL_WIDTH), 0));
         }
+        if let Some(places) = self.places.filter(|_| detail.status == "queued") {
+            let told = format!("a place: {places} of this workflow run, which is its concurrency limit");
+            lines.extend(self.notice("Waits for", Tone::Waiting, &told));
+        }
         if let Some(diverged) = &detail.diverged {
-            let width = self.screen.width.map(|width| width - LABEL_WIDTH);
-            let label = self.screen.paint(Tone::Bad, &pad("Diverged", LABEL_WIDTH));
-            lines.extend(hanging(&label, LABEL_WIDTH, wrap(&printable(diverged), width)));
+            lines.extend(self.notice("Diverged", Tone::Bad, diverged));
+        }
+        let quiet_ms = detail.quiet_since().map(|since| times::millis(since, now));
+        if let Some(ms) = quiet_ms.filter(|ms| *ms >= QUIET_MS_MIN) {
+            let told = format!(
+                "nothing has happened for {}: run() waits for something outside its steps, or computes",
+                times::duration(ms)
+            );
+            lines.extend(self.notice("Quiet", Tone::Waiting, &told));
         }
         lines
+    }
+
+    fn notice(&self, label: &str, tone: Tone, text: &str) -> Vec<String> {
+        let width = self.screen.width.map(|width| width - LABEL_WIDTH);
+        let label = self.screen.paint(tone, &pad(label, LABEL_WIDTH));
+        hanging(&label, LABEL_WIDTH, wrap(&printable(text), width))
     }
 
     fn rollback(&self, rollback: &Rollback) -> String {

@@ -4,6 +4,7 @@ use clap::Args;
 use hyper::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use stepwell_engine::names::is_instance_id;
 
 use super::client::{Ask, Body};
 use super::desk::Desk;
@@ -71,6 +72,7 @@ impl Desk<'_> {
     async fn trigger(&self, args: TriggerArgs) -> Result<ExitCode, CliError> {
         let params = args.params.or(args.positional_params).filter(|text| !text.is_empty());
         let params = params.map(|text| argument::json("--params", &text)).transpose()?;
+        let wanted = args.id.clone().unwrap_or_default();
         let body = json_text(&NewInstance { instance_id: args.id, params })?;
         let ask = Ask::new(Method::POST, &["workflows", &args.name, "instances"]).body(Body::Json(body));
         self.tell(ask, |created: Created| {
@@ -80,6 +82,7 @@ impl Desk<'_> {
             format!("Instance {id} of {name} has been created: {status}\n{}\n", self.screen.paint(Tone::Dim, &next))
         })
         .await
+        .map_err(|error| error.about_instance(&args.name, &wanted))
     }
 
     /// In batches. Should one fail, those before it are there, and the error says how many.
@@ -92,7 +95,9 @@ impl Desk<'_> {
         for instances in wanted.chunks(BATCH_INSTANCES_MAX) {
             let ask = Ask::new(Method::POST, &["workflows", name, "instances", "batch"]);
             let answer = self.client.ask(ask.body(Body::Json(json_text(&instances)?))).await;
-            let answer = answer.inspect_err(|_| told_before(created.len()))?;
+            let answer = answer.inspect_err(|_| told_before(created.len()));
+            let wrong = instances.iter().filter_map(|one| one.instance_id.as_deref()).find(|id| !is_instance_id(id));
+            let answer = answer.map_err(|error| error.about_instance(name, wrong.unwrap_or_default()))?;
             created.extend(answer.parse::<Vec<Box<RawValue>>>()?);
         }
         let left_out = wanted.len() - created.len().min(wanted.len());

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::address::ServerAddress;
-use super::client::{Answer, Ask};
+use super::client::{Answer, Ask, Client};
 use super::desk::Desk;
 use super::instances::InstancesCommand;
 use super::screen::{Screen, Tone};
@@ -82,6 +82,12 @@ struct Workflow {
     instances: BTreeMap<String, u64>,
     #[serde(default)]
     schedules: Vec<Schedule>,
+    concurrency: Option<Concurrency>,
+}
+
+#[derive(Deserialize)]
+struct Concurrency {
+    limit: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -146,6 +152,38 @@ impl Desk<'_> {
     }
 }
 
+/// The instances of these statuses.
+fn count(instances: &BTreeMap<String, u64>, words: &[&str]) -> u64 {
+    words.iter().filter_map(|word| instances.get(*word)).sum()
+}
+
+async fn workflow(client: &Client, name: &str) -> Result<Workflow, CliError> {
+    client.ask(Ask::new(Method::GET, &["workflows", name])).await?.parse()
+}
+
+/// How many instances of a workflow run at once, where as many do; `None` where one more may.
+///
+/// # Errors
+/// Where the server does not tell.
+pub async fn full_places(client: &Client, name: &str) -> Result<Option<u64>, CliError> {
+    let workflow = workflow(client, name).await?;
+    let running = count(&workflow.instances, &["running", "waitingForPause", "rollingBack"]);
+    let limit = workflow.concurrency.and_then(|concurrency| concurrency.limit);
+    Ok(limit.filter(|limit| running >= *limit))
+}
+
+/// The Worker that has a workflow, where that is to be known.
+///
+/// # Errors
+/// Where the server cannot be asked.
+pub async fn owner(client: &Client, name: &str) -> Result<Option<String>, CliError> {
+    match workflow(client, name).await {
+        Ok(workflow) => Ok(Some(workflow.script_name)),
+        Err(CliError::Api { .. } | CliError::Unauthorized { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 fn workflows_text(workflows: Vec<Workflow>, page: u32, screen: &Screen) -> String {
     match workflows.len() {
         0 if page > 1 => format!("No workflows on page {page}.\n"),
@@ -193,7 +231,7 @@ fn workflow_table(workflows: Vec<Workflow>, screen: &Screen) -> Table<'static> {
     let has_schedules = workflows.iter().any(|workflow| !workflow.schedules.is_empty());
     let row = |workflow: Workflow| {
         let next = workflow.schedules.iter().filter_map(|schedule| schedule.next_instance).min();
-        let count = |words: &[&str]| words.iter().filter_map(|word| workflow.instances.get(*word)).sum::<u64>();
+        let count = |words: &[&str]| count(&workflow.instances, words);
         let open = count(&["queued", "running", "paused", "waiting", "waitingForPause", "rollingBack"]);
         let errored = count(&["errored"]);
         let triggered = workflow.triggered_on.map(|at| times::relative(at, screen.now()));

@@ -19,6 +19,8 @@ pub struct Requests {
     tails: Tails,
     store: Store,
     live: Arc<Mutex<HashMap<Uuid, Live>>>,
+    /// Whether somebody sits before the log who wants to see what code throws: then all requests are followed.
+    logs_exceptions: bool,
 }
 
 struct Live {
@@ -30,6 +32,14 @@ struct Live {
     /// The code is through, promises that it left behind included.
     is_done: bool,
     ending: Option<Ending>,
+}
+
+impl Live {
+    fn log(&self, ErrorRecord { name, message, stack, .. }: &ErrorRecord) {
+        let Fetch { method, url, .. } = &self.fetch;
+        let told = stack.clone().unwrap_or_else(|| format!("{name}: {message}"));
+        tracing::error!(target: "worker", "{method} {url} of {}: {told}", self.script.name);
+    }
 }
 
 /// How the way to the Worker saw a request end.
@@ -59,12 +69,17 @@ pub struct Word {
 impl Requests {
     /// Requests for tails.
     pub fn new(tails: Tails, store: Store) -> Self {
-        Self { tails, store, live: Arc::default() }
+        Self { tails, store, live: Arc::default(), logs_exceptions: false }
+    }
+
+    /// Requests for tails and for a log that shows what their code throws.
+    pub fn logged(tails: Tails, store: Store) -> Self {
+        Self { logs_exceptions: true, ..Self::new(tails, store) }
     }
 
     /// Whether requests of a script are followed now.
     pub fn follows(&self, script: &ScopedName) -> bool {
-        self.tails.is_read(script)
+        self.logs_exceptions || self.tails.is_read(script)
     }
 
     /// Follows a request, unless too many are.
@@ -101,6 +116,9 @@ impl Requests {
         let Some(live) = all.get_mut(&id) else { return false };
         word.lines.into_iter().for_each(|line| live.told.write(line));
         for (error, at) in word.exceptions {
+            if self.logs_exceptions {
+                live.log(&error);
+            }
             live.told.throw(Exception::new(error, at));
         }
         live.is_done |= word.is_done;

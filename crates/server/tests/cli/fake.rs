@@ -129,16 +129,24 @@ fn known(asked: &Asked, earlier: usize) -> (u16, String) {
         ("GET", ["workflows", "strange", ..]) => (200, "<html>welcome</html>".to_owned()),
         ("GET", ["workflows", "idle", "instances"]) => page(&json!([]), &Value::Null),
         ("GET", ["workflows", "orders", "instances"]) => page(&instances::rows(), &json!("next")),
+        ("POST", ["workflows", "orders", "instances"]) if asked.body.contains("\"a b\"") => invalid_id(),
+        ("POST", ["workflows", "orders", "instances"]) if asked.body.contains("\"taken\"") => {
+            error(400, 10_405, "(instance.already_exists) Instance already exists")
+        }
         ("POST", ["workflows", "orders", "instances"]) => {
             ok(&json!({"id": "order-9", "status": "queued", "version_id": "v-2"}))
         }
+        ("POST", ["workflows", "orders", "instances", "batch", ..]) if asked.body.contains("a b") => invalid_id(),
         ("POST", ["workflows", "orders", "instances", "batch", "delete"]) => ok(&deletions(&asked.body)),
         ("POST", ["workflows", "orders", "instances", "batch"]) => ok(&created(&asked.body)),
         ("PUT", ["workflows", "orders", "instances", "terminate"]) => ok(&json!({"status": "ok"})),
         ("GET", ["workflows", "orders", "instances", id]) => match instances::detail(id, earlier) {
             Some(text) => (200, format!(r#"{{"success":true,"errors":[],"messages":[],"result":{text}}}"#)),
-            None => error(404, 10_400, "instance.not_found"),
+            None => error(404, 10_400, "(instance.not_found) Instance does not exist"),
         },
+        ("GET", ["workflows", "orders", "instances", "nobody", "logs"]) => {
+            error(404, 10_400, "(instance.not_found) Instance does not exist")
+        }
         ("GET", ["workflows", "orders", "instances", _, "logs"]) => ok(&instances::logs(&asked.line)),
         ("PATCH", ["workflows", "orders", "instances", "done", "status"]) => {
             error(400, 10_401, "the instance is in a finite state; only restart is possible")
@@ -166,6 +174,10 @@ fn error(status: u16, code: u32, message: &str) -> (u16, String) {
     (status, json!({"success": false, "errors": errors, "messages": [], "result": null}).to_string())
 }
 
+fn invalid_id() -> (u16, String) {
+    error(400, 10_404, "(instance.invalid_id) Instance ID is invalid")
+}
+
 fn status_after(body: &str) -> &'static str {
     let body: Value = serde_json::from_str(body).expect("JSON");
     match body["status"].as_str() {
@@ -181,7 +193,7 @@ fn deletions(body: &str) -> Value {
     let ids = body["instances"].as_array().expect("ids").clone();
     let (errors, deleted): (Vec<_>, Vec<_>) = ids.into_iter().partition(|id| id == "missing");
     let deleted: Vec<_> = deleted.into_iter().map(|id| json!({ "id": id })).collect();
-    let error = |id| json!({"id": id, "code": 10_400, "message": "instance.not_found"});
+    let error = |id| json!({"id": id, "code": 10_400, "message": "workflows.api.error.instance.not_found"});
     json!({"deleted": deleted, "errors": errors.into_iter().map(error).collect::<Vec<_>>()})
 }
 
@@ -201,6 +213,7 @@ fn workflows() -> Value {
             "triggered_on": "2026-11-21T11:58:00.000Z",
             "instances": {"complete": 1190, "errored": 2, "paused": 1, "queued": 0, "rollingBack": 0, "running": 3,
                 "terminated": 0, "waiting": 4, "waitingForPause": 0},
+            "concurrency": {"limit": 3},
             "schedules": [{"cron": "*/30 * * * *", "next_instance": "2026-11-21T12:30:00.000Z"},
                 {"cron": "0 0 * * MON#2", "next_instance": "2026-12-14T00:00:00.000Z"}],
         },

@@ -10,6 +10,8 @@ pub fn detail(id: &str, earlier: usize) -> Option<String> {
         "failed" => failed(),
         "stopped" => stopped(),
         "long" => long(),
+        "silent" => silent(),
+        "later" => json!({"id": "later", "status": "queued", "queued": at("11:59:00.000"), "steps": []}),
         "watched" if earlier < 2 => busy(),
         "watched" => return Some(DONE.to_owned()),
         "doomed" if earlier < 2 => busy(),
@@ -120,6 +122,14 @@ fn failed() -> Value {
              "error": {"name": "WorkflowTimeoutError", "message": "Execution timed out after 30000ms"}, "event_type": "answer"},
             {"type": "sleep", "name": "meanwhile-1", "start": at("11:00:15.000"), "end": "2026-11-23T11:00:15.000Z", "finished": false, "error": null},
         ],
+    })
+}
+
+fn silent() -> Value {
+    json!({
+        "id": "silent", "status": "running", "queued": at("11:00:00.000"), "start": at("11:00:00.000"), "end": null,
+        "steps": [{"type": "step", "name": "only-1", "start": at("11:59:00.000"), "end": at("11:59:15.000"), "success": true,
+            "attempts": [success("11:59:00.000", "11:59:15.000")]}],
     })
 }
 

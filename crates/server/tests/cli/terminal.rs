@@ -173,6 +173,21 @@ async fn a_person_is_asked_before_something_is_deleted() {
 }
 
 #[tokio::test]
+async fn a_person_is_asked_before_a_workflow_is_taken_from_another_worker() {
+    let project = tempfile::tempdir().expect("a directory");
+    crate::write_project(project.path());
+    let deploy = ["deploy", project.path().to_str().expect("text"), "--name", "store"];
+    for (answer, code, requests) in [("n\n", 1, 1), ("y\n", 0, 3)] {
+        let mut terminal = Terminal::of(120, &[], &deploy).await;
+        terminal.shows("Workflow orders belongs to Worker shop. Let Worker store take it over? [y/N] ", 1).await;
+        terminal.types(answer);
+        let status = tokio::time::timeout(PATIENCE, terminal.child.wait()).await.expect("it ends").expect("a child");
+        assert_eq!(status.code(), Some(code), "{answer:?}: {}", terminal.shown());
+        assert_eq!(terminal.fake.lines().len(), requests, "{answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_secret_is_not_shown_while_it_is_typed() {
     let mut terminal = Terminal::of(80, &[], &["secret", "put", "KEY", "--name", "shop"]).await;
     terminal.shows("Value of KEY: ", 1).await;

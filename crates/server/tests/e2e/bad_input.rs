@@ -1,7 +1,5 @@
 //! What is wrong is refused with its place and what to do, and harms nothing.
 
-use std::net::TcpListener;
-
 use hyper::Method;
 use insta::assert_snapshot;
 use serde_json::json;
@@ -51,6 +49,10 @@ async fn projects_that_cannot_run_are_refused_with_their_place() {
             ],
         ),
         ("class not exported", vec![("wrangler.toml", &workflow), ("index.js", plain)]),
+        (
+            "class that cannot run",
+            vec![("wrangler.toml", &workflow), ("index.js", "export class Flow {}\nexport default { fetch() {} };")],
+        ),
         ("syntax error", vec![("wrangler.toml", config), ("index.js", "export default {\n  fetch( {}\n};")]),
         ("import not found", vec![("wrangler.toml", config), ("index.js", "import 'no-such-package';")]),
         (
@@ -218,16 +220,6 @@ async fn more_steps_than_the_workflow_may_make_are_refused() {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_named() {
-    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = taken.local_addr().expect("an address").to_string();
-    let port = address.rsplit_once(':').expect("a port").1;
-    let refused = Launch::serve_at(&address).refused().await;
-    let text = refused.message(&[]).replace(port, "PORT");
-    assert_snapshot!(text);
-}
-
-#[tokio::test]
 async fn a_data_directory_in_use_is_named() {
     let state = tempfile::tempdir().expect("a temporary directory");
     let first = Launch::serve().state(state.path()).start().await;
@@ -242,8 +234,12 @@ async fn a_data_directory_that_cannot_be_made_is_named() {
     let state = tempfile::tempdir().expect("a temporary directory");
     // A file in its way: no user, root included, makes a directory there.
     std::fs::write(state.path().join("file"), "").expect("a file");
-    let refused = Launch::serve().state(&state.path().join("file/data")).refused().await;
-    assert_snapshot!(refused.message(&[(state.path(), "DIR")]));
+    let mut seen = String::new();
+    for name in ["file", "file/data"] {
+        let refused = Launch::serve().state(&state.path().join(name)).refused().await;
+        seen += &refused.message(&[(state.path(), "DIR")]);
+    }
+    assert_snapshot!(seen);
 }
 
 #[tokio::test]

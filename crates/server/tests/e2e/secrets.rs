@@ -1,9 +1,10 @@
 //! Secrets: when they take effect, and that they come with a deploy or not at all.
 
 use hyper::Method;
+use insta::assert_snapshot;
 use serde_json::{Value as Json, json};
 
-use crate::support::Server;
+use crate::support::{Launch, Server};
 
 const SOURCE: &str = "import { WorkflowEntrypoint } from 'cloudflare:workers';
 export class Flow extends WorkflowEntrypoint {
@@ -67,4 +68,28 @@ async fn a_variable_takes_the_place_of_a_secret_of_its_name_and_not_the_other_wa
     let body = json!({ "name": "KEY", "text": "secret" }).to_string();
     let (status, message) = server.api(Method::PUT, "workers/scripts/app/secrets", body).await.refusal();
     assert!(status == 400 && message.contains("already in use"), "{status} {message}");
+}
+
+#[tokio::test]
+async fn a_data_directory_whose_key_is_lost_is_refused_until_its_secrets_are_discarded() {
+    let state = tempfile::tempdir().expect("a temporary directory");
+    let server = Launch::serve().state(state.path()).start().await;
+    server.upload("app", bindings(Some("old")), SOURCE).await.ok();
+    let token = server.token.clone();
+    server.stop();
+    let key = state.path().join("secrets-key");
+    std::fs::remove_file(&key).expect("a key");
+    let missing = Launch::serve().state(state.path()).refused().await.message(&[(state.path(), "DATA")]);
+    assert!(!key.exists(), "no other key takes its place");
+    std::fs::write(&key, [7; 32]).expect("a file");
+    let wrong = Launch::serve().state(state.path()).refused().await.message(&[(state.path(), "DATA")]);
+    assert_snapshot!(format!("{missing}{wrong}"));
+
+    let mut server = Launch::serve().state(state.path()).arg("--discard-secrets").start().await;
+    server.token = token;
+    assert_eq!(server.get("app", "/").await, Json::Null);
+    server.set_secret("new").await;
+    server.stop();
+    let server = Launch::serve().state(state.path()).start().await;
+    assert_eq!(server.get("app", "/").await, "new");
 }

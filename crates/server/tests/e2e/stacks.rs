@@ -1,8 +1,9 @@
 //! Stacks of errors lead to the lines of TypeScript that threw, whatever registry workerd uses, and after a deploy over HTTP.
 
+use hyper::Method;
 use serde_json::json;
 
-use crate::support::{Project, Server};
+use crate::support::{Launch, Project, Server};
 
 const INDEX: &str = "import { WorkflowEntrypoint, WorkflowStep } from 'cloudflare:workers';
 import { deep } from './lib/deep';
@@ -49,4 +50,28 @@ async fn a_throw_in_typescript_is_shown_with_its_file_and_line() {
 #[tokio::test]
 async fn the_newer_module_registry_gives_the_same_stacks() {
     check(&["new_module_registry"]).await;
+}
+
+#[tokio::test]
+async fn a_throw_while_code_loads_is_shown_with_its_file_and_line() {
+    let project = Project::configured("loads", &[], json!({ "main": "src/index.ts" }), "");
+    let must = "interface Unused {\n    a: string;\n}\nexport function must(name: string): string {\n    throw new Error(`no ${name}`);\n}";
+    project.write("src/cfg.ts", must);
+    let index = "import { must } from './cfg';\ntype Key = string;\nconst key: Key = must('KEY');\nexport default { fetch: () => new Response(key) };";
+    project.write("src/index.ts", index);
+    let expected = "Uncaught Error: no KEY\n  at src/cfg.ts:5:11 in must\n  at src/index.ts:3:18\n";
+    let told = Launch::dev(&[&project]).refused().await.message(&[]);
+    assert!(told.contains(expected), "{told}");
+    let told = Server::serve().await.cli_fails(&["deploy", &project.path().display().to_string()]).await;
+    assert!(told.contains(expected.trim_end()), "{told}");
+}
+
+#[tokio::test]
+async fn what_a_fetch_handler_throws_is_in_the_log_of_dev_with_its_stack() {
+    let project = Project::configured("fetches", &[], json!({ "main": "src/index.ts" }), "");
+    let index = "type What = string;\nfunction deep(what: What): never {\n    throw new RangeError(`in ${what}`);\n}\nexport default { fetch: async () => deep('handler') };";
+    project.write("src/index.ts", index);
+    let server = Server::dev(&[&project]).await;
+    assert_eq!(server.fetch("fetches", Method::GET, "/a?b", "").await.status, 500);
+    server.says("/a?b of fetches: RangeError: in handler\n    at deep (src/index.ts:3:11)\n").await;
 }

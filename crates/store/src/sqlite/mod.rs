@@ -7,6 +7,7 @@ mod catalog_read;
 mod catalog_write;
 mod databases;
 mod fault;
+mod look;
 mod read;
 mod schema;
 mod scoped_name;
@@ -30,6 +31,7 @@ use crate::data_dir::DataDir;
 use crate::database_file::DatabaseFile;
 use crate::limits::{BUSY_MS, READER_CACHE_KIB, WAL_PAGES_MAX, WRITER_CACHE_KIB};
 
+pub use look::{Look, look};
 pub use schema::FORMAT;
 
 /// How much a crash can take.

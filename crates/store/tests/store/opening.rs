@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::Connection;
 use stepwell_engine::InstanceKey;
 use stepwell_store::sqlite::FORMAT;
-use stepwell_store::{CommitError, Durability, OpenError, Options, Store};
+use stepwell_store::{CommitError, Durability, OpenError, Options, ScopedName, SecretChange, Store};
 
 use crate::support::*;
 
@@ -136,10 +136,72 @@ fn files_of_others_are_refused_and_left_as_they_are() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_made_is_not_writable() {
+fn a_file_in_the_place_of_a_directory_or_above_it_is_named() {
     let dir = tempfile::tempdir().expect("a directory");
-    let file = dir.path().join("file");
-    std::fs::write(&file, "").expect("a file");
-    let error = open(&file.join("data")).expect_err("a refusal");
+    let path = dir.path().join("file");
+    std::fs::write(&path, "").expect("a file");
+    for wanted in [path.clone(), path.join("data")] {
+        let error = open(&wanted).expect_err("a refusal");
+        assert!(
+            matches!(&error, OpenError::NotADirectory { dir, file } if *dir == wanted && *file == path),
+            "{error:?}"
+        );
+    }
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_is_not_writable() {
+    let error = open(Path::new("/proc/data")).expect_err("a refusal");
     assert!(matches!(error, OpenError::NotWritable { .. }), "{error:?}");
+}
+
+fn look(dir: &Path) -> Result<Option<(u32, Vec<String>)>, OpenError> {
+    let looked = stepwell_store::sqlite::look(dir)?;
+    Ok(looked.map(|look| {
+        (look.format, look.secrets.into_iter().map(|(of, secret)| format!("{of} {}", secret.name)).collect())
+    }))
+}
+
+fn files(dir: &Path) -> Vec<std::ffi::OsString> {
+    let mut names: Vec<_> =
+        std::fs::read_dir(dir).expect("a directory").map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_look_sees_what_opening_would_find_and_leaves_it_as_it_is() {
+    let root = tempfile::tempdir().expect("a directory");
+    let dir = root.path().join("100% of #1?");
+    std::fs::create_dir(&dir).expect("a directory");
+    assert_eq!(look(&dir).expect("nothing is wrong"), None);
+    assert!(files(&dir).is_empty());
+    let store = open(&dir).expect("a store");
+    let secret = SecretChange { name: "KEY".to_owned(), value: Some(vec![1]) };
+    wait(store.change_secrets(&ScopedName::in_default("shop"), vec![secret])).expect("kept");
+    let seen = Some((FORMAT, vec!["shop KEY".to_owned()]));
+    assert_eq!(look(&dir).expect("beside the server"), seen);
+    drop(store);
+    let before = (files(&dir), std::fs::read(dir.join("stepwell.db")).expect("a file"));
+    assert_eq!(look(&dir).expect("nothing is wrong"), seen);
+    assert_eq!((files(&dir), std::fs::read(dir.join("stepwell.db")).expect("a file")), before);
+}
+
+#[test]
+fn a_look_refuses_what_opening_refuses_and_what_is_broken_within() {
+    let dir = tempfile::tempdir().expect("a directory");
+    drop(open(dir.path()).expect("a store"));
+    let path = dir.path().join("stepwell.db");
+    let whole = std::fs::read(&path).expect("a file");
+    let mut broken = whole.clone();
+    broken[4096..8192].fill(0xa5);
+    std::fs::write(&path, broken).expect("a file");
+    assert!(matches!(look(dir.path()), Err(OpenError::Damaged { .. })));
+    std::fs::write(&path, [b"not a database at all, ".as_slice(), &whole[23..]].concat()).expect("a file");
+    assert!(matches!(look(dir.path()), Err(OpenError::Damaged { .. })));
+    std::fs::write(&path, whole).expect("a file");
+    let db = Connection::open(&path).expect("a database");
+    db.pragma_update(None, "user_version", FORMAT + 1).expect("a newer format");
+    drop(db);
+    assert!(matches!(look(dir.path()), Err(OpenError::NewerFormat { .. })));
 }

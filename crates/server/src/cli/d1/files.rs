@@ -90,7 +90,8 @@ where
     let told = serde_json::from_slice::<serde_json::Value>(&body).unwrap_or_default();
     let message = told["errors"][0]["message"].as_str().map_or_else(|| format!("HTTP status {status}"), str::to_owned);
     let code = told["errors"][0]["code"].as_u64().and_then(|code| u32::try_from(code).ok()).unwrap_or(0);
-    Err(CliError::Api { status: status.as_u16(), code, message: super::super::text::printable(&message) })
+    let message = super::super::text::printable(&message);
+    Err(CliError::Api { status: status.as_u16(), code, message, advice: None })
 }
 
 async fn open(path: &Path) -> Result<File, CliError> {

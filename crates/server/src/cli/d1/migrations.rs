@@ -139,14 +139,14 @@ async fn apply_one(desk: &Desk<'_>, target: &Target, name: &str) -> Result<(), C
 /// What the server says of a statement, with the migration that has it.
 fn failed(error: CliError, name: &str, applied: usize) -> CliError {
     match error {
-        CliError::Api { status, code, message } => {
+        CliError::Api { status, code, message, advice } => {
             let before = if applied == 0 {
                 String::new()
             } else {
                 format!("; {} before it stay applied", counted(applied, "migration"))
             };
             let message = format!("migration {}: {message}\nNothing of it was kept{before}.", one_line(name));
-            CliError::Api { status, code, message }
+            CliError::Api { status, code, message, advice }
         }
         other => other,
     }

@@ -6,8 +6,10 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock, statvfs};
+use stepwell_store::sqlite::{FORMAT, look};
 
 use super::Finding;
+use crate::secrets::SecretsKey;
 
 /// A server on this machine answers at once or hangs.
 pub const PROBE_TIMEOUT_MS: u64 = 2_000;
@@ -53,13 +55,38 @@ pub fn data_dir(data: &Path) -> Finding {
     if !data.is_dir() {
         return Finding::ok(CHECK, format!("{shown} does not exist yet and can be created"));
     }
-    match user(&data.join(LOCK_FILE)) {
-        Some(user) => {
+    let format = match content(data) {
+        Ok(format) => format,
+        Err(error) => return refused(CHECK, &error.to_string()),
+    };
+    match (user(&data.join(LOCK_FILE)), format) {
+        (Some(user), _) => {
             let advice = "That is fine unless you want to start another server there: a data directory has one server.";
             Finding::warn(CHECK, format!("{shown} is in use by {user}"), advice)
         }
-        None => Finding::ok(CHECK, format!("{shown} is writable and not in use")),
+        (None, Some(format)) if format < FORMAT => Finding::ok(
+            CHECK,
+            format!(
+                "{shown} is writable and not in use; a server will bring its database from format {format} to {FORMAT}"
+            ),
+        ),
+        (None, _) => Finding::ok(CHECK, format!("{shown} is writable and not in use")),
     }
+}
+
+/// The format of its database, where there is one that a server would take, with the key of its secrets.
+fn content(data: &Path) -> anyhow::Result<Option<u32>> {
+    let Some(look) = look(data)? else { return Ok(None) };
+    SecretsKey::read(data, &look.secrets)?;
+    Ok(Some(look.format))
+}
+
+/// Errors of opening say what is wrong, and last what to do.
+fn refused(check: &'static str, error: &str) -> Finding {
+    let (found, advice) = error.rsplit_once(": ").unwrap_or((error, "name another with --data"));
+    let mut advice = advice.chars();
+    let advice = advice.next().into_iter().flat_map(char::to_uppercase).chain(advice).collect::<String>() + ".";
+    Finding::fail(check, found, advice)
 }
 
 /// Who holds the lock.
@@ -124,6 +151,17 @@ mod tests {
         assert!(data_dir(&dir.path().join("a/b")).found.contains("can be created"));
         fs::write(dir.path().join("file"), "").expect("a file");
         assert_eq!(data_dir(&dir.path().join("file")).health, Health::Fail);
+    }
+
+    #[test]
+    fn what_a_server_would_refuse_in_a_data_directory_is_told_with_what_to_do() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::write(dir.path().join("stepwell.db"), "no database, but long enough to be looked at").expect("a file");
+        let finding = data_dir(dir.path());
+        assert_eq!(finding.health, Health::Fail);
+        let told = "stepwell.db cannot be opened (file is not a database)";
+        assert!(finding.found.ends_with(told), "{}", finding.found);
+        assert!(finding.advice.is_some_and(|advice| advice.starts_with("If it is a Stepwell database, restore")));
     }
 
     #[test]

@@ -15,6 +15,8 @@ use super::{CliError, ExitCode};
 
 /// Where `dev` keeps its state unless told.
 const DEV_DATA: &str = ".stepwell";
+/// The longest name of a check, and a gap.
+const CHECK_WIDTH: usize = 18;
 
 /// Check tools, ports, disk and data directory, and say what to do
 #[derive(Debug, Args)]
@@ -92,9 +94,10 @@ fn line(finding: &Finding, screen: &Screen) -> String {
         Health::Warn => ("warn", Tone::Waiting),
         Health::Fail => ("fail", Tone::Bad),
     };
-    let mut text = format!("{}  {}{}\n", screen.paint(tone, &pad(word, 4)), pad(finding.check, 16), finding.found);
+    let mut text =
+        format!("{}  {}{}\n", screen.paint(tone, &pad(word, 4)), pad(finding.check, CHECK_WIDTH), finding.found);
     for line in finding.advice.iter().flat_map(|advice| advice.lines()) {
-        text += &format!("{}{line}\n", pad("", 22));
+        text += &format!("{}{line}\n", pad("", 6 + CHECK_WIDTH));
     }
     text
 }
@@ -109,7 +112,7 @@ mod tests {
         let text = line(&Finding::fail("disk", "full", "make room\nor move"), &screen);
         assert_eq!(
             text,
-            "fail  disk            full\n                      make room\n                      or move\n"
+            "fail  disk              full\n                        make room\n                        or move\n"
         );
     }
 }

@@ -8,7 +8,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Api, Named, Reply, Route, Scope, address, found, malformed, read};
-use crate::api_error::ApiError;
 use crate::d1::{D1, Import, ImportStage, MetaJson};
 use crate::rest::envelope::success;
 use crate::stall;

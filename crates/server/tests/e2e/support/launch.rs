@@ -59,13 +59,8 @@ impl Launch {
 
     /// `stepwell serve`.
     pub fn serve() -> Self {
-        Self::serve_at("127.0.0.1:0")
-    }
-
-    /// `stepwell serve` with its ingress at this address.
-    pub fn serve_at(address: &str) -> Self {
         let mut launch = Self::new();
-        launch.command.args(["serve", "--listen", address, "--api", "127.0.0.1:0"]);
+        launch.command.args(["serve", "--listen", "127.0.0.1:0", "--api", "127.0.0.1:0"]);
         launch
     }
 
@@ -262,15 +257,26 @@ impl Server {
 
     /// What the command line prints when it is asked about this server; it must succeed.
     pub async fn cli(&self, arguments: &[&str]) -> String {
+        let output = self.run_cli(arguments).await;
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
+        told
+    }
+
+    /// What the command line says when it is asked about this server in vain.
+    pub async fn cli_fails(&self, arguments: &[&str]) -> String {
+        let output = self.run_cli(arguments).await;
+        assert!(!output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    async fn run_cli(&self, arguments: &[&str]) -> std::process::Output {
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_stepwell"));
         command.args(arguments).args(["--api", &format!("http://{}", self.api)]).stdin(Stdio::null());
         if let Some(token) = &self.token {
             command.env("STEPWELL_TOKEN", token);
         }
-        let output = command.output().await.expect("the command line runs");
-        let told = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
-        told
+        command.output().await.expect("the command line runs")
     }
 
     /// Waits until it has said `text` on standard error.
