@@ -39,7 +39,9 @@ impl Terminal {
         // Values that are not shown are asked for at the terminal that controls the process.
         let mut command = Command::new("setsid");
         command.args(["--ctty", "--wait", env!("CARGO_BIN_EXE_stepwell")]).args(args);
-        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("TERM", "xterm");
+        command.env_clear().env("TERM", "xterm");
+        let places = ["PATH", "HOME", "XDG_CACHE_HOME", "STEPWELL_TOOLS"];
+        command.envs(places.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         command.env("XDG_CONFIG_HOME", "/nonexistent").env("STEPWELL_API", &fake.url).envs(variables.iter().copied());
         let child = command.stdin(end()).stdout(end()).stderr(end()).kill_on_drop(true).spawn().expect("it runs");
         drop(command);
