@@ -112,7 +112,9 @@ export class Run {
 
   /** @param {unknown} error */
   threw(error) {
-    if (this.dead || this.rollback?.threw(error)) return;
+    if (this.dead) return;
+    if (!this.closed && !this.isReplayed) this.course.checkUnmade();
+    if (this.rollback?.threw(error)) return;
     this.session.send(`{"threw":{"run":${this.number},"error":${JSONStringify(this.uncaught(toThrown(error)))}}}`);
     this.end();
   }

@@ -11,7 +11,7 @@ const BEFORE: &str = "await step.do('one', async () => 1);
     await step.waitForEvent('go', { type: 'go' });";
 
 /// What becomes of the three calls, by workflow.
-const CHANGES: [(&str, &str); 7] = [
+const CHANGES: [(&str, &str); 8] = [
     ("Same", BEFORE),
     (
         "Renamed",
@@ -19,6 +19,7 @@ const CHANGES: [(&str, &str); 7] = [
     ),
     ("Removed", "await step.do('one', async () => 1); await step.waitForEvent('go', { type: 'go' });"),
     ("RemovedLast", "await step.do('one', async () => 1);"),
+    ("Throws", "throw new Error('early');"),
     (
         "Inserted",
         "await step.do('zero', async () => 0); await step.do('one', async () => 1); await step.do('two', async () => 2); await step.waitForEvent('go', { type: 'go' });",
