@@ -36,7 +36,7 @@ export class TooLargeError extends NativeError {
 
 /**
  * A value for the session.
- * @typedef {{v?: string, x?: string, n?: number}} WireText JSON text, JSON string literal of the exact encoding, bytes where they differ
+ * @typedef {{v?: string, x?: string, n?: number}} WireText JSON text, JSON string literal of the exact encoding, bytes where those of the text do not count
  * @param {unknown} value
  * @returns {WireText}
  * @throws `DataCloneError` for what structured clone refuses, `TooLargeError`, and what the value's own getters throw
@@ -105,8 +105,10 @@ export function decodeValue(json, exact) {
  */
 function plainWire(value) {
   const v = JSONStringify(value);
-  if (v.length * 3 > VALUE_BYTES_MAX && utf8Length(v) > VALUE_BYTES_MAX) throw new TooLargeError();
-  return { v };
+  if (v.length * 3 <= VALUE_BYTES_MAX || utf8Length(v) <= VALUE_BYTES_MAX) return { v };
+  const n = sizeOf(value);
+  if (n > VALUE_BYTES_MAX) throw new TooLargeError();
+  return { v, n };
 }
 
 /**
@@ -346,7 +348,7 @@ const OPERATIONS = {
     const buffer = whole ? view.buffer : view.buffer.slice(byteOffset, byteOffset + byteLength);
     return { buffer, byteOffset: 0, byteLength, length: view.length, bufferByteLength: byteLength };
   },
-  // A clone has neither another prototype nor symbols.
+  // A clone has no symbols.
   shapeOf: (/** @type {any} */ value) => {
     const keys = ObjectKeys(value);
     for (let i = 0; i < keys.length; i += 1) keys[i] = encodedKey(keys[i]);
@@ -356,19 +358,33 @@ const OPERATIONS = {
 };
 
 /**
- * Bytes of the value itself, each object once.
+ * Bytes of the value itself, each object once: about what a structured clone of it takes, and Cloudflare stores.
  * @param {unknown} value
  * @param {Set<unknown>} [seen]
  * @returns {number}
  */
 function sizeOf(value, seen = new SafeSet()) {
-  if (typeof value === 'string') return utf8Length(value);
+  if (typeof value === 'string') return textBytes(value);
   if (typeof value === 'bigint') return NativeString(value).length;
-  if (typeof value !== 'object' || value === null) return 8;
+  if (typeof value === 'number') return (value | 0) === value ? INTEGER_BYTES : 8;
+  if (typeof value !== 'object' || value === null) return 1;
   if (seen.has(value)) return 0;
   seen.add(value);
   if (ArrayBufferIsView(value) || value instanceof NativeArrayBuffer) return value.byteLength;
   return 8 + sizeOfMembers(value, seen);
+}
+
+/** Most integers are shorter than other numbers. */
+const INTEGER_BYTES = 4;
+const BEYOND_LATIN_1 = /[^\0-\xff]/;
+
+/**
+ * V8 has one byte for each character of a text where that is enough for all, and two otherwise. Nothing counts as nothing.
+ * @param {string} text
+ */
+function textBytes(text) {
+  if (text === '') return 1;
+  return RegExpExec(BEYOND_LATIN_1, text) === null ? text.length : text.length * 2;
 }
 
 /**
@@ -384,10 +400,10 @@ function sizeOfMembers(value, seen) {
   } else if (value instanceof NativeError) {
     bytes += sizeOf(value.message, seen) + sizeOf(value.stack, seen) + sizeOf(value.cause, seen);
   } else if (value instanceof NativeRegExp) {
-    bytes += utf8Length(value.source);
+    bytes += textBytes(value.source);
   } else {
     const keys = ObjectKeys(value);
-    for (let i = 0; i < keys.length; i += 1) bytes += (ArrayIsArray(value) ? 0 : utf8Length(keys[i])) + sizeOf(value[keys[i]], seen);
+    for (let i = 0; i < keys.length; i += 1) bytes += (ArrayIsArray(value) ? 0 : textBytes(keys[i])) + sizeOf(value[keys[i]], seen);
   }
   return bytes;
 }
