@@ -168,6 +168,6 @@ function text(value) {
  * @param {string} key
  * @param {unknown} value
  */
-function setHidden(target, key, value) {
+export function setHidden(target, key, value) {
   ObjectDefineProperty(target, key, { value, writable: true, configurable: true, enumerable: false });
 }

@@ -3,12 +3,12 @@
 
 import {
   ArrayBufferIsView, ArrayIsArray, ArrayPrototype, DateGetTime, DateToISOString, HasOwn, JSONParse, JSONStringify, nativeStructuredClone, NativeArrayBuffer,
-  NativeBigInt, NativeBoolean, NativeDate, NativeDOMException, NativeError, NativeMap, NativeNumber, NativeRegExp, NativeSet, NativeString,
+  NativeAggregateError, NativeBigInt, NativeBoolean, NativeDate, NativeDOMException, NativeError, NativeHeaders, NativeMap, NativeNumber, NativeRegExp, NativeSet, NativeString,
   ObjectGetOwnPropertyDescriptor, ObjectGetPrototypeOf, ObjectDefineProperty, ObjectKeys, ObjectPrototype, ObjectToString, NumberIsFinite,
   NumberIsNaN, ReflectApply, ReflectOwnKeys, RegExpExec, SafeSet, StringIsWellFormed, StringSlice,
-  StringToWellFormed, utf8Length,
+  NativeUint8Array, StringToWellFormed, TypedArraySet, utf8Length,
 } from './shim-builtins.js';
-import { namedError } from './shim-errors.js';
+import { namedError, setHidden } from './shim-errors.js';
 import { withNatives } from './shim-natives.js';
 import { parse, stringify } from './vendor/devalue.js';
 
@@ -269,12 +269,14 @@ function exactText(clone) {
 let reducedErrors = 0;
 
 const REDUCERS = {
-  Error: (/** @type {unknown} */ value) => {
-    if (!(value instanceof NativeError)) return undefined;
-    reducedErrors += 1;
-    const parts = [value.name, value.message, value.stack];
-    return HasOwn(value, 'cause') ? [...parts, value.cause] : parts;
-  },
+  DOMException: (/** @type {unknown} */ value) =>
+    value instanceof NativeDOMException ? [value.name, value.message, value.stack] : undefined,
+  AggregateError: (/** @type {unknown} */ value) =>
+    value instanceof NativeAggregateError ? [value.errors, ...errorParts(value)] : undefined,
+  Error: (/** @type {unknown} */ value) => (value instanceof NativeError ? errorParts(value) : undefined),
+  Headers: (/** @type {unknown} */ value) => (value instanceof NativeHeaders ? [...value] : undefined),
+  Resizable: (/** @type {any} */ value) =>
+    value instanceof NativeArrayBuffer && value.resizable ? [value.slice(0), value.maxByteLength] : undefined,
   Named: (/** @type {any} */ value) => {
     if (!ArrayIsArray(value) || !hasNamedMembers(value)) return undefined;
     reducedErrors += 1;
@@ -287,11 +289,31 @@ const REDUCERS = {
   },
 };
 
+/** @param {Error} error */
+function errorParts(error) {
+  reducedErrors += 1;
+  const parts = [error.name, error.message, error.stack];
+  return HasOwn(error, 'cause') ? [...parts, error.cause] : parts;
+}
+
 const REVIVERS = {
-  Error: (/** @type {any[]} */ parts) => {
-    const error = namedError(parts[0], parts[1], parts[2]);
-    if (parts.length > 3) ObjectDefineProperty(error, 'cause', { value: parts[3], writable: true, configurable: true });
+  DOMException: (/** @type {string[]} */ [name, message, stack]) => {
+    const error = new NativeDOMException(message, name);
+    setHidden(error, 'stack', stack);
     return error;
+  },
+  AggregateError: (/** @type {any[]} */ [errors, ...parts]) => {
+    const error = new NativeAggregateError(errors, parts[1]);
+    setHidden(error, 'stack', parts[2]);
+    if (parts[0] !== 'AggregateError') setHidden(error, 'name', parts[0]);
+    return withCause(error, parts);
+  },
+  Error: (/** @type {any[]} */ parts) => withCause(namedError(parts[0], parts[1], parts[2]), parts),
+  Headers: (/** @type {[string, string][]} */ entries) => new NativeHeaders(entries),
+  Resizable: (/** @type {[ArrayBuffer, number]} */ [bytes, maxByteLength]) => {
+    const buffer = new NativeArrayBuffer(bytes.byteLength, { maxByteLength });
+    TypedArraySet(new NativeUint8Array(buffer), new NativeUint8Array(bytes));
+    return buffer;
   },
   Named: (/** @type {[any[], any]} */ [elements, named]) => {
     const keys = ObjectKeys(named);
@@ -299,6 +321,15 @@ const REVIVERS = {
     return elements;
   },
 };
+
+/**
+ * @param {Error} error
+ * @param {any[]} parts
+ */
+function withCause(error, parts) {
+  if (parts.length > 3) setHidden(error, 'cause', parts[3]);
+  return error;
+}
 
 /**
  * The value of an exact encoding.
@@ -340,16 +371,30 @@ function plainKey(key) {
   return RegExpExec(PROTO, key) === null ? key : StringSlice(key, 1);
 }
 
+/**
+ * Some objects of the platform can be cloned and not be stored. Each is refused as Cloudflare refuses one like it.
+ * @param {any} object
+ */
+function refusePlatform(object) {
+  const prototype = ObjectGetPrototypeOf(object);
+  if (prototype === ObjectPrototype || prototype === null || object instanceof NativeArrayBuffer) return;
+  const kind = kindOf(object);
+  if (kind === 'SharedArrayBuffer') throw new NativeError('Unable to deserialize cloned data.');
+  throw new NativeDOMException(`${kind} can only be serialized for RPC.`, 'DataCloneError');
+}
+
 /** A view carries its own bytes, not those of the buffer around it. */
 const OPERATIONS = {
   viewInfo: (/** @type {any} */ view) => {
     const { byteOffset, byteLength } = view;
-    const whole = byteLength === view.buffer.byteLength;
+    refusePlatform(view.buffer);
+    const whole = byteLength === view.buffer.byteLength && !view.buffer.resizable;
     const buffer = whole ? view.buffer : view.buffer.slice(byteOffset, byteOffset + byteLength);
     return { buffer, byteOffset: 0, byteLength, length: view.length, bufferByteLength: byteLength };
   },
   // A clone has no symbols.
   shapeOf: (/** @type {any} */ value) => {
+    refusePlatform(value);
     const keys = ObjectKeys(value);
     for (let i = 0; i < keys.length; i += 1) keys[i] = encodedKey(keys[i]);
     return { kind: 'plain', keys };
@@ -398,7 +443,9 @@ function sizeOfMembers(value, seen) {
   } else if (value instanceof NativeSet) {
     for (const member of value) bytes += sizeOf(member, seen);
   } else if (value instanceof NativeError) {
-    bytes += sizeOf(value.message, seen) + sizeOf(value.stack, seen) + sizeOf(value.cause, seen);
+    bytes += sizeOf(value.message, seen) + sizeOf(value.stack, seen) + sizeOf(value.cause, seen) + sizeOf(/** @type {any} */ (value).errors, seen);
+  } else if (value instanceof NativeHeaders) {
+    bytes += sizeOf([...value], seen);
   } else if (value instanceof NativeRegExp) {
     bytes += textBytes(value.source);
   } else {
@@ -450,6 +497,7 @@ function viewObject(value, depth) {
   if (value instanceof NativeDate) return NumberIsNaN(DateGetTime(value)) ? 'Invalid Date' : DateToISOString(value);
   if (value instanceof NativeRegExp) return view(NativeString(value), depth);
   if (value instanceof NativeError) return { name: view(value.name, depth), message: view(value.message, depth) };
+  if (value instanceof NativeHeaders) return view([...value], depth);
   if (isBoxed(value)) return view(value.valueOf(), depth);
   if (ArrayBufferIsView(value) || value instanceof NativeArrayBuffer) return `${kindOf(value)} of ${value.byteLength} bytes`;
   viewedObjects += 1;
