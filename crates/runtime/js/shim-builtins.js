@@ -155,7 +155,16 @@ export class SafeMap extends Map {}
  */
 export class SafeSet extends Set {}
 
-for (const [safe, native] of /** @type {[any, any][]} */ ([[SafeMap, NativeMap], [SafeSet, NativeSet]])) {
+/**
+ * A WeakMap whose methods are its own.
+ * @template {WeakKey} K
+ * @template V
+ * @extends {WeakMap<K, V>}
+ */
+export class SafeWeakMap extends WeakMap {}
+
+const SAFE = [[SafeMap, NativeMap], [SafeSet, NativeSet], [SafeWeakMap, WeakMap]];
+for (const [safe, native] of /** @type {[any, any][]} */ (SAFE)) {
   for (const key of ReflectOwnKeys(native.prototype)) {
     if (key === 'constructor') continue;
     ObjectDefineProperty(

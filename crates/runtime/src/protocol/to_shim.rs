@@ -208,5 +208,8 @@ pub enum Outcome<'a> {
         /// `error.stack` where recorded.
         #[serde(skip_serializing_if = "Option::is_none")]
         stack: Option<&'a str>,
+        /// What its cause says, for people.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cause: Option<&'a str>,
     },
 }

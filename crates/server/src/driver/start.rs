@@ -322,7 +322,9 @@ fn settlement_bytes(settlement: &Settlement<'_>) -> usize {
     match &settlement.outcome {
         Outcome::Value(value) => value_bytes(value),
         Outcome::Event { payload, .. } => payload.as_ref().map_or(0, value_bytes),
-        Outcome::Error { message, .. } => message.len(),
+        Outcome::Error { name, message, stack, cause } => {
+            name.len() + message.len() + stack.map_or(0, str::len) + cause.map_or(0, str::len)
+        }
         Outcome::Large(_) | Outcome::Slept(_) => 0,
     }
 }
