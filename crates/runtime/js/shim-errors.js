@@ -4,8 +4,8 @@
 
 import { NonRetryableError } from 'cloudflare:workflows';
 import {
-  ArrayIsArray, HasOwn, JSONStringify, NativeError, NativeRegExp, NativeString, ObjectDefineProperty, ObjectFreeze, RegExpExec, SafeWeakMap, StringSlice,
-  StringStartsWith, StringToWellFormed,
+  ArrayIsArray, HasOwn, JSONStringify, NativeError, NativeRegExp, NativeString, ObjectDefineProperty, ObjectFreeze, RegExpExec, SafeWeakMap, StringIndexOf,
+  StringSlice, StringStartsWith, StringToWellFormed,
 } from './shim-builtins.js';
 
 /**
@@ -19,6 +19,7 @@ const ERROR_TEXT_MAX = 64 * 1024;
 const CAUSES_MAX = 5;
 
 const CAUSED_BY = '; caused by ';
+const REPLACED = new NativeRegExp('^Step threw a NonRetryableError with message "([^]*)"$');
 const NAME_IN_MESSAGE = new NativeRegExp('^NonRetryableError:?\\s*([^]*)$');
 
 /** @type {Readonly<Record<string, new (message: string) => Error>>} */
@@ -62,7 +63,7 @@ const recordedCauses = new SafeWeakMap();
  * @param {import('./shim-call.js').RecordedError} recorded
  */
 export function recordedError(recorded) {
-  const { name, message, stack, cause } = recorded;
+  const { name, message, stack, cause } = unreplaced(recorded);
   const error = namedError(name, message, stack);
   if (cause !== undefined) recordedCauses.set(error, cause);
   return error;
@@ -189,6 +190,31 @@ export function preserved(thrown) {
   const match = RegExpExec(NAME_IN_MESSAGE, thrown.message);
   if (thrown.name === 'NonRetryableError' || match === null) return thrown;
   return { ...thrown, name: 'NonRetryableError', message: match[1] };
+}
+
+/**
+ * How an attempt's error that is not retried is told before its own name and message are kept: they are told as its cause.
+ * @param {Thrown} thrown
+ * @returns {Thrown}
+ */
+export function replaced(thrown) {
+  const { name, message, cause } = thrown;
+  const own = `${name}: ${message}${cause === undefined ? '' : `${CAUSED_BY}${cause}`}`;
+  return { ...thrown, name: 'WorkflowFatalError', message: text(`Step threw a NonRetryableError with message "${message}"`), cause: text(own) };
+}
+
+/**
+ * The error that `replaced` made another of: code catches its own after a replay, too.
+ * @param {import('./shim-call.js').RecordedError} recorded
+ * @returns {import('./shim-call.js').RecordedError}
+ */
+function unreplaced(recorded) {
+  const { name, message, stack, cause } = recorded;
+  const match = name === 'WorkflowFatalError' ? RegExpExec(REPLACED, message) : null;
+  const end = match === null || cause === undefined ? -1 : StringIndexOf(cause, `: ${match[1]}`);
+  if (match === null || cause === undefined || end < 0) return recorded;
+  const rest = StringSlice(cause, end + 2 + match[1].length + CAUSED_BY.length);
+  return { name: StringSlice(cause, 0, end), message: match[1], stack, cause: rest === '' ? undefined : rest };
 }
 
 /** @param {unknown} value */
