@@ -265,6 +265,8 @@ pub enum Entry {
     Diverged {
         /// What was expected and what came.
         message: String,
+        /// It does not go on; otherwise it ends without them.
+        stuck: bool,
     },
     /// `run()` returned. Last.
     Completed {

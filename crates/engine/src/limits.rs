@@ -28,6 +28,11 @@ pub const SESSION_RUNS_CROWDED: usize = 1_000;
 pub const CROWDED_GRACE_MS: i64 = 200;
 /// Worker processes that one instance may kill before it is errored.
 pub const WORKER_KILLS_MAX: u32 = 3;
+/// How long code that is stuck in an instance is left alone before it is tried again: it may have been slow only. Twice as
+/// long after each time.
+pub const STUCK_MS_MIN: i64 = 60_000;
+/// The longest such time: each try leaves an entry.
+pub const STUCK_MS_MAX: i64 = 6 * 3_600_000;
 /// Timers further away than this stay in the store.
 pub const TIMER_HORIZON_MS: i64 = 20_000;
 /// Due instances read from the store at once.

@@ -12,6 +12,7 @@ export const JSONParse = JSON.parse;
 export const JSONStringify = JSON.stringify;
 export const MathMax = Math.max;
 export const MathMin = Math.min;
+export const NativeAggregateError = AggregateError;
 export const NativeArrayBuffer = ArrayBuffer;
 export const NativeBigInt = BigInt;
 export const NativeBoolean = Boolean;
@@ -19,6 +20,7 @@ export const NativeDataView = DataView;
 export const NativeDate = Date;
 export const NativeDOMException = DOMException;
 export const NativeError = Error;
+export const NativeHeaders = Headers;
 export const NativeMap = Map;
 export const NativeNumber = Number;
 export const NativePromise = Promise;
@@ -51,6 +53,7 @@ export const HasOwn = Object.hasOwn;
 export const PromiseThen = uncurryThis(Promise.prototype.then);
 export const RegExpExec = uncurryThis(RegExp.prototype.exec);
 export const StringIsWellFormed = uncurryThis(String.prototype.isWellFormed);
+export const StringIndexOf = uncurryThis(String.prototype.indexOf);
 export const StringSlice = uncurryThis(String.prototype.slice);
 export const StringStartsWith = uncurryThis(String.prototype.startsWith);
 export const StringToWellFormed = uncurryThis(String.prototype.toWellFormed);
@@ -153,7 +156,16 @@ export class SafeMap extends Map {}
  */
 export class SafeSet extends Set {}
 
-for (const [safe, native] of /** @type {[any, any][]} */ ([[SafeMap, NativeMap], [SafeSet, NativeSet]])) {
+/**
+ * A WeakMap whose methods are its own.
+ * @template {WeakKey} K
+ * @template V
+ * @extends {WeakMap<K, V>}
+ */
+export class SafeWeakMap extends WeakMap {}
+
+const SAFE = [[SafeMap, NativeMap], [SafeSet, NativeSet], [SafeWeakMap, WeakMap]];
+for (const [safe, native] of /** @type {[any, any][]} */ (SAFE)) {
   for (const key of ReflectOwnKeys(native.prototype)) {
     if (key === 'constructor') continue;
     ObjectDefineProperty(

@@ -1,7 +1,7 @@
 // One call of a step method: what it is, how it is told to the server, and how it settles.
 
 import { deferred, JSONStringify, NativeDate } from './shim-builtins.js';
-import { namedError } from './shim-errors.js';
+import { namedError, recordedError } from './shim-errors.js';
 import { openStream } from './shim-stream.js';
 import { fromWire, fromWireText } from './value.js';
 
@@ -9,7 +9,7 @@ import { fromWire, fromWireText } from './value.js';
  * @typedef {import('./shim-run.js').Run} Run
  * @typedef {import('./value.js').WireText} WireText
  * @typedef {{v?: unknown, x?: string}} Received
- * @typedef {{name: string, message: string, stack?: string}} RecordedError
+ * @typedef {{name: string, message: string, stack?: string, cause?: string}} RecordedError
  * @typedef {import('./shim-stream.js').StreamRef} StreamRef
  * @typedef {WireText & {stream?: StreamRef}} ResultText
  * @typedef {{call: number, held?: boolean, value?: Received, stream?: StreamRef, corrupt?: boolean, large?: number, slept?: boolean,
@@ -91,7 +91,7 @@ export class Call {
     if (this.undo !== null) this.undo.settlement = settlement;
     this.stopStream();
     const error = settlement.held === true ? this.error : settlement.error;
-    if (error !== undefined && error !== null) return this.reject(namedError(error.name, error.message, error.stack));
+    if (error !== undefined && error !== null) return this.reject(recordedError(error));
     let value;
     try {
       value = this.valueOf(settlement);

@@ -1,7 +1,7 @@
 // The recorded course of a run: which settlement comes next, and what follows where the code does not make the call that
 // it belongs to.
 
-import { JSONStringify, nativeClearTimeout, nativeSetTimeout } from './shim-builtins.js';
+import { JSONStringify, MathMin, nativeClearTimeout, nativeSetTimeout } from './shim-builtins.js';
 
 /**
  * @typedef {import('./shim-call.js').Call} Call
@@ -13,6 +13,10 @@ import { JSONStringify, nativeClearTimeout, nativeSetTimeout } from './shim-buil
 const NESTED_TURNS_MAX = 3;
 /** A run that makes none of the recorded calls for so long, with nothing of its own running, no longer fits its history. */
 const DIVERGED_MS = 30_000;
+/** How much longer than the code took on its way to a call the first time it may take now. */
+const SLOWER_TIMES = 2;
+/** Nobody waits longer than this: time in which no server ran is counted to that way as well. */
+const WAY_MS_MAX = 20 * 60_000;
 
 export class Course {
   /** @param {Run} run */
@@ -104,8 +108,17 @@ export class Course {
       this.run.session.nextTurn(this.run);
       return false;
     }
-    this.blockedTimer ??= nativeSetTimeout(() => this.checkDiverged(call), this.run.settings.diverged_ms ?? DIVERGED_MS);
+    this.blockedTimer ??= nativeSetTimeout(() => this.checkDiverged(call), this.patienceMs(call));
     return false;
+  }
+
+  /**
+   * How long a recorded call may be missing: on its way to it the code may await requests of its own, as it did the first time.
+   * @param {number} call
+   */
+  patienceMs(call) {
+    const { history, settings } = this.run;
+    return (settings.diverged_ms ?? DIVERGED_MS) + MathMin(SLOWER_TIMES * history.wayMs(call), WAY_MS_MAX);
   }
 
   unblock() {

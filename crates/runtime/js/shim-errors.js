@@ -4,7 +4,8 @@
 
 import { NonRetryableError } from 'cloudflare:workflows';
 import {
-  HasOwn, NativeError, NativeRegExp, NativeString, ObjectDefineProperty, ObjectFreeze, RegExpExec, StringSlice, StringStartsWith, StringToWellFormed,
+  ArrayIsArray, HasOwn, JSONStringify, NativeError, NativeRegExp, NativeString, ObjectDefineProperty, ObjectFreeze, RegExpExec, SafeWeakMap, StringIndexOf,
+  StringSlice, StringStartsWith, StringToWellFormed,
 } from './shim-builtins.js';
 
 /**
@@ -17,6 +18,8 @@ const ERROR_TEXT_MAX = 64 * 1024;
 /** Causes of causes that are told. */
 const CAUSES_MAX = 5;
 
+const CAUSED_BY = '; caused by ';
+const REPLACED = new NativeRegExp('^Step threw a NonRetryableError with message "([^]*)"$');
 const NAME_IN_MESSAGE = new NativeRegExp('^NonRetryableError:?\\s*([^]*)$');
 
 /** @type {Readonly<Record<string, new (message: string) => Error>>} */
@@ -49,6 +52,20 @@ export function namedError(name, message, stack) {
   const error = new Class(message);
   if (Class === NativeError && name !== 'Error') setHidden(error, 'name', name);
   if (stack !== undefined) setHidden(error, 'stack', stack);
+  return error;
+}
+
+/** What is told of the cause of errors that were given back without it. */
+const recordedCauses = new SafeWeakMap();
+
+/**
+ * A recorded error as user code gets it.
+ * @param {import('./shim-call.js').RecordedError} recorded
+ */
+export function recordedError(recorded) {
+  const { name, message, stack, cause } = unreplaced(recorded);
+  const error = namedError(name, message, stack);
+  if (cause !== undefined) recordedCauses.set(error, cause);
   return error;
 }
 
@@ -113,14 +130,32 @@ function causeOf(error) {
 function readCauses(error) {
   let told = '';
   /** @type {any} */
-  let cause = error.cause;
+  let cause = nextCause(error);
   for (let depth = 0; depth < CAUSES_MAX && cause !== undefined && cause !== null; depth += 1) {
     const isError = cause instanceof NativeError;
-    const said = isError ? `${text(cause.name)}: ${text(cause.message)}` : text(cause);
-    told += depth === 0 ? said : `; caused by ${said}`;
-    cause = isError ? cause.cause : undefined;
+    const said = isError ? `${text(cause.name)}: ${text(cause.message)}` : text(causeText(cause));
+    told += depth === 0 ? said : CAUSED_BY + said;
+    cause = isError ? nextCause(cause) : undefined;
   }
   return told === '' ? undefined : text(told);
+}
+
+/** @param {Error} error */
+function nextCause(error) {
+  return error.cause ?? recordedCauses.get(error);
+}
+
+/**
+ * A cause that is no error: as JSON where it has no text of its own.
+ * @param {any} cause
+ */
+function causeText(cause) {
+  if (typeof cause !== 'object' || (!ArrayIsArray(cause) && NativeString(cause) !== '[object Object]')) return cause;
+  try {
+    return JSONStringify(cause) ?? thrownText(cause);
+  } catch {
+    return thrownText(cause);
+  }
 }
 
 /**
@@ -157,6 +192,31 @@ export function preserved(thrown) {
   return { ...thrown, name: 'NonRetryableError', message: match[1] };
 }
 
+/**
+ * How an attempt's error that is not retried is told before its own name and message are kept: they are told as its cause.
+ * @param {Thrown} thrown
+ * @returns {Thrown}
+ */
+export function replaced(thrown) {
+  const { name, message, cause } = thrown;
+  const own = `${name}: ${message}${cause === undefined ? '' : `${CAUSED_BY}${cause}`}`;
+  return { ...thrown, name: 'WorkflowFatalError', message: text(`Step threw a NonRetryableError with message "${message}"`), cause: text(own) };
+}
+
+/**
+ * The error that `replaced` made another of: code catches its own after a replay, too.
+ * @param {import('./shim-call.js').RecordedError} recorded
+ * @returns {import('./shim-call.js').RecordedError}
+ */
+function unreplaced(recorded) {
+  const { name, message, stack, cause } = recorded;
+  const match = name === 'WorkflowFatalError' ? RegExpExec(REPLACED, message) : null;
+  const end = match === null || cause === undefined ? -1 : StringIndexOf(cause, `: ${match[1]}`);
+  if (match === null || cause === undefined || end < 0) return recorded;
+  const rest = StringSlice(cause, end + 2 + match[1].length + CAUSED_BY.length);
+  return { name: StringSlice(cause, 0, end), message: match[1], stack, cause: rest === '' ? undefined : rest };
+}
+
 /** @param {unknown} value */
 function text(value) {
   const all = NativeString(value);
@@ -168,6 +228,6 @@ function text(value) {
  * @param {string} key
  * @param {unknown} value
  */
-function setHidden(target, key, value) {
+export function setHidden(target, key, value) {
   ObjectDefineProperty(target, key, { value, writable: true, configurable: true, enumerable: false });
 }

@@ -8,7 +8,7 @@ import { SafeMap, SafeSet } from './shim-builtins.js';
  * @typedef {import('./shim-call.js').Settlement} Settlement
  * @typedef {import('./shim-config.js').WireConfig} WireConfig
  * @typedef {{call: number, parent?: number, kind: Kind, name: string, count: number, config?: WireConfig, attempts?: number,
- *   attempt?: number, made?: boolean}} PastCall
+ *   attempt?: number, took_ms?: number, made?: boolean}} PastCall
  */
 
 export class History {
@@ -99,6 +99,18 @@ export class History {
   isOvertaken() {
     const next = this.peek();
     return next !== undefined && this.isExpected(next.call) && !this.isBelowSettled(next.call);
+  }
+
+  /**
+   * How long the code took the first time on its way to a call, as far as it has not made the calls before it in this run.
+   * @param {number} last
+   */
+  wayMs(last) {
+    let ms = 0;
+    this.unmade.forEach(({ call, took_ms = 0 }) => {
+      if (call <= last) ms += took_ms;
+    });
+    return ms;
   }
 
   /** @returns {number | undefined} a call that settled, has not been made in this run, and ought to have been */

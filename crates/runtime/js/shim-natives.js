@@ -11,12 +11,13 @@ const TypedArrayPrototype = ObjectGetPrototypeOf(Uint8Array.prototype);
 /** @type {[any, PropertyKey[]][]} what the encoder and its decoder use */
 const USED = [
   [Array.prototype, ['push', 'pop', 'join', 'slice', 'sort', 'filter', iterator]],
-  [ArrayBuffer.prototype, ['slice', 'byteLength']],
+  [ArrayBuffer.prototype, ['slice', 'byteLength', 'maxByteLength', 'resizable']],
   [BigInt.prototype, ['toString', 'valueOf']],
   [Boolean.prototype, ['valueOf']],
   [DataView.prototype, ['buffer', 'byteLength', 'byteOffset']],
   [Date.prototype, ['getDate', 'toISOString']],
   [Function.prototype, ['apply', 'call']],
+  [Headers.prototype, ['entries', iterator]],
   [Map.prototype, ['clear', 'entries', 'get', 'has', 'set', 'size', iterator]],
   [Number.prototype, ['toString', 'valueOf']],
   [Object.prototype, ['toString', 'valueOf']],
@@ -27,6 +28,7 @@ const USED = [
   [Uint8Array, ['fromBase64']],
   [Uint8Array.prototype, ['toBase64']],
   [ObjectGetPrototypeOf([].values()), ['next']],
+  [ObjectGetPrototypeOf(new Headers().entries()), ['next', iterator]],
   [ObjectGetPrototypeOf(new Map().entries()), ['next']],
   [ObjectGetPrototypeOf(new Set().values()), ['next']],
 ];

@@ -14,9 +14,6 @@ import { currentScope } from './shim-scope.js';
  * @typedef {{handler: Function, config: import('./shim-config.js').StepConfig, attempts: number, settlement: Settlement | undefined}} Undo
  */
 
-/** A replaying run that makes no call for so long, with nothing of its own running, will make none any more. */
-const STUCK_MS = 30_000;
-
 /** @type {Thrown} */
 const MISSING = { name: 'RollbackMissing', message: 'Rollback function not available in registry', kind: 'non_retryable' };
 
@@ -118,7 +115,7 @@ export class Rollback {
       if (run.closed || !this.replays) return;
       if (run.timers.size > 0) this.waitForCall();
       else this.ready();
-    }, run.settings.diverged_ms ?? STUCK_MS);
+    }, run.course.patienceMs(Infinity));
   }
 
   /** Whether the run must not be forgotten gently. */

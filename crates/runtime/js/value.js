@@ -3,12 +3,12 @@
 
 import {
   ArrayBufferIsView, ArrayIsArray, ArrayPrototype, DateGetTime, DateToISOString, HasOwn, JSONParse, JSONStringify, nativeStructuredClone, NativeArrayBuffer,
-  NativeBigInt, NativeBoolean, NativeDate, NativeDOMException, NativeError, NativeMap, NativeNumber, NativeRegExp, NativeSet, NativeString,
+  NativeAggregateError, NativeBigInt, NativeBoolean, NativeDate, NativeDOMException, NativeError, NativeHeaders, NativeMap, NativeNumber, NativeRegExp, NativeSet, NativeString,
   ObjectGetOwnPropertyDescriptor, ObjectGetPrototypeOf, ObjectDefineProperty, ObjectKeys, ObjectPrototype, ObjectToString, NumberIsFinite,
   NumberIsNaN, ReflectApply, ReflectOwnKeys, RegExpExec, SafeSet, StringIsWellFormed, StringSlice,
-  StringToWellFormed, utf8Length,
+  NativeUint8Array, StringToWellFormed, TypedArraySet, utf8Length,
 } from './shim-builtins.js';
-import { namedError } from './shim-errors.js';
+import { namedError, setHidden } from './shim-errors.js';
 import { withNatives } from './shim-natives.js';
 import { parse, stringify } from './vendor/devalue.js';
 
@@ -36,7 +36,7 @@ export class TooLargeError extends NativeError {
 
 /**
  * A value for the session.
- * @typedef {{v?: string, x?: string, n?: number}} WireText JSON text, JSON string literal of the exact encoding, bytes where they differ
+ * @typedef {{v?: string, x?: string, n?: number}} WireText JSON text, JSON string literal of the exact encoding, bytes where those of the text do not count
  * @param {unknown} value
  * @returns {WireText}
  * @throws `DataCloneError` for what structured clone refuses, `TooLargeError`, and what the value's own getters throw
@@ -105,8 +105,10 @@ export function decodeValue(json, exact) {
  */
 function plainWire(value) {
   const v = JSONStringify(value);
-  if (v.length * 3 > VALUE_BYTES_MAX && utf8Length(v) > VALUE_BYTES_MAX) throw new TooLargeError();
-  return { v };
+  if (v.length * 3 <= VALUE_BYTES_MAX || utf8Length(v) <= VALUE_BYTES_MAX) return { v };
+  const n = sizeOf(value);
+  if (n > VALUE_BYTES_MAX) throw new TooLargeError();
+  return { v, n };
 }
 
 /**
@@ -267,12 +269,14 @@ function exactText(clone) {
 let reducedErrors = 0;
 
 const REDUCERS = {
-  Error: (/** @type {unknown} */ value) => {
-    if (!(value instanceof NativeError)) return undefined;
-    reducedErrors += 1;
-    const parts = [value.name, value.message, value.stack];
-    return HasOwn(value, 'cause') ? [...parts, value.cause] : parts;
-  },
+  DOMException: (/** @type {unknown} */ value) =>
+    value instanceof NativeDOMException ? [value.name, value.message, value.stack] : undefined,
+  AggregateError: (/** @type {unknown} */ value) =>
+    value instanceof NativeAggregateError ? [value.errors, ...errorParts(value)] : undefined,
+  Error: (/** @type {unknown} */ value) => (value instanceof NativeError ? errorParts(value) : undefined),
+  Headers: (/** @type {unknown} */ value) => (value instanceof NativeHeaders ? [...value] : undefined),
+  Resizable: (/** @type {any} */ value) =>
+    value instanceof NativeArrayBuffer && value.resizable ? [value.slice(0), value.maxByteLength] : undefined,
   Named: (/** @type {any} */ value) => {
     if (!ArrayIsArray(value) || !hasNamedMembers(value)) return undefined;
     reducedErrors += 1;
@@ -285,11 +289,31 @@ const REDUCERS = {
   },
 };
 
+/** @param {Error} error */
+function errorParts(error) {
+  reducedErrors += 1;
+  const parts = [error.name, error.message, error.stack];
+  return HasOwn(error, 'cause') ? [...parts, error.cause] : parts;
+}
+
 const REVIVERS = {
-  Error: (/** @type {any[]} */ parts) => {
-    const error = namedError(parts[0], parts[1], parts[2]);
-    if (parts.length > 3) ObjectDefineProperty(error, 'cause', { value: parts[3], writable: true, configurable: true });
+  DOMException: (/** @type {string[]} */ [name, message, stack]) => {
+    const error = new NativeDOMException(message, name);
+    setHidden(error, 'stack', stack);
     return error;
+  },
+  AggregateError: (/** @type {any[]} */ [errors, ...parts]) => {
+    const error = new NativeAggregateError(errors, parts[1]);
+    setHidden(error, 'stack', parts[2]);
+    if (parts[0] !== 'AggregateError') setHidden(error, 'name', parts[0]);
+    return withCause(error, parts);
+  },
+  Error: (/** @type {any[]} */ parts) => withCause(namedError(parts[0], parts[1], parts[2]), parts),
+  Headers: (/** @type {[string, string][]} */ entries) => new NativeHeaders(entries),
+  Resizable: (/** @type {[ArrayBuffer, number]} */ [bytes, maxByteLength]) => {
+    const buffer = new NativeArrayBuffer(bytes.byteLength, { maxByteLength });
+    TypedArraySet(new NativeUint8Array(buffer), new NativeUint8Array(bytes));
+    return buffer;
   },
   Named: (/** @type {[any[], any]} */ [elements, named]) => {
     const keys = ObjectKeys(named);
@@ -297,6 +321,15 @@ const REVIVERS = {
     return elements;
   },
 };
+
+/**
+ * @param {Error} error
+ * @param {any[]} parts
+ */
+function withCause(error, parts) {
+  if (parts.length > 3) setHidden(error, 'cause', parts[3]);
+  return error;
+}
 
 /**
  * The value of an exact encoding.
@@ -338,16 +371,30 @@ function plainKey(key) {
   return RegExpExec(PROTO, key) === null ? key : StringSlice(key, 1);
 }
 
+/**
+ * Some objects of the platform can be cloned and not be stored. Each is refused as Cloudflare refuses one like it.
+ * @param {any} object
+ */
+function refusePlatform(object) {
+  const prototype = ObjectGetPrototypeOf(object);
+  if (prototype === ObjectPrototype || prototype === null || object instanceof NativeArrayBuffer) return;
+  const kind = kindOf(object);
+  if (kind === 'SharedArrayBuffer') throw new NativeError('Unable to deserialize cloned data.');
+  throw new NativeDOMException(`${kind} can only be serialized for RPC.`, 'DataCloneError');
+}
+
 /** A view carries its own bytes, not those of the buffer around it. */
 const OPERATIONS = {
   viewInfo: (/** @type {any} */ view) => {
     const { byteOffset, byteLength } = view;
-    const whole = byteLength === view.buffer.byteLength;
+    refusePlatform(view.buffer);
+    const whole = byteLength === view.buffer.byteLength && !view.buffer.resizable;
     const buffer = whole ? view.buffer : view.buffer.slice(byteOffset, byteOffset + byteLength);
     return { buffer, byteOffset: 0, byteLength, length: view.length, bufferByteLength: byteLength };
   },
-  // A clone has neither another prototype nor symbols.
+  // A clone has no symbols.
   shapeOf: (/** @type {any} */ value) => {
+    refusePlatform(value);
     const keys = ObjectKeys(value);
     for (let i = 0; i < keys.length; i += 1) keys[i] = encodedKey(keys[i]);
     return { kind: 'plain', keys };
@@ -356,19 +403,33 @@ const OPERATIONS = {
 };
 
 /**
- * Bytes of the value itself, each object once.
+ * Bytes of the value itself, each object once: about what a structured clone of it takes, and Cloudflare stores.
  * @param {unknown} value
  * @param {Set<unknown>} [seen]
  * @returns {number}
  */
 function sizeOf(value, seen = new SafeSet()) {
-  if (typeof value === 'string') return utf8Length(value);
+  if (typeof value === 'string') return textBytes(value);
   if (typeof value === 'bigint') return NativeString(value).length;
-  if (typeof value !== 'object' || value === null) return 8;
+  if (typeof value === 'number') return (value | 0) === value ? INTEGER_BYTES : 8;
+  if (typeof value !== 'object' || value === null) return 1;
   if (seen.has(value)) return 0;
   seen.add(value);
   if (ArrayBufferIsView(value) || value instanceof NativeArrayBuffer) return value.byteLength;
   return 8 + sizeOfMembers(value, seen);
+}
+
+/** Most integers are shorter than other numbers. */
+const INTEGER_BYTES = 4;
+const BEYOND_LATIN_1 = /[^\0-\xff]/;
+
+/**
+ * V8 has one byte for each character of a text where that is enough for all, and two otherwise. Nothing counts as nothing.
+ * @param {string} text
+ */
+function textBytes(text) {
+  if (text === '') return 1;
+  return RegExpExec(BEYOND_LATIN_1, text) === null ? text.length : text.length * 2;
 }
 
 /**
@@ -382,12 +443,14 @@ function sizeOfMembers(value, seen) {
   } else if (value instanceof NativeSet) {
     for (const member of value) bytes += sizeOf(member, seen);
   } else if (value instanceof NativeError) {
-    bytes += sizeOf(value.message, seen) + sizeOf(value.stack, seen) + sizeOf(value.cause, seen);
+    bytes += sizeOf(value.message, seen) + sizeOf(value.stack, seen) + sizeOf(value.cause, seen) + sizeOf(/** @type {any} */ (value).errors, seen);
+  } else if (value instanceof NativeHeaders) {
+    bytes += sizeOf([...value], seen);
   } else if (value instanceof NativeRegExp) {
-    bytes += utf8Length(value.source);
+    bytes += textBytes(value.source);
   } else {
     const keys = ObjectKeys(value);
-    for (let i = 0; i < keys.length; i += 1) bytes += (ArrayIsArray(value) ? 0 : utf8Length(keys[i])) + sizeOf(value[keys[i]], seen);
+    for (let i = 0; i < keys.length; i += 1) bytes += (ArrayIsArray(value) ? 0 : textBytes(keys[i])) + sizeOf(value[keys[i]], seen);
   }
   return bytes;
 }
@@ -434,6 +497,7 @@ function viewObject(value, depth) {
   if (value instanceof NativeDate) return NumberIsNaN(DateGetTime(value)) ? 'Invalid Date' : DateToISOString(value);
   if (value instanceof NativeRegExp) return view(NativeString(value), depth);
   if (value instanceof NativeError) return { name: view(value.name, depth), message: view(value.message, depth) };
+  if (value instanceof NativeHeaders) return view([...value], depth);
   if (isBoxed(value)) return view(value.valueOf(), depth);
   if (ArrayBufferIsView(value) || value instanceof NativeArrayBuffer) return `${kindOf(value)} of ${value.byteLength} bytes`;
   viewedObjects += 1;

@@ -237,7 +237,8 @@ fn write_outcome(settles: &Settles) -> Outcome<'_> {
 /// A recorded error as the outcome of a call.
 #[must_use]
 pub fn write_error(error: &ErrorRecord) -> Outcome<'_> {
-    Outcome::Error { name: &error.name, message: &error.message, stack: error.stack.as_deref() }
+    let ErrorRecord { name, message, stack, cause } = error;
+    Outcome::Error { name, message, stack: stack.as_deref(), cause: cause.as_deref() }
 }
 
 /// A recorded value as it goes to the shim. A text that is not JSON, which only a damaged store can hold, is left out.

@@ -94,7 +94,9 @@ pub fn encode(entry: &Entry) -> Record<'_> {
         Entry::Paused => bare(PAUSED),
         Entry::Resumed => bare(RESUMED),
         Entry::WorkerKilled => bare(WORKER_KILLED),
-        Entry::Diverged { message } => record(DIVERGED, &DivergedMeta { message: message.as_str().into() }, None),
+        Entry::Diverged { message, stuck } => {
+            record(DIVERGED, &DivergedMeta { message: message.as_str().into(), stuck: *stuck }, None)
+        }
         Entry::Completed { output } => Record { payload: Some(output), ..bare(COMPLETED) },
         Entry::Errored { error } => record(ERRORED, &ErroredMeta { error: error.into() }, None),
         Entry::Terminated => bare(TERMINATED),
@@ -171,7 +173,10 @@ pub fn decode(kind: u8, meta: &str, payload: Payload) -> Result<Entry, Unreadabl
         PAUSED => Entry::Paused,
         RESUMED => Entry::Resumed,
         WORKER_KILLED => Entry::WorkerKilled,
-        DIVERGED => Entry::Diverged { message: parse::<DivergedMeta>(meta)?.message.into_string() },
+        DIVERGED => {
+            let DivergedMeta { message, stuck } = parse(meta)?;
+            Entry::Diverged { message: message.into_string(), stuck }
+        }
         COMPLETED => Entry::Completed { output: payload },
         ERRORED => Entry::Errored { error: parse::<ErroredMeta>(meta)?.error.into() },
         TERMINATED => Entry::Terminated,
@@ -348,6 +353,8 @@ struct EventMeta<'a> {
 struct DivergedMeta<'a> {
     #[serde(borrow)]
     message: Text<'a>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    stuck: bool,
 }
 
 #[derive(Serialize, Deserialize)]

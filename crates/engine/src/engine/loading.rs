@@ -105,6 +105,7 @@ impl Engine {
                         self.expired.push_back(key);
                         continue;
                     }
+                    slot.try_again(now);
                     let grace_over = slot.grace_at.is_some_and(|at| at <= now);
                     self.due(key, now);
                     if grace_over {

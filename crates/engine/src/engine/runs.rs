@@ -191,7 +191,9 @@ impl Engine {
 
     fn set_timer(&mut self, key: InstanceKey) {
         let Some(slot) = self.slots.get_mut(&key) else { return };
-        let timer = slot.instance.next_due().into_iter().chain(slot.grace_at).chain(slot.instance.expires_at()).min();
+        let again_at = slot.stuck.and_then(|stuck| stuck.again_at);
+        let own = slot.instance.next_due().into_iter().chain(slot.instance.expires_at());
+        let timer = own.chain(slot.grace_at).chain(again_at).min();
         if timer != slot.timer {
             self.horizon.clear(key, slot.timer);
             slot.timer = timer;
@@ -211,7 +213,7 @@ impl Engine {
 
     /// Another deployment of a workflow may make the calls that the last one did not: those that got stuck run again.
     pub(super) fn try_stuck_again(&mut self, workflow: WorkflowId) {
-        let is_other = |slot: &Slot| slot.stuck_in.is_some_and(|code| code != self.deployment_for(&slot.instance));
+        let is_other = |slot: &Slot| slot.stuck.is_some_and(|stuck| stuck.code != self.deployment_for(&slot.instance));
         let slots = self.slots.iter().filter(|(_, slot)| slot.instance.workflow == workflow && is_other(slot));
         let mut keys: Vec<InstanceKey> = slots.map(|(key, _)| *key).collect();
         keys.sort_unstable();
@@ -224,7 +226,7 @@ impl Engine {
     /// An instance that got stuck may run again.
     pub(super) fn unstick(&mut self, key: InstanceKey) {
         if let Some(slot) = self.slots.get_mut(&key) {
-            slot.stuck_in = None;
+            slot.stuck = None;
         }
     }
 

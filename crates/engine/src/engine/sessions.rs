@@ -42,7 +42,8 @@ impl Engine {
             }
             match report {
                 Report::Ahead => slot.instance.mark_ahead(),
-                Report::Diverged { stuck: true, .. } => slot.stuck_in = Some(slot.instance.deployment),
+                Report::Diverged { stuck: true, .. } => slot.note_stuck(now),
+                Report::Begin { .. } | Report::Did { .. } => slot.stuck = None,
                 _ => {}
             }
             if matches!(report, Report::Forgotten | Report::Completed(_) | Report::Threw(_)) {

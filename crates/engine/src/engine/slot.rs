@@ -2,6 +2,7 @@
 
 use super::io::Fresh;
 use crate::instance::{Leaving, StepTarget, Tell};
+use crate::limits::{STUCK_MS_MAX, STUCK_MS_MIN};
 use crate::scheduler::{Line, Pool, Quarantine};
 use crate::stream::OpenStream;
 use crate::{CommitId, DeploymentId, Instance, Millis, Recorded, ReplyId, RunId, Summary};
@@ -41,14 +42,25 @@ pub(super) struct Slot {
     pub deaths: u8,
     /// Whether somebody outside has killed a worker in which it was alone, since its last good run.
     pub was_killed_outside: bool,
-    /// The code that its last run got stuck in: it runs again when there is other code, or when a user wants it to.
-    pub stuck_in: Option<DeploymentId>,
+    /// Its last run got stuck.
+    pub stuck: Option<Stuck>,
     /// For the first run.
     pub fresh: Option<Fresh>,
     /// What its attempts in flight are writing.
     pub streams: Vec<OpenStream>,
     /// Restarts from a step that wait for its history.
     pub planned: Option<PlannedRestart>,
+}
+
+/// It runs again when there is other code, when a user wants it to, or after a while.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stuck {
+    /// The code that it got stuck in.
+    pub code: DeploymentId,
+    /// How long it is left alone.
+    wait_ms: Millis,
+    /// When it is tried again; `None` while it is.
+    pub again_at: Option<Millis>,
 }
 
 /// Restarts from a step, until the history has been read.
@@ -77,10 +89,23 @@ impl Slot {
             quarantine: Quarantine::Free,
             deaths: 0,
             was_killed_outside: false,
-            stuck_in: None,
+            stuck: None,
             fresh: None,
             streams: Vec::new(),
             planned: None,
+        }
+    }
+
+    /// Its run got stuck once more.
+    pub fn note_stuck(&mut self, now: Millis) {
+        let wait_ms = self.stuck.map_or(STUCK_MS_MIN, |stuck| (stuck.wait_ms * 2).min(STUCK_MS_MAX));
+        self.stuck = Some(Stuck { code: self.instance.deployment, wait_ms, again_at: Some(now + wait_ms) });
+    }
+
+    /// It was left alone for long enough.
+    pub fn try_again(&mut self, now: Millis) {
+        if let Some(stuck) = &mut self.stuck {
+            stuck.again_at = stuck.again_at.filter(|at| *at > now);
         }
     }
 
@@ -102,7 +127,10 @@ impl Slot {
 
     /// It should stand in line and does not.
     pub fn wants_to_queue(&self) -> bool {
-        !self.queued && self.ghost.is_none() && self.stuck_in.is_none() && self.instance.wants_run()
+        !self.queued
+            && self.ghost.is_none()
+            && self.stuck.is_none_or(|stuck| stuck.again_at.is_none())
+            && self.instance.wants_run()
     }
 
     /// Nothing in this process needs it.

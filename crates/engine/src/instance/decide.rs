@@ -226,7 +226,7 @@ impl Instance {
             }
             Report::Busy | Report::Ahead => {}
             Report::Diverged { message, stuck } => {
-                decision.entries.push(Entry::Diverged { message });
+                decision.entries.push(Entry::Diverged { message, stuck });
                 if stuck {
                     decision.tells.push(Tell::Forget { force: true });
                 }

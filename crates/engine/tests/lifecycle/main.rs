@@ -314,13 +314,35 @@ fn stuck(follows_newest: bool) -> Host {
 }
 
 #[test]
-fn an_instance_that_is_stuck_in_its_code_gives_its_place_to_another_and_does_not_run_again() {
+fn an_instance_that_is_stuck_in_its_code_gives_its_place_to_another() {
     let mut host = stuck(false);
     assert_eq!(host.starts(), [(2, Vec::new())], "the other one");
     host.report(2, Report::Completed(Payload::UNDEFINED));
-    host.pass(60_000);
+    host.pass(50_000);
     assert_eq!((host.starts(), host.engine.run_count()), (Vec::new(), 0));
     assert_eq!((host.status(), host.engine.places_taken(WORKFLOW)), (Status::Running, 0));
+}
+
+#[test]
+fn an_instance_that_is_stuck_is_tried_again_less_and_less_often_until_it_goes_on() {
+    let mut host = stuck(false);
+    host.report(2, Report::Completed(Payload::UNDEFINED));
+    let get_stuck = |host: &mut Host, run| {
+        host.report(run, Report::Diverged { message: "it waits".to_owned(), stuck: true });
+        host.report(run, Report::Forgotten);
+    };
+    for (run, minutes) in [(3, 1), (4, 2), (5, 4), (6, 8)] {
+        host.pass(minutes * 60_000 - 1);
+        assert_eq!(host.starts(), [], "run {run}");
+        host.pass(1);
+        assert_eq!(host.starts(), [(run, Vec::new())]);
+        get_stuck(&mut host, run);
+    }
+    host.pass(16 * 60_000);
+    host.sleep(7, 0, 1_000);
+    get_stuck(&mut host, 7);
+    host.pass(60_000);
+    assert_eq!(host.starts().len(), 1, "it has gone on meanwhile");
 }
 
 #[test]

@@ -163,6 +163,9 @@ pub struct PastCall<'a> {
     /// For an open `do`: the attempt that may start when the call is made; absent while a retry delay runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
+    /// Where it is long: what the code took at most on its way to this call, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub took_ms: Option<u64>,
 }
 
 /// How a call settled.
@@ -205,5 +208,8 @@ pub enum Outcome<'a> {
         /// `error.stack` where recorded.
         #[serde(skip_serializing_if = "Option::is_none")]
         stack: Option<&'a str>,
+        /// What its cause says, for people.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cause: Option<&'a str>,
     },
 }

@@ -340,6 +340,35 @@ async fn a_run_that_is_busy_outside_of_steps_has_not_diverged() {
 }
 
 #[tokio::test]
+async fn a_run_may_take_as_long_on_its_way_to_a_call_as_it_took_the_first_time() {
+    let (_worker, mut server) = start().await;
+    assert_eq!(server.finish("Requests", json!(null)).await, 2);
+    server.instance.calls.values_mut().for_each(|call| call["took_ms"] = json!(120));
+    server.seen.clear();
+    assert_eq!(server.finish("Requests", json!(null)).await, 2);
+    assert_eq!(server.seen.len(), 1, "{:?}", server.seen);
+}
+
+#[tokio::test]
+async fn a_replay_for_handlers_waits_as_long_for_their_steps_as_the_code_took_the_first_time() {
+    let (_worker, mut server) = start().await;
+    server.finish("Requests", json!(null)).await;
+    for call in server.instance.calls.values_mut() {
+        (call["took_ms"], call["attempts"]) = (json!(120), json!(1));
+    }
+    server.rolls_back = true;
+    // The second step was open: nobody but its handler wants it to be made.
+    server.instance.settled.truncate(1);
+    server.start("Requests", json!(null)).await;
+    server.until("undo_ready").await;
+    for call in [1, 0] {
+        let error = json!({"name": "Error", "message": "e"});
+        server.send(json!([{"undo": {"run": server.run, "call": call, "attempt": 1, "error": error}}])).await;
+        assert_eq!(server.until("undone").await.get("error"), None);
+    }
+}
+
+#[tokio::test]
 async fn the_result_of_an_attempt_that_was_given_up_is_dropped() {
     let (_worker, mut server) = start().await;
     server.start("Late", json!(null)).await;

@@ -25,6 +25,7 @@ pub struct Server {
     pub seen: Vec<Value>,
     pub careful: bool,
     pub paused: bool,
+    pub rolls_back: bool,
     pub settings: Value,
 }
 
@@ -49,6 +50,7 @@ impl Server {
             seen: Vec::new(),
             careful: false,
             paused: false,
+            rolls_back: false,
             settings: json!({
                 "steps_max": 100,
                 "defaults": {"limit": 2, "delay_ms": 10, "backoff": "constant", "timeout_ms": 600_000},
@@ -87,7 +89,7 @@ impl Server {
         let start = json!({"start": {
             "run": self.run, "class": class, "workflow": "flow", "instance": "one", "at": 1000,
             "params": {"v": params}, "settings": self.settings, "calls": calls.len(),
-            "paused": self.paused, "careful": self.careful,
+            "paused": self.paused, "careful": self.careful, "rolls_back": self.rolls_back,
         }});
         let mut messages = vec![start];
         if !calls.is_empty() {

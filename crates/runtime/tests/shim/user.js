@@ -139,6 +139,16 @@ export const Aside = flow(async (event, step) => {
   return 'legal';
 });
 
+// Awaits something that is no timer of the run.
+const request = () => new Promise((resolve) => AbortSignal.timeout(120).addEventListener('abort', resolve));
+
+export const Requests = flow(async (event, step) => {
+  await request();
+  await step.do('after one', async () => 1, { rollback: async () => {} });
+  await request();
+  return step.do('after two', async () => 2, { rollback: async () => {} });
+});
+
 export const Changed = flow(async (event, step) => step.do(event.payload, async () => event.payload));
 
 export const Slow = flow(async (event, step) => {

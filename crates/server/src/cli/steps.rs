@@ -248,6 +248,9 @@ impl StepView<'_> {
         let told = told.into_iter().map(|line| self.paint(Tone::Bad, &line)).collect();
         let margin = " ".repeat(indent);
         let mut lines = hanging(&margin, indent, told);
+        let cause =
+            error.cause.iter().flat_map(|cause| wrap(&printable(&format!("caused by {cause}")), self.room(indent)));
+        lines.extend(cause.map(|line| format!("{margin}{line}")));
         let place = frames(error).next();
         lines.extend(place.map(|place| margin + &self.paint(Tone::Dim, &self.timeline.fitted(&place, indent))));
         lines

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use stepwell_engine::cron::{FiringOf, firing_of};
 use stepwell_engine::engine::{Fresh, Start};
 use stepwell_engine::{
-    CallId, Entry, ErrorRecord, Outcome as Settled, Payload, Recorded, RunId, StepConfig, StepKind, error_text,
+    CallId, Entry, ErrorRecord, Millis, Outcome as Settled, Payload, Recorded, RunId, StepConfig, StepKind, error_text,
 };
 use stepwell_runtime::protocol::{Config, Outcome, PastCall, Schedule, Settlement, ToShim};
 use stepwell_runtime::session::{FRAME_BYTES_MAX, SessionSender};
@@ -23,6 +23,8 @@ const INLINE_BYTES_MAX: usize = 16 << 10;
 const PIECE_BYTES_MAX: usize = FRAME_BYTES_MAX / 2;
 /// What a message weighs beside its texts.
 const MESSAGE_BYTES: usize = 64;
+/// What code takes on its way to a call is told where it is longer.
+const WAY_MS_MIN: Millis = 3_000;
 /// Entries read at once.
 const PAGE_ROWS: usize = 2_000;
 
@@ -119,6 +121,8 @@ struct History {
     events: BTreeMap<u64, (String, i64, Payload)>,
     waits: HashMap<CallId, u64>,
     large: LargeValues,
+    /// When something last let the code go on, or the code made a call.
+    went_on_at: Option<Millis>,
 }
 
 struct Call {
@@ -131,6 +135,7 @@ struct Call {
     /// Attempts that were started.
     attempts: u32,
     has_handler: bool,
+    took_ms: Option<u64>,
 }
 
 enum Outcomes {
@@ -144,6 +149,7 @@ enum Outcomes {
 impl History {
     fn take(&mut self, recorded: Recorded) {
         let seq = recorded.seq;
+        let took_ms = self.note_way(&recorded);
         match recorded.entry {
             Entry::Begun { call, parent, name, count, kind, started } => {
                 let word = kind.word();
@@ -152,11 +158,12 @@ impl History {
                 }
                 let config = if let StepKind::Do(config) = kind { Some(config) } else { None };
                 let attempts = u32::from(started);
-                self.calls.push(Call { call, parent, kind: word, name, count, config, attempts, has_handler: false });
+                let has_handler = false;
+                self.calls.push(Call { call, parent, kind: word, name, count, config, attempts, has_handler, took_ms });
             }
             Entry::Did { call, parent, name, count, value, .. } => {
-                let (kind, config) = ("do", None);
-                self.calls.push(Call { call, parent, kind, name, count, config, attempts: 1, has_handler: false });
+                let (kind, config, attempts, has_handler) = ("do", None, 1, false);
+                self.calls.push(Call { call, parent, kind, name, count, config, attempts, has_handler, took_ms });
                 self.settle_value(call, seq, value);
             }
             Entry::AttemptStarted { call, attempt } => self.note_attempt(call, attempt),
@@ -177,6 +184,17 @@ impl History {
             }
             _ => {}
         }
+    }
+
+    /// How long the code has been on its way, where it has reached a call after long.
+    fn note_way(&mut self, recorded: &Recorded) -> Option<u64> {
+        let goes_on = match &recorded.entry {
+            Entry::Started { .. } | Entry::Begun { .. } | Entry::Did { .. } | Entry::Settled { .. } => true,
+            Entry::AttemptFailed { retry_at, .. } => retry_at.is_none(),
+            _ => false,
+        };
+        let since = if goes_on { self.went_on_at.replace(recorded.at) } else { None };
+        since.map(|since| recorded.at - since).filter(|ms| *ms >= WAY_MS_MIN).and_then(|ms| u64::try_from(ms).ok())
     }
 
     fn note_attempt(&mut self, call: CallId, attempt: u32) {
@@ -279,6 +297,7 @@ impl Call {
             config: self.config.as_ref().map(write_config),
             attempts: self.has_handler.then_some(self.attempts),
             attempt: grants.get(&self.call).copied(),
+            took_ms: self.took_ms,
         }
     }
 }
@@ -305,7 +324,9 @@ fn settlement_bytes(settlement: &Settlement<'_>) -> usize {
     match &settlement.outcome {
         Outcome::Value(value) => value_bytes(value),
         Outcome::Event { payload, .. } => payload.as_ref().map_or(0, value_bytes),
-        Outcome::Error { message, .. } => message.len(),
+        Outcome::Error { name, message, stack, cause } => {
+            name.len() + message.len() + stack.map_or(0, str::len) + cause.map_or(0, str::len)
+        }
         Outcome::Large(_) | Outcome::Slept(_) => 0,
     }
 }
@@ -321,5 +342,35 @@ fn write_config(config: &StepConfig) -> Config {
         backoff: Some(config.backoff.as_str().to_owned()),
         timeout_ms: Some(config.timeout_ms as f64),
         sensitive: config.sensitive,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sleep(call: u32) -> Entry {
+        let kind = StepKind::Sleep { until: 0 };
+        Entry::Begun { call: CallId(call), parent: None, name: "s".to_owned(), count: call + 1, kind, started: false }
+    }
+
+    #[test]
+    fn a_call_knows_how_long_the_code_was_on_its_way_to_it() {
+        let event = Entry::EventReceived { event_type: "e".to_owned(), payload: Payload::UNDEFINED };
+        let slept = Entry::Settled { call: CallId(0), outcome: Settled::Slept };
+        let entries = [
+            (100, Entry::Started { deployment: stepwell_engine::DeploymentId(1) }),
+            (200, sleep(0)),
+            (90_000, slept),
+            (95_000, event),
+            (130_000, sleep(1)),
+            (131_000, sleep(2)),
+        ];
+        let mut history = History::default();
+        for (seq, (at, entry)) in (1..).zip(entries) {
+            history.take(Recorded { seq, at, entry });
+        }
+        let told: Vec<_> = history.calls.iter().map(|call| call.past(&HashMap::new()).took_ms).collect();
+        assert_eq!(told, [None, Some(40_000), None]);
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use stepwell_engine::limits::STEPS_MAX;
 use stepwell_engine::{Cron, names};
 
 use super::diagnostics::Diagnostics;
@@ -14,8 +15,6 @@ use crate::d1::names as d1;
 use crate::rest::RetentionOptions;
 use crate::script::{BINDING_NAME_RULE, is_binding_name};
 
-/// Above it wrangler warns that production would refuse.
-const PRODUCTION_STEPS_MAX: u32 = 25_000;
 
 /// One entry of `workflows`, or one of `exports` of type `workflow`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,10 +168,9 @@ pub(super) fn read_settings(workflow: &mut WorkflowConfig, section: &Section<'_>
     if let Some(limits) = section.section("limits", diagnostics) {
         limits.warn_of_unknown(&["steps"], diagnostics);
         workflow.steps_max = limits.positive_integer("steps", diagnostics);
-        if workflow.steps_max.is_some_and(|steps| steps > PRODUCTION_STEPS_MAX) {
-            let message =
-                format!("Cloudflare allows {PRODUCTION_STEPS_MAX} steps at most; this works here and not there");
-            diagnostics.warn(limits.line_of("steps"), limits.key("steps"), message);
+        if let Some(steps) = workflow.steps_max.filter(|steps| *steps > STEPS_MAX) {
+            let message = format!("{steps} steps are more than the {STEPS_MAX} that an instance may have at most");
+            diagnostics.error(limits.line_of("steps"), limits.key("steps"), message);
         }
     }
     if let Some(concurrency) = section.section("concurrency", diagnostics) {

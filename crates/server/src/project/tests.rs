@@ -139,7 +139,7 @@ fn mistakes_are_named_with_file_line_key_and_advice() {
             None,
         ),
         (
-            "more steps than in production",
+            "more steps than an instance may have",
             workflow("name = \"w\"\nclass_name = \"C\"\nlimits = { steps = 30000 }"),
             None,
         ),

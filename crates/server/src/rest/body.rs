@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use stepwell_engine::Payload;
 
+use super::value_size;
 use crate::api_error::ApiError;
 
 /// Reads a body of at most so many bytes.
@@ -41,14 +42,14 @@ pub fn parse_payload(body: &[u8]) -> Result<Payload, ApiError> {
     if body.trim_ascii().is_empty() {
         return Ok(Payload::UNDEFINED);
     }
-    parse::<&RawValue>(body).map(|value| Payload::from_json(value.get()))
+    parse::<&RawValue>(body).map(|value| value_size::payload(value.get()))
 }
 
 /// `params` of a new instance: a JSON value, or a string that holds one, as Cloudflare's own description has it.
 pub fn params(value: &RawValue) -> Payload {
     let inner = serde_json::from_str::<String>(value.get()).ok();
     let inner = inner.as_deref().and_then(|text| serde_json::from_str::<&RawValue>(text).ok());
-    Payload::from_json(inner.unwrap_or(value).get())
+    value_size::payload(inner.unwrap_or(value).get())
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ mod tokens;
 pub mod upload;
 mod upload_script;
 mod user;
+mod value_size;
 mod workflow_options;
 mod workflows;
 

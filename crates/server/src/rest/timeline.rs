@@ -45,9 +45,16 @@ pub struct Timeline {
     rollback: Option<RollbackView>,
     events: HashMap<u64, Option<Arc<str>>>,
     paused_at: Option<Millis>,
-    diverged: Option<String>,
+    diverged: Option<Divergence>,
     output: Option<Payload>,
     error: Option<ErrorRecord>,
+}
+
+/// The code no longer does what is recorded.
+#[derive(Debug)]
+struct Divergence {
+    message: String,
+    stuck: bool,
 }
 
 /// A call that has not settled.
@@ -99,12 +106,16 @@ impl Timeline {
     /// What was read adds up to this.
     pub fn finish(self) -> Folded {
         let Self { params, trigger, steps, rollback, diverged, output, error, .. } = self;
+        let diverged = diverged.map(|divergence| divergence.message);
         Folded { params, trigger, steps, rollback, diverged, output, error }
     }
 
     /// Reads the next entry.
     pub fn push(&mut self, recorded: Recorded) {
         let Recorded { seq, at, entry } = recorded;
+        if shows_progress(&entry) {
+            self.diverged.take_if(|divergence| divergence.stuck);
+        }
         match entry {
             Entry::Created { params, trigger, .. } => {
                 self.params = params;
@@ -130,7 +141,7 @@ impl Timeline {
             }
             Entry::RolledBack { call, .. } => self.end_handler(call, None, None, at),
             Entry::RollbackEnded { error } => self.end_rollback(error),
-            Entry::Diverged { message } => self.diverged = Some(message),
+            Entry::Diverged { message, stuck } => self.diverged = Some(Divergence { message, stuck }),
             Entry::Completed { output } => self.output = Some(output),
             Entry::Errored { error } => self.error = Some(error),
             Entry::Terminated => self.steps.push(Step::Termination { trigger: Trigger::of("") }),
@@ -307,6 +318,15 @@ impl Timeline {
             }
             None => LEFT_OUT.into(),
         }
+    }
+}
+
+/// Whether only code that goes on, and is not stuck, leads to such an entry.
+fn shows_progress(entry: &Entry) -> bool {
+    match entry {
+        Entry::Begun { .. } | Entry::Did { .. } | Entry::Completed { .. } | Entry::Errored { .. } => true,
+        Entry::RollbackStarted { error, .. } => error.is_some(),
+        _ => false,
     }
 }
 

@@ -41,7 +41,7 @@ fn config() -> Value {
 }
 
 fn failure(start: &str, end: &str, message: &str) -> Value {
-    let error = json!({"name": "Error", "message": message, "stack": format!("Error: {message}\n    at charge (src/index.ts:12:9)")});
+    let error = json!({"name": "Error", "message": message, "stack": format!("Error: {message}\n    at charge (src/index.ts:12:9)"), "cause": "RangeError: 3 > 2"});
     json!({"start": at(start), "end": at(end), "success": false, "error": error})
 }
 

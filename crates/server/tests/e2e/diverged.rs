@@ -11,7 +11,7 @@ const BEFORE: &str = "await step.do('one', async () => 1);
     await step.waitForEvent('go', { type: 'go' });";
 
 /// What becomes of the three calls, by workflow.
-const CHANGES: [(&str, &str); 7] = [
+const CHANGES: [(&str, &str); 8] = [
     ("Same", BEFORE),
     (
         "Renamed",
@@ -19,6 +19,7 @@ const CHANGES: [(&str, &str); 7] = [
     ),
     ("Removed", "await step.do('one', async () => 1); await step.waitForEvent('go', { type: 'go' });"),
     ("RemovedLast", "await step.do('one', async () => 1);"),
+    ("Throws", "throw new Error('early');"),
     (
         "Inserted",
         "await step.do('zero', async () => 0); await step.do('one', async () => 1); await step.do('two', async () => 2); await step.waitForEvent('go', { type: 'go' });",
@@ -85,8 +86,8 @@ async fn an_instance_that_no_longer_fits_its_code_says_what_is_missing() {
     for class in ["Renamed", "Removed", "Inserted", "Swapped", "Retyped"] {
         let ended = server.ended(class, "a").await;
         assert_eq!(
-            (&ended["status"], names_of(&ended)),
-            (&json!("complete"), vec!["one-1".into(), "two-1".into(), "go-1".into()]),
+            (&ended["status"], &ended["diverged"], names_of(&ended)),
+            (&json!("complete"), &Json::Null, vec!["one-1".into(), "two-1".into(), "go-1".into()]),
             "{class}"
         );
     }

@@ -10,7 +10,7 @@ use crate::support::{Project, Server};
 const SOURCE: &str = include_str!("workers/faces.js");
 
 async fn server() -> Server {
-    Server::dev(&[&Project::worker("faces", &["Secretive", "Caused"], SOURCE)]).await
+    Server::dev(&[&Project::worker("faces", &["Secretive", "Caused", "Uncaught"], SOURCE)]).await
 }
 
 impl Server {
@@ -81,4 +81,15 @@ async fn causes_of_errors_are_shown_to_people_and_not_to_code() {
     assert!(error["stack"].as_str().is_some_and(|stack| stack.contains("TypeError: outer")), "{error}");
     let described = server.described("Caused", &id, &[]);
     assert!(described.contains("caused by odd"), "{described}");
+    assert!(described.contains("caused by RangeError: inner; caused by innermost"), "{described}");
+}
+
+#[tokio::test]
+async fn the_cause_of_a_steps_error_is_that_of_the_instances_error() {
+    let server = server().await;
+    let cause = r#"{"code":"E_LIMIT","at":[1]}"#;
+    for (wraps, told) in [(false, cause.to_owned()), (true, format!("TypeError: outer; caused by {cause}"))] {
+        let id = server.create("Uncaught", json!({ "wraps": wraps })).await;
+        assert_eq!(server.ended("Uncaught", &id).await["error"]["cause"], told);
+    }
 }

@@ -7,7 +7,7 @@ use crate::support::{Project, Server};
 const MIB: usize = 1 << 20;
 
 async fn server() -> Server {
-    let classes = ["Overwrites", "Members", "Takes", "Gives"];
+    let classes = ["Overwrites", "Members", "Takes", "Gives", "Echoes"];
     let flags = json!({ "compatibility_date": "2026-06-01" });
     Server::dev(&[&Project::configured("values", &classes, flags, include_str!("workers/values.js"))]).await
 }
@@ -57,4 +57,18 @@ async fn more_than_a_mebibyte_of_bytes_is_refused_in_words() {
         format!("WorkflowError: (instance.payload_too_large) {what} too large. Maximum allowed size is 1MiB.")
     });
     assert_eq!(refused, json!(texts));
+}
+
+#[tokio::test]
+async fn a_text_counts_with_its_characters_and_not_with_its_escapes() {
+    let server = server().await;
+    for text in ["\"".repeat(600_000), "é".repeat(600_000), "漢".repeat(400_000), "\u{1}".repeat(MIB)] {
+        let id = server.create("Echoes", json!(text)).await;
+        server.until_status("Echoes", &id, "waiting").await;
+        server.replay("Echoes", &id).await;
+        server.send_event("Echoes", &id, "go", json!(text)).await.ok();
+        assert!(server.output("Echoes", &id).await == text, "{:?}", text.chars().next());
+    }
+    let (status, message) = server.try_create("Echoes", json!({ "params": "漢".repeat(600_000) })).await.refusal();
+    assert_eq!((status, message.contains("1200000 bytes")), (413, true), "{message}");
 }

@@ -64,7 +64,7 @@ fn lifecycle() -> Vec<Entry> {
         Entry::Paused,
         Entry::Resumed,
         Entry::WorkerKilled,
-        Entry::Diverged { message: "expected b".to_owned() },
+        Entry::Diverged { message: "expected b".to_owned(), stuck: false },
         Entry::Completed { output: Payload::UNDEFINED },
         Entry::Errored { error: ErrorRecord::new("Error", "no stack") },
         Entry::Terminated,

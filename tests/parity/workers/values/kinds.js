@@ -51,6 +51,25 @@ export const KINDS = {
   error: () => new RangeError('as a value'),
   'error-with-cause': () => new Error('outer', { cause: new TypeError('inner') }),
   'errors-in-list': () => [new SyntaxError('one')],
+  'error-with-members': () => Object.assign(new Error('outer'), { code: 5 }),
+  'aggregate-error': () => new AggregateError([new TypeError('inner'), 2], 'several'),
+  'dom-exception': () => new DOMException('given up', 'AbortError'),
+  headers: () => new Headers([['a', '1'], ['set-cookie', 'b=1'], ['set-cookie', 'c=2']]),
+  'nested-platform-values': () => [{ headers: new Headers({ a: '1' }) }, new DOMException('m', 'TimeoutError')],
+  request: () => new Request('https://example.com/path'),
+  'request-with-body': () => new Request('https://example.com/', { method: 'POST', body: 'text' }),
+  response: () => new Response('text'),
+  'response-without-body': () => new Response(null, { status: 204 }),
+  blob: () => new Blob(['text']),
+  url: () => new URL('https://example.com/path'),
+  'shared-array-buffer': () => new SharedArrayBuffer(3),
+  'view-of-shared-array-buffer': () => new Uint8Array(new SharedArrayBuffer(3)),
+  'resizable-array-buffer': () => new ArrayBuffer(3, { maxByteLength: 10 }),
+  'quotes-600-000': () => '"'.repeat(600_000),
+  'latin-600-000': () => 'é'.repeat(600_000),
+  'han-400-000': () => '漢'.repeat(400_000),
+  'numbers-60-000': () => Array.from({ length: 60_000 }, (_, index) => Math.sqrt(index + 0.1)),
+  'html-910-000': () => '<p class="a" id="b">t</p>\n'.repeat(910_000 / 26),
   'boxed-values': () => [new Number(5), new String('s'), new Boolean(false)],
   'shared-reference': () => [shared, shared],
   cycle: () => cycle,
@@ -72,6 +91,14 @@ export function identity(kind, value) {
     for (let inner = value; inner !== 'bottom'; inner = inner.inner) depth += 1;
     return depth;
   }
+  if (kind === 'numbers-60-000') return value.reduce((/** @type {number} */ sum, /** @type {number} */ member) => sum + member, value.length);
+  if (kind === 'error-with-members') return value.code;
+  if (kind === 'aggregate-error') return value.errors?.length;
+  if (kind === 'dom-exception') return [value instanceof DOMException, value.code];
+  if (kind === 'headers') return [value instanceof Headers, [...value]];
+  if (kind === 'nested-platform-values') return [value[0].headers.get('a'), value[1] instanceof DOMException];
+  if (kind === 'request') return value.url;
+  if (kind === 'resizable-array-buffer') return [value.resizable, value.maxByteLength];
   if (kind === 'many-members') return Object.keys(value).length;
   return undefined;
 }

@@ -215,13 +215,28 @@ fn a_handler_is_a_step_of_its_own_with_its_attempts() {
     assert_eq!(steps(entries)[1], expected);
 }
 
+fn diverged(stuck: bool) -> Entry {
+    Entry::Diverged { message: "other step".to_owned(), stuck }
+}
+
+#[test]
+fn what_was_stuck_and_goes_on_has_not_diverged() {
+    let check = |stuck, after, expected: Option<&str>| {
+        let folded = fold(Keep::Bytes(0), vec![diverged(stuck), after]);
+        assert_eq!(folded.diverged.as_deref(), expected);
+    };
+    let output = Payload::from_json("1");
+    check(true, Entry::Completed { output: output.clone() }, None);
+    check(true, begun(0, "a", StepKind::Sleep { until: 1 }), None);
+    check(true, Entry::Resumed, Some("other step"));
+    check(true, Entry::Terminated, Some("other step"));
+    check(false, Entry::Completed { output }, Some("other step"));
+}
+
 #[test]
 fn ends_and_divergence_are_told() {
     let error = ErrorRecord::new("Error", "boom");
-    let folded = fold(
-        Keep::Bytes(0),
-        vec![Entry::Diverged { message: "other step".to_owned() }, Entry::Errored { error: error.clone() }],
-    );
+    let folded = fold(Keep::Bytes(0), vec![diverged(false), Entry::Errored { error: error.clone() }]);
     assert_eq!((folded.diverged.as_deref(), folded.error), (Some("other step"), Some(error)));
     let folded = fold(Keep::Bytes(0), vec![Entry::Completed { output: Payload::from_json("1") }]);
     assert_eq!(folded.output, Some(Payload::from_json("1")));

@@ -30,6 +30,20 @@ export class Caused extends WorkflowEntrypoint {
   }
 }
 
+export class Uncaught extends WorkflowEntrypoint {
+  // Nobody catches the error of its step; or it is wrapped, with a cause that is no error before it.
+  async run({ payload }, step) {
+    const cause = { code: 'E_LIMIT', at: [1] };
+    const fails = step.do('fails', { retries: { limit: 0, delay: 0 } }, async () => {
+      throw new TypeError('outer', { cause });
+    });
+    if (!payload.wraps) return fails;
+    const error = await fails.catch((error) => error);
+    await step.sleep('nap', 1);
+    throw new Error('wrapped', { cause: error });
+  }
+}
+
 export default {
   async fetch(request, env) {
     const instance = await env.Secretive.get(new URL(request.url).pathname.slice(1));

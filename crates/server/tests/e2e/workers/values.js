@@ -53,6 +53,14 @@ export class Gives extends WorkflowEntrypoint {
   }
 }
 
+export class Echoes extends WorkflowEntrypoint {
+  async run({ payload }, step) {
+    const given = await step.do('gives', async () => payload);
+    const event = await step.waitForEvent('wait', { type: 'go', timeout: '1 hour' });
+    return given === event.payload ? given : [given.length, event.payload.length];
+  }
+}
+
 export default {
   // Creates an instance with so many bytes, and sends it as many.
   async fetch(request, env) {
