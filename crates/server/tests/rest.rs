@@ -5,6 +5,8 @@
 mod auth;
 #[path = "rest/bad_bodies.rs"]
 mod bad_bodies;
+#[path = "rest/connections.rs"]
+mod connections;
 #[path = "rest/d1.rs"]
 mod d1;
 #[path = "rest/lists.rs"]

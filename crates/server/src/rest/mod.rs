@@ -26,6 +26,7 @@ mod tails;
 pub mod timeline;
 mod times;
 mod tokens;
+mod unread;
 pub mod upload;
 mod upload_script;
 mod user;
@@ -104,6 +105,7 @@ pub fn router(api: Api) -> Router {
         .method_not_allowed_fallback(no_route)
         .layer(DefaultBodyLimit::max(limits::BODY_BYTES_MAX))
         .layer(middleware::from_fn(observe::observe))
+        .layer(middleware::from_fn(unread::drain))
         .with_state(api)
 }
 

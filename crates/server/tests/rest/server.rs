@@ -1,6 +1,7 @@
 //! The faces over a store in memory and a driver without workers.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -204,6 +205,15 @@ impl Server {
         self.parts.auth = auth;
         self.api = rest::router(self.parts.clone());
         self
+    }
+
+    /// Serves the API until the test ends.
+    pub async fn listen(&self) -> SocketAddr {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let api = self.api.clone();
+        tokio::spawn(async move { axum::serve(listener, api).await });
+        address
     }
 
     /// Puts complete instances into the store, created a day apart from 1970-01-02 on.
