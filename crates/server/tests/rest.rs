@@ -182,6 +182,34 @@ async fn a_history_of_ten_thousand_steps_is_shown_whole() {
 }
 
 #[tokio::test]
+async fn an_instance_of_a_schedule_is_found_by_its_id_as_it_is() {
+    let server = Server::start().await;
+    let completed = Entry::Completed { output: Payload::UNDEFINED };
+    server.finished(&[("*/1 * * * *-1795902420000", vec![completed])]).await;
+    for id in ["*/1%20*%20*%20*%20*-1795902420000", "%2A%2F1%20%2A%20%2A%20%2A%20%2A-1795902420000"] {
+        let path = format!("{INSTANCES}/{id}");
+        let shown = server.ok("GET", &format!("{path}?simple=true"), Value::Null).await;
+        assert_eq!(
+            (&shown["id"], &shown["schedule"]["cron"]),
+            (&json!("*/1 * * * *-1795902420000"), &json!("*/1 * * * *"))
+        );
+        server.ok("GET", &format!("{path}/logs"), Value::Null).await;
+        let change = json!({ "status": "terminate" });
+        for (method, rest, body, code) in [
+            ("PATCH", "/status", change, 10_402),
+            ("POST", "/events/go-1", json!({}), 10_401),
+            ("GET", "/step?name=a/b-1", Value::Null, 10_404),
+            ("GET", "/nothing", Value::Null, 7_003),
+        ] {
+            let answer = server.call(method, &format!("{path}{rest}"), body).await;
+            assert_eq!(answer.code(), code, "{method} {path}{rest}: {}", answer.body);
+        }
+    }
+    let missing = server.call("GET", &format!("{INSTANCES}/*/2%20*%20*%20*%20*-1795902420000"), Value::Null).await;
+    assert_eq!(missing.code(), 10_400, "{}", missing.body);
+}
+
+#[tokio::test]
 async fn an_instance_is_paused_resumed_restarted_and_terminated() {
     let server = Server::start().await;
     server.ok("POST", INSTANCES, json!({"instance_id": "a"})).await;

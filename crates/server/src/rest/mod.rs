@@ -8,6 +8,7 @@ mod body;
 mod d1;
 mod detail;
 mod envelope;
+mod firing_path;
 mod instance;
 mod instances;
 pub mod limits;
@@ -39,6 +40,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware;
 use stepwell_store::ScopedName;
+use tower::util::MapRequest;
 
 use crate::accounts::Accounts;
 use crate::auth::{Auth, Needs};
@@ -100,13 +102,15 @@ impl Api {
 
 /// The whole face.
 pub fn router(api: Api) -> Router {
-    route::router(&api, routes())
+    let router = route::router(&api, routes())
         .fallback(no_route)
         .method_not_allowed_fallback(no_route)
         .layer(DefaultBodyLimit::max(limits::BODY_BYTES_MAX))
         .layer(middleware::from_fn(observe::observe))
         .layer(middleware::from_fn(unread::drain))
-        .with_state(api)
+        .with_state(api);
+    // A router's own layers come after its choice of the route.
+    Router::new().fallback_service(MapRequest::new(router, firing_path::encode))
 }
 
 /// Every route there is.
