@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use stepwell_engine::Payload;
 
+use super::objects;
 use crate::api_error::ApiError;
 
 /// Reads a body of at most so many bytes.
@@ -30,7 +31,7 @@ pub async fn read(body: Body, bytes_max: usize) -> Result<Bytes, ApiError> {
 /// # Errors
 /// 400 with line and column.
 pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(body).map_err(|error| ApiError::bad_request(format!("the request's body: {error}")))
+    objects::read(body).map_err(|error| ApiError::bad_request(format!("the request's body: {error}")))
 }
 
 /// A value as its sender wrote it.
