@@ -53,6 +53,7 @@ async fn params_may_be_missing_a_value_or_a_string_of_json() {
         ("none", json!({"instance_id": "none"}), json!({})),
         ("value", json!({"instance_id": "value", "params": [1]}), json!([1])),
         ("text", json!({"instance_id": "text", "params": "{\"a\":1}"}), json!({"a": 1})),
+        ("digits", json!({"instance_id": "digits", "params": "5"}), json!("5")),
     ] {
         server.ok("POST", INSTANCES, body).await;
         assert_eq!(server.ok("GET", &format!("{INSTANCES}/{id}"), Value::Null).await["params"], expected);
