@@ -58,3 +58,14 @@ async fn a_refusal_comes_in_place_of_the_leave_to_send() {
     let answer = answer(connection).await;
     assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
 }
+
+#[tokio::test]
+async fn a_request_of_many_headers_is_answered() {
+    let server = Server::start().await;
+    let headers: String = (0..500).map(|number| format!("x-header-{number}: value\r\n")).collect();
+    let mut connection = TcpStream::connect(server.listen().await).await.expect("a connection");
+    let request = format!("GET /client/v4/user HTTP/1.1\r\nhost: localhost:8788\r\nconnection: close\r\n{headers}\r\n");
+    connection.write_all(request.as_bytes()).await.expect("the request is taken");
+    let answer = answer(connection).await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains(r#""success":true"#), "{answer}");
+}

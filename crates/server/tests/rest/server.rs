@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use stepwell::accounts::{ACCOUNT_ID, Accounts};
 use stepwell::api_error::ApiError;
 use stepwell::auth::Auth;
+use stepwell::connections;
 use stepwell::creation_rate::{CreationRate, CreationRates};
 use stepwell::d1::D1;
 use stepwell::driver::{Driver, DriverPorts, WorkerPool};
@@ -211,8 +212,7 @@ impl Server {
     pub async fn listen(&self) -> SocketAddr {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let api = self.api.clone();
-        tokio::spawn(async move { axum::serve(listener, api).await });
+        tokio::spawn(connections::serve(listener, self.api.clone()));
         address
     }
 
