@@ -104,7 +104,7 @@ impl Platform {
 
     /// Does something to an instance. Durable when it returns.
     pub async fn command(&self, workflow: &WorkflowRow, id: &str, command: Command) -> Result<Answer, ApiError> {
-        if self.store.is_full() && !matches!(command, Command::Delete | Command::Terminate) {
+        if self.store.is_full() && !matches!(command, Command::Delete | Command::Terminate(_)) {
             return Err(ApiError::disk_full());
         }
         let key = self.store.resolve(workflow.id, id).await?.ok_or_else(ApiError::no_instance)?;

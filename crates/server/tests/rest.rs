@@ -225,7 +225,7 @@ async fn an_instance_is_paused_resumed_restarted_and_terminated() {
     assert_eq!((again.status, again.code()), (400, 10_402));
     let shown = server.ok("GET", &format!("{INSTANCES}/a"), Value::Null).await;
     assert_eq!((&shown["status"], &shown["success"]), (&json!("terminated"), &json!(false)));
-    assert_eq!(shown["steps"], json!([{"type": "termination", "trigger": {"source": "unknown"}}]));
+    assert_eq!(shown["steps"], json!([{"type": "termination", "trigger": {"source": "api"}}]));
 }
 
 #[tokio::test]
@@ -435,6 +435,8 @@ async fn bindings_create_find_change_and_delete_instances() {
         assert_eq!(server.binding(method, r#"{"id":"a"}"#).await, (200, Value::Null), "{method}");
         assert_eq!(server.binding("status", r#"{"id":"a"}"#).await.1["status"], status);
     }
+    let shown = server.ok("GET", &format!("{INSTANCES}/a"), Value::Null).await;
+    assert_eq!(shown["steps"], json!([{"type": "termination", "trigger": {"source": "binding"}}]));
     assert_eq!(server.binding("deleteInstance", r#"{"id":"a"}"#).await, (200, Value::Null));
     let not_found =
         json!({"error": {"name": "WorkflowError", "message": "(instance.not_found) Instance does not exist"}});

@@ -133,7 +133,9 @@ impl Timeline {
             Entry::Diverged { message } => self.diverged = Some(message),
             Entry::Completed { output } => self.output = Some(output),
             Entry::Errored { error } => self.error = Some(error),
-            Entry::Terminated => self.steps.push(Step::Termination { trigger: Trigger::of("") }),
+            Entry::Terminated { source } => {
+                self.steps.push(Step::Termination { trigger: Trigger::of(source.as_str()) });
+            }
         }
     }
 
