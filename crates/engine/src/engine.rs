@@ -268,10 +268,10 @@ impl Engine {
             Command::SendEvent { event_type, payload } => instance::Input::SendEvent { event_type, payload },
             Command::Pause => instance::Input::Pause,
             Command::Resume => instance::Input::Resume,
-            Command::Terminate => instance::Input::Terminate,
-            Command::RollBack => instance::Input::RollBack,
+            Command::Terminate(source) => instance::Input::Terminate(source),
+            Command::RollBack(source) => instance::Input::RollBack(source),
         };
-        if matches!(input, instance::Input::Resume | instance::Input::RollBack) {
+        if matches!(input, instance::Input::Resume | instance::Input::RollBack(_)) {
             self.unstick(key);
         }
         self.due(key, now);

@@ -227,8 +227,8 @@ pub enum Entry {
     RollbackStarted {
         /// What handlers are told.
         cause: ErrorRecord,
-        /// With what the instance ends afterwards; `None` where it is terminated.
-        error: Option<ErrorRecord>,
+        /// How the instance ends afterwards.
+        end: End,
     },
     /// An attempt of a handler was started.
     RollbackAttemptStarted {
@@ -279,7 +279,57 @@ pub enum Entry {
         error: ErrorRecord,
     },
     /// A user ended it. Last.
-    Terminated,
+    Terminated {
+        /// From where.
+        source: Source,
+    },
+}
+
+/// How an instance ends that has not come to the end of its code.
+#[derive(Debug, Clone, PartialEq)]
+pub enum End {
+    /// By an error.
+    Errored(ErrorRecord),
+    /// By a user.
+    Terminated(Source),
+}
+
+impl From<End> for Entry {
+    fn from(end: End) -> Self {
+        match end {
+            End::Errored(error) => Self::Errored { error },
+            End::Terminated(source) => Self::Terminated { source },
+        }
+    }
+}
+
+/// From where a user acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Not recorded.
+    Unknown,
+    /// The API.
+    Api,
+    /// A Worker, by its binding.
+    Binding,
+}
+
+impl Source {
+    /// Cloudflare's word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Api => "api",
+            Self::Binding => "binding",
+        }
+    }
+
+    /// The source of that word.
+    #[must_use]
+    pub fn parse(word: &str) -> Self {
+        [Self::Api, Self::Binding].into_iter().find(|source| source.as_str() == word).unwrap_or(Self::Unknown)
+    }
 }
 
 /// An entry in its place.

@@ -165,7 +165,7 @@ impl Instance {
             Entry::Resumed => self.apply_resumed(at),
             Entry::WorkerKilled => self.kills += 1,
             Entry::RollbackRegistered { call, config } => self.apply_rollback_registered(*call, config),
-            Entry::RollbackStarted { cause, error } => self.apply_rollback_started(cause, error.as_ref(), at),
+            Entry::RollbackStarted { cause, end } => self.apply_rollback_started(cause, end, at),
             Entry::RollbackAttemptStarted { attempt, .. } => self.apply_rollback_attempt_started(*attempt, at),
             Entry::RollbackAttemptFailed { attempt, retry_at, .. } => {
                 self.apply_rollback_attempt_failed(*attempt, *retry_at);
@@ -174,7 +174,7 @@ impl Instance {
             Entry::RollbackEnded { .. } => self.rollback = None,
             Entry::Completed { .. } => self.end(Status::Complete, at),
             Entry::Errored { .. } => self.end(Status::Errored, at),
-            Entry::Terminated => self.end(Status::Terminated, at),
+            Entry::Terminated { .. } => self.end(Status::Terminated, at),
         }
     }
 

@@ -31,7 +31,7 @@ pub mod stream;
 pub use batch::{Batch, Carried, Creation, InstanceWrite, Restart, Summary};
 pub use cron::Cron;
 pub use engine::{Engine, Input, Output};
-pub use entry::{Entry, ErrorRecord, Outcome, Payload, Recorded, StepKind};
+pub use entry::{End, Entry, ErrorRecord, Outcome, Payload, Recorded, Source, StepKind};
 pub use ids::{CallId, CommitId, DeploymentId, InstanceKey, Millis, ReplyId, RunId, SessionId, StreamId, WorkflowId};
 pub use instance::Instance;
 pub use retention::Retention;

@@ -5,7 +5,7 @@ use stepwell_engine::instance::{BeginKind, Report, Severity};
 use stepwell_engine::scheduler::{Pool, Quarantine};
 use stepwell_engine::{
     CallId, DeploymentId, Engine, Entry, ErrorRecord, Input, InstanceKey, Outcome, Output, Payload, ReplyId, Retention,
-    RetryLimit, RunId, SessionId, StepConfig, StreamId, StreamPlace, StreamRef, WorkflowId,
+    RetryLimit, RunId, SessionId, Source, StepConfig, StreamId, StreamPlace, StreamRef, WorkflowId,
 };
 
 const WORKFLOW: WorkflowId = WorkflowId(1);
@@ -144,7 +144,7 @@ fn a_stream_whose_worker_is_lost_is_dropped() {
 #[test]
 fn a_stream_of_a_terminated_instance_is_dropped() {
     let mut host = Host::writing();
-    host.input(Input::Command { reply: ReplyId(1), key: KEY, command: Command::Terminate });
+    host.input(Input::Command { reply: ReplyId(1), key: KEY, command: Command::Terminate(Source::Api) });
     assert_eq!(host.dropped, [STREAM]);
 }
 

@@ -6,6 +6,7 @@ pub mod app;
 pub mod auth;
 pub mod cli;
 pub mod clock;
+pub mod connections;
 pub mod core;
 pub mod creation_rate;
 pub mod d1;

@@ -15,7 +15,7 @@ use crate::platform::{CreatedInstance, NewInstance, Platform, check_size};
 /// Instances of one batch (Cloudflare).
 pub const BATCH_INSTANCES_MAX: usize = 100;
 /// Characters of an id that names an instance, those of schedules included (Cloudflare).
-const ADDRESSABLE_ID_CHARS_MAX: usize = 271;
+pub const ADDRESSABLE_ID_CHARS_MAX: usize = 271;
 
 /// Where instances may be asked to run (Cloudflare).
 const LOCATION_HINTS: [&str; 11] =

@@ -5,6 +5,8 @@
 mod auth;
 #[path = "rest/bad_bodies.rs"]
 mod bad_bodies;
+#[path = "rest/connections.rs"]
+mod connections;
 #[path = "rest/d1.rs"]
 mod d1;
 #[path = "rest/lists.rs"]
@@ -51,6 +53,7 @@ async fn params_may_be_missing_a_value_or_a_string_of_json() {
         ("none", json!({"instance_id": "none"}), json!({})),
         ("value", json!({"instance_id": "value", "params": [1]}), json!([1])),
         ("text", json!({"instance_id": "text", "params": "{\"a\":1}"}), json!({"a": 1})),
+        ("digits", json!({"instance_id": "digits", "params": "5"}), json!("5")),
     ] {
         server.ok("POST", INSTANCES, body).await;
         assert_eq!(server.ok("GET", &format!("{INSTANCES}/{id}"), Value::Null).await["params"], expected);
@@ -180,6 +183,34 @@ async fn a_history_of_ten_thousand_steps_is_shown_whole() {
 }
 
 #[tokio::test]
+async fn an_instance_of_a_schedule_is_found_by_its_id_as_it_is() {
+    let server = Server::start().await;
+    let completed = Entry::Completed { output: Payload::UNDEFINED };
+    server.finished(&[("*/1 * * * *-1795902420000", vec![completed])]).await;
+    for id in ["*/1%20*%20*%20*%20*-1795902420000", "%2A%2F1%20%2A%20%2A%20%2A%20%2A-1795902420000"] {
+        let path = format!("{INSTANCES}/{id}");
+        let shown = server.ok("GET", &format!("{path}?simple=true"), Value::Null).await;
+        assert_eq!(
+            (&shown["id"], &shown["schedule"]["cron"]),
+            (&json!("*/1 * * * *-1795902420000"), &json!("*/1 * * * *"))
+        );
+        server.ok("GET", &format!("{path}/logs"), Value::Null).await;
+        let change = json!({ "status": "terminate" });
+        for (method, rest, body, code) in [
+            ("PATCH", "/status", change, 10_402),
+            ("POST", "/events/go-1", json!({}), 10_401),
+            ("GET", "/step?name=a/b-1", Value::Null, 10_404),
+            ("GET", "/nothing", Value::Null, 7_003),
+        ] {
+            let answer = server.call(method, &format!("{path}{rest}"), body).await;
+            assert_eq!(answer.code(), code, "{method} {path}{rest}: {}", answer.body);
+        }
+    }
+    let missing = server.call("GET", &format!("{INSTANCES}/*/2%20*%20*%20*%20*-1795902420000"), Value::Null).await;
+    assert_eq!(missing.code(), 10_400, "{}", missing.body);
+}
+
+#[tokio::test]
 async fn an_instance_is_paused_resumed_restarted_and_terminated() {
     let server = Server::start().await;
     server.ok("POST", INSTANCES, json!({"instance_id": "a"})).await;
@@ -194,7 +225,7 @@ async fn an_instance_is_paused_resumed_restarted_and_terminated() {
     assert_eq!((again.status, again.code()), (400, 10_402));
     let shown = server.ok("GET", &format!("{INSTANCES}/a"), Value::Null).await;
     assert_eq!((&shown["status"], &shown["success"]), (&json!("terminated"), &json!(false)));
-    assert_eq!(shown["steps"], json!([{"type": "termination", "trigger": {"source": "unknown"}}]));
+    assert_eq!(shown["steps"], json!([{"type": "termination", "trigger": {"source": "api"}}]));
 }
 
 #[tokio::test]
@@ -404,6 +435,8 @@ async fn bindings_create_find_change_and_delete_instances() {
         assert_eq!(server.binding(method, r#"{"id":"a"}"#).await, (200, Value::Null), "{method}");
         assert_eq!(server.binding("status", r#"{"id":"a"}"#).await.1["status"], status);
     }
+    let shown = server.ok("GET", &format!("{INSTANCES}/a"), Value::Null).await;
+    assert_eq!(shown["steps"], json!([{"type": "termination", "trigger": {"source": "binding"}}]));
     assert_eq!(server.binding("deleteInstance", r#"{"id":"a"}"#).await, (200, Value::Null));
     let not_found =
         json!({"error": {"name": "WorkflowError", "message": "(instance.not_found) Instance does not exist"}});

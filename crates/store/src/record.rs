@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use stepwell_engine::{
-    Backoff, CallId, DeploymentId, Entry, ErrorRecord, Outcome, Payload, Recorded, Retention, RetryLimit, StepConfig,
-    StepKind, StreamId, StreamRef,
+    Backoff, CallId, DeploymentId, Entry, ErrorRecord, Outcome, Payload, Recorded, Retention, RetryLimit, Source,
+    StepConfig, StepKind, StreamId, StreamRef,
 };
 
 /// An entry taken apart.
@@ -99,7 +99,8 @@ pub fn encode(entry: &Entry) -> Record<'_> {
         }
         Entry::Completed { output } => Record { payload: Some(output), ..bare(COMPLETED) },
         Entry::Errored { error } => record(ERRORED, &ErroredMeta { error: error.into() }, None),
-        Entry::Terminated => bare(TERMINATED),
+        Entry::Terminated { source: Source::Unknown } => bare(TERMINATED),
+        Entry::Terminated { source } => record(TERMINATED, &TerminatedMeta { source: source.as_str().into() }, None),
         Entry::RollbackRegistered { .. }
         | Entry::RollbackStarted { .. }
         | Entry::RollbackAttemptStarted { .. }
@@ -179,7 +180,8 @@ pub fn decode(kind: u8, meta: &str, payload: Payload) -> Result<Entry, Unreadabl
         }
         COMPLETED => Entry::Completed { output: payload },
         ERRORED => Entry::Errored { error: parse::<ErroredMeta>(meta)?.error.into() },
-        TERMINATED => Entry::Terminated,
+        TERMINATED if meta.is_empty() => Entry::Terminated { source: Source::Unknown },
+        TERMINATED => Entry::Terminated { source: Source::parse(&parse::<TerminatedMeta>(meta)?.source.0) },
         rollback::REGISTERED..=rollback::ENDED => rollback::decode(kind, meta)?,
         unknown => return Err(format!("entry of kind {unknown}, which this version does not know")),
     })
@@ -361,6 +363,13 @@ struct DivergedMeta<'a> {
 struct ErroredMeta<'a> {
     #[serde(borrow)]
     error: ErrorMeta<'a>,
+}
+
+/// Not written where the source is not known.
+#[derive(Serialize, Deserialize)]
+struct TerminatedMeta<'a> {
+    #[serde(borrow)]
+    source: Text<'a>,
 }
 
 #[derive(Serialize, Deserialize)]

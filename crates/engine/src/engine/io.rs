@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::instance::{Rejection, Report, StepTarget, Tell};
 use crate::{
     CallId, DeploymentId, Instance, InstanceKey, Millis, Payload, Recorded, ReplyId, Retention, RunId, Schedule,
-    SessionId, Status, StreamId, WorkflowId, scheduler::Pool,
+    SessionId, Source, Status, StreamId, WorkflowId, scheduler::Pool,
 };
 
 /// Anything that wakes the engine.
@@ -94,9 +94,9 @@ pub enum Command {
     /// Resume.
     Resume,
     /// Terminate.
-    Terminate,
+    Terminate(Source),
     /// Terminate, once what its steps did is undone.
-    RollBack,
+    RollBack(Source),
     /// Start anew.
     Restart,
     /// Start anew from a step: what began before it stays.

@@ -9,8 +9,8 @@ use crate::limits::{
     WORKER_KILLS_MAX,
 };
 use crate::{
-    CallId, DeploymentId, Entry, ErrorRecord, Millis, Outcome, Payload, StepConfig, StepKind, StreamPlace, error_text,
-    names,
+    CallId, DeploymentId, End, Entry, ErrorRecord, Millis, Outcome, Payload, Source, StepConfig, StepKind, StreamPlace,
+    error_text, names,
 };
 
 impl Instance {
@@ -37,8 +37,8 @@ impl Instance {
             }
             Input::Pause => self.decide_pause(decision),
             Input::Resume => self.decide_resume(decision),
-            Input::Terminate => return self.decide_terminate(decision),
-            Input::RollBack => return self.decide_roll_back(decision),
+            Input::Terminate(source) => return self.decide_terminate(source, decision),
+            Input::RollBack(source) => return self.decide_roll_back(source, decision),
         }
         Ok(())
     }
@@ -152,7 +152,7 @@ impl Instance {
                 self.decide_killed_in_rollback(kills, decision);
             } else if kills >= WORKER_KILLS_MAX {
                 let error = error_text::worker_killed(kills);
-                self.decide_failure(error.clone(), Some(error), decision);
+                self.decide_failure(error.clone(), End::Errored(error), decision);
             }
         }
     }
@@ -206,7 +206,7 @@ impl Instance {
                 decision.detach = true;
             }
             Report::Threw(error) => {
-                self.decide_failure(error.clone(), Some(error), decision);
+                self.decide_failure(error.clone(), End::Errored(error), decision);
                 decision.detach = true;
             }
             Report::Undoing { error, cause } => self.decide_undoing(error, cause, decision),
@@ -445,15 +445,15 @@ impl Instance {
         }
     }
 
-    fn decide_terminate(&self, decision: &mut Decision) -> Result<(), Rejection> {
+    fn decide_terminate(&self, source: Source, decision: &mut Decision) -> Result<(), Rejection> {
         if self.is_final() {
             return Err(Rejection::CannotTerminate);
         }
         if self.is_rolling_back() {
-            self.decide_rollback_cut(decision);
+            self.decide_rollback_cut(source, decision);
             return Ok(());
         }
-        decision.entries.push(Entry::Terminated);
+        decision.entries.push(Entry::Terminated { source });
         decision.tells.push(Tell::Forget { force: true });
         Ok(())
     }

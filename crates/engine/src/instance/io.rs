@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::limits::{EVENTS_BUFFERED_BYTES_MAX, EVENTS_BUFFERED_MAX, VALUE_BYTES_MAX};
-use crate::{CallId, DeploymentId, Entry, ErrorRecord, Millis, Outcome, Payload, StepConfig, StreamRef};
+use crate::{CallId, DeploymentId, Entry, ErrorRecord, Millis, Outcome, Payload, Source, StepConfig, StreamRef};
 
 /// What can happen to one instance.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,9 +35,9 @@ pub enum Input {
     /// A user resumes.
     Resume,
     /// A user terminates.
-    Terminate,
+    Terminate(Source),
     /// A user terminates, and what its steps did is to be undone first.
-    RollBack,
+    RollBack(Source),
 }
 
 /// What a live run says.

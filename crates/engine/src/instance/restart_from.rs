@@ -123,7 +123,7 @@ fn stays(recorded: &Recorded, first_gone: CallId, delivered: &HashSet<u64>, undo
         | Entry::RollbackEnded { .. }
         | Entry::Completed { .. }
         | Entry::Errored { .. }
-        | Entry::Terminated => false,
+        | Entry::Terminated { .. } => false,
     }
 }
 
@@ -192,7 +192,7 @@ fn due_of(entry: &mut Entry) -> Option<&mut Millis> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ErrorRecord, Payload, Retention, StepConfig};
+    use crate::{End, ErrorRecord, Payload, Retention, StepConfig};
 
     fn begun(call: u32, name: &str, kind: StepKind) -> Entry {
         Entry::Begun { call: CallId(call), parent: None, name: name.to_owned(), count: 1, kind, started: true }
@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn a_handler_stays_with_its_step_unless_it_has_undone_it() {
         let registered = |call| Entry::RollbackRegistered { call: CallId(call), config: Box::new(StepConfig::DEFAULT) };
-        let (cause, error) = (ErrorRecord::new("E", "m"), Some(ErrorRecord::new("E", "m")));
+        let error = ErrorRecord::new("E", "m");
         let entries = vec![
             did(0, "a"),
             registered(0),
@@ -264,10 +264,10 @@ mod tests {
             registered(1),
             did(2, "c"),
             registered(2),
-            Entry::RollbackStarted { cause, error: error.clone() },
+            Entry::RollbackStarted { cause: error.clone(), end: End::Errored(error.clone()) },
             Entry::RolledBack { call: CallId(2), attempt: 1 },
             Entry::RolledBack { call: CallId(1), attempt: 1 },
-            Entry::RollbackEnded { error },
+            Entry::RollbackEnded { error: Some(error) },
         ];
         check(entries, &from(TargetKind::Do, "c", 1), vec![did(0, "a"), registered(0), did(1, "b")]);
     }

@@ -8,15 +8,15 @@ use std::sync::Arc;
 
 use super::{Decision, Failure, Instance, Leaving, Phase, Rejection, Report, Severity, Tell};
 use crate::limits::WORKER_KILLS_MAX;
-use crate::{CallId, Entry, ErrorRecord, Millis, StepConfig, error_text};
+use crate::{CallId, End, Entry, ErrorRecord, Millis, Source, StepConfig, error_text};
 
 /// A rollback under way. The handler that is its turn is the last of those that are left.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Rollback {
     /// What handlers are told.
     cause: Arc<ErrorRecord>,
-    /// How the instance ends afterwards: with this error, or terminated.
-    error: Option<ErrorRecord>,
+    /// How the instance ends afterwards.
+    end: End,
     /// The attempt of the handler whose turn it is.
     attempt: u32,
     state: HandlerState,
@@ -64,14 +64,14 @@ impl Instance {
         self.handlers.push(Handler { call, config: config.clone() });
     }
 
-    pub(super) fn apply_rollback_started(&mut self, cause: &ErrorRecord, error: Option<&ErrorRecord>, at: Millis) {
+    pub(super) fn apply_rollback_started(&mut self, cause: &ErrorRecord, end: &End, at: Millis) {
         self.note_news();
         self.open.clear();
         self.kills = 0;
         self.phase = Phase::RollingBack { since: at };
         self.rollback = Some(Box::new(Rollback {
             cause: Arc::new(cause.clone()),
-            error: error.cloned(),
+            end: end.clone(),
             attempt: 1,
             state: HandlerState::Ready,
         }));
@@ -125,20 +125,19 @@ impl Instance {
         interrupted && self.handlers.last().is_some_and(|handler| handler.config.is_at_most_once())
     }
 
-    /// The instance fails with `error`, or is to be terminated: at once where nothing can be rolled back. Handlers are
-    /// told `cause`.
-    pub(super) fn decide_failure(&self, cause: ErrorRecord, error: Option<ErrorRecord>, decision: &mut Decision) {
+    /// The instance is to end: at once where nothing can be rolled back. Handlers are told `cause`.
+    pub(super) fn decide_failure(&self, cause: ErrorRecord, end: End, decision: &mut Decision) {
         if self.handlers.is_empty() {
-            decision.entries.push(error.map_or(Entry::Terminated, |error| Entry::Errored { error }));
+            decision.entries.push(end.into());
         } else {
-            decision.entries.push(Entry::RollbackStarted { cause, error });
+            decision.entries.push(Entry::RollbackStarted { cause, end });
         }
     }
 
     /// `run()` threw, and its run stays to run the handlers.
     pub(super) fn decide_undoing(&self, error: ErrorRecord, cause: Option<ErrorRecord>, decision: &mut Decision) {
         let cause = cause.unwrap_or_else(|| error.clone());
-        self.decide_failure(cause.clone(), Some(error), decision);
+        self.decide_failure(cause.clone(), End::Errored(error), decision);
         match self.handlers.last() {
             None => decision.tells.push(Tell::Forget { force: true }),
             Some(handler) if self.may_undo() => start_attempt(handler.call, 1, Arc::new(cause), decision),
@@ -147,12 +146,12 @@ impl Instance {
     }
 
     /// A user terminates the instance once it is rolled back.
-    pub(super) fn decide_roll_back(&self, decision: &mut Decision) -> Result<(), Rejection> {
+    pub(super) fn decide_roll_back(&self, source: Source, decision: &mut Decision) -> Result<(), Rejection> {
         if self.is_final() {
             return Err(Rejection::CannotTerminate);
         }
         if self.rollback.is_none() {
-            self.decide_failure(error_text::terminated_with_rollback(), None, decision);
+            self.decide_failure(error_text::terminated_with_rollback(), End::Terminated(source), decision);
             let tell = if self.handlers.is_empty() { Tell::Forget { force: true } } else { Tell::RollBack };
             decision.tells.push(tell);
         }
@@ -160,9 +159,9 @@ impl Instance {
     }
 
     /// A user terminates the instance in the middle of its rollback.
-    pub(super) fn decide_rollback_cut(&self, decision: &mut Decision) {
+    pub(super) fn decide_rollback_cut(&self, source: Source, decision: &mut Decision) {
         decision.entries.push(Entry::RollbackEnded { error: Some(error_text::terminated_with_rollback()) });
-        decision.entries.push(Entry::Terminated);
+        decision.entries.push(Entry::Terminated { source });
         decision.tells.push(Tell::Forget { force: true });
     }
 
@@ -269,8 +268,7 @@ impl Instance {
     fn decide_rollback_end(&self, failure: Option<ErrorRecord>, decision: &mut Decision) {
         let Some(rollback) = &self.rollback else { return };
         decision.entries.push(Entry::RollbackEnded { error: failure });
-        let end = rollback.error.clone().map_or(Entry::Terminated, |error| Entry::Errored { error });
-        decision.entries.push(end);
+        decision.entries.push(rollback.end.clone().into());
         decision.tells.push(Tell::Forget { force: true });
     }
 }

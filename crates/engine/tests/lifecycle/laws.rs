@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use stepwell_engine::engine::Command;
 use stepwell_engine::instance::{BeginKind, Decision, Report, Severity};
-use stepwell_engine::{CallId, ErrorRecord, Instance, Payload, Status};
+use stepwell_engine::{CallId, ErrorRecord, Instance, Payload, Source, Status};
 
 use crate::host::{Host, KEY, WORKFLOW, config};
 
@@ -100,7 +100,7 @@ proptest! {
         for deed in deeds {
             host.act(deed);
         }
-        drop(host.command(Command::Terminate));
+        drop(host.command(Command::Terminate(Source::Api)));
         host.report(1, Report::Forgotten);
         prop_assert_eq!(host.engine.places_taken(WORKFLOW), 0);
         prop_assert_eq!((host.engine.run_count(), host.engine.loaded_count()), (0, 0));

@@ -8,14 +8,15 @@ use stepwell_engine::instance::{BeginKind, Rejection, Report, Settlement, Severi
 use stepwell_engine::scheduler::{Pool, Quarantine};
 use stepwell_engine::{
     CallId, DeploymentId, Engine, Entry, ErrorRecord, Input, Instance, InstanceKey, Output, Payload, Recorded, ReplyId,
-    Retention, RetryLimit, RunId, SessionId, Status, StepConfig,
+    Retention, RetryLimit, RunId, SessionId, Source, Status, StepConfig,
 };
 
 use host::{HOUR_MS, Host, KEY, POOL, RETENTION, SESSION, WORKFLOW, config};
 
 /// Each command in each state: what it answers.
 fn check(arrange: fn(&mut Host), expected: [Result<Status, Rejection>; 5]) {
-    let commands = [Command::Pause, Command::Resume, Command::Terminate, Command::Restart, Command::Delete];
+    let commands =
+        [Command::Pause, Command::Resume, Command::Terminate(Source::Api), Command::Restart, Command::Delete];
     for (command, expected) in commands.into_iter().zip(expected) {
         let mut host = Host::started();
         arrange(&mut host);
@@ -79,7 +80,7 @@ fn commands_on_an_instance_that_has_ended_before_its_run_is_gone() {
     check(
         |host| {
             host.sleep(1, 0, HOUR_MS);
-            host.command(Command::Terminate).expect("an end");
+            host.command(Command::Terminate(Source::Api)).expect("an end");
         },
         [ended.clone(), ended.clone(), Err(Rejection::CannotTerminate), Ok(Status::Queued), ended],
     );
@@ -360,7 +361,7 @@ fn an_instance_that_is_stuck_runs_again_on_other_code_or_when_a_user_wants_it() 
     assert_eq!(host.command(Command::Resume), Ok(Status::Running));
     assert_eq!(host.starts().len(), 1);
     assert_eq!(stuck(false).command(Command::Pause), Ok(Status::Paused));
-    assert_eq!(stuck(false).command(Command::Terminate), Ok(Status::Terminated));
+    assert_eq!(stuck(false).command(Command::Terminate(Source::Api)), Ok(Status::Terminated));
 }
 
 #[test]

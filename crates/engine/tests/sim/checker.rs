@@ -129,7 +129,7 @@ impl Checker {
                 Entry::WorkerKilled => {
                     self.require(is_rogue, || format!("{key} is charged for a worker that it did not kill"));
                 }
-                Entry::Completed { .. } | Entry::Errored { .. } | Entry::Terminated => ended = true,
+                Entry::Completed { .. } | Entry::Errored { .. } | Entry::Terminated { .. } => ended = true,
                 _ => {}
             }
         }

@@ -81,7 +81,7 @@ impl Checker {
                         format!("{key} fails and {begun:?} are not undone")
                     });
                 }
-                Entry::Terminated => {
+                Entry::Terminated { .. } => {
                     self.require(!rolls_back || ended.is_some(), || format!("{key} ends before its rollback"));
                 }
                 _ => {}

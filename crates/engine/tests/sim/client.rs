@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use stepwell_engine::engine::{Answer, Command};
 use stepwell_engine::instance::{Rejection, StepTarget, TargetKind};
-use stepwell_engine::{Input, InstanceKey, Payload, ReplyId, Retention, Status, WorkflowId};
+use stepwell_engine::{Input, InstanceKey, Payload, ReplyId, Retention, Source, Status, WorkflowId};
 
 use super::checker::Checker;
 use super::mutant::Mutant;
@@ -130,10 +130,10 @@ impl Client {
             0..=10 => Ask::Event(key, format!("\"e{}\"", self.next)),
             11 | 12 => Ask::Command(key, Command::Pause),
             13..=15 => Ask::Command(key, Command::Resume),
-            16 => Ask::Command(key, Command::Terminate),
+            16 => Ask::Command(key, Command::Terminate(Source::Api)),
             17 => Ask::Command(key, Command::Restart),
             18 => Ask::Command(key, Command::Delete),
-            19 => Ask::Command(key, Command::RollBack),
+            19 => Ask::Command(key, Command::RollBack(Source::Binding)),
             20..=22 if rng.chance(70) => {
                 let name = format!("s{}", rng.between(1, 8));
                 Ask::Command(key, Command::RestartFrom(StepTarget { kind: TargetKind::Do, name, count: 1 }))
@@ -167,11 +167,11 @@ impl Client {
             (Ask::Command(key, Command::Delete), Ok(_)) => {
                 checker.require(!store.rows.contains_key(&key), || format!("{key} was deleted and is still there"));
             }
-            (Ask::Command(key, Command::Terminate), Ok(_)) => {
+            (Ask::Command(key, Command::Terminate(_)), Ok(_)) => {
                 let ended = store.rows.get(&key).is_none_or(|row| row.summary.status == Status::Terminated);
                 checker.require(ended, || format!("{key} was terminated and is not"));
             }
-            (Ask::Command(key, Command::RollBack), Ok(_)) => {
+            (Ask::Command(key, Command::RollBack(_)), Ok(_)) => {
                 let begun = store
                     .rows
                     .get(&key)

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{anyhow, ensure};
-use axum::Router;
 use stepwell_store::ScopedName;
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::auth::Auth;
+use crate::connections;
 use crate::core::Core;
 use crate::d1::D1;
 use crate::hosting::{self, Hosting};
@@ -100,12 +100,12 @@ impl Listeners {
             names_scripts: settings.is_dev,
         };
         let ingress_port = self.ingress.local_addr()?.port();
-        spawn(self.ingress, ingress::router(ingress));
+        tokio::spawn(connections::serve(self.ingress, ingress::router(ingress)));
         let deployer = Arc::new(core.deployer.clone());
         let platform = core.platform.clone();
         let (accounts, registry) = (core.accounts.clone(), core.registry.clone());
         let api = Api::new(platform, settings.auth, accounts, deployer, registry, settings.d1, ingress_port);
-        spawn(self.api, rest::router(api));
+        tokio::spawn(connections::serve(self.api, rest::router(api)));
         Ok(())
     }
 }
@@ -146,11 +146,6 @@ impl Wanted {
 fn overlap(one: IpAddr, other: IpAddr) -> bool {
     let covers = |wide: IpAddr, other: IpAddr| wide.is_unspecified() && (wide.is_ipv6() || other.is_ipv4());
     one == other || covers(one, other) || covers(other, one)
-}
-
-fn spawn(listener: TcpListener, router: Router) {
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    tokio::spawn(async move { report(axum::serve(listener, service).await) });
 }
 
 fn report(result: std::io::Result<()>) {

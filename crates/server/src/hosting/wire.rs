@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use stepwell_engine::engine::Command;
-use stepwell_engine::{ErrorRecord, InstanceKey, Payload, Retention, Status};
+use stepwell_engine::{ErrorRecord, InstanceKey, Payload, Retention, Source, Status};
 use stepwell_store::ScopedName;
 
 use crate::api_error::ApiError;
@@ -198,8 +198,8 @@ fn read_command(method: &str, body: &[u8]) -> Result<Call, ApiError> {
     let command = match method {
         "pause" => Command::Pause,
         "resume" => Command::Resume,
-        "terminate" if options.rollback => Command::RollBack,
-        "terminate" => Command::Terminate,
+        "terminate" if options.rollback => Command::RollBack(Source::Binding),
+        "terminate" => Command::Terminate(Source::Binding),
         "restart" => restart_command(options.from)?,
         "deleteInstance" if !is_addressable_id(&body.id) => return Err(invalid_id()),
         "deleteInstance" => Command::Delete,
@@ -333,7 +333,7 @@ mod tests {
         assert_eq!(parse("pause", r#"{"id":"a"}"#), Call::Command("a".to_owned(), Command::Pause));
         assert_eq!(parse("restart", r#"{"id":"a","options":{}}"#), Call::Command("a".to_owned(), Command::Restart));
         let roll_back = parse("terminate", r#"{"id":"a","options":{"rollback":true}}"#);
-        assert_eq!(roll_back, Call::Command("a".to_owned(), Command::RollBack));
+        assert_eq!(roll_back, Call::Command("a".to_owned(), Command::RollBack(Source::Binding)));
         let target = StepTarget { kind: TargetKind::Sleep, name: "s".to_owned(), count: 1 };
         let body = r#"{"id":"a","options":{"from":{"name":"s","type":"sleep"}}}"#;
         assert_eq!(parse("restart", body), Call::Command("a".to_owned(), Command::RestartFrom(target)));

@@ -15,7 +15,6 @@ use crate::d1::names as d1;
 use crate::rest::RetentionOptions;
 use crate::script::{BINDING_NAME_RULE, is_binding_name};
 
-
 /// One entry of `workflows`, or one of `exports` of type `workflow`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkflowConfig {

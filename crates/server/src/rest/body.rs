@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use stepwell_engine::Payload;
 
-use super::value_size;
+use super::{objects, value_size};
 use crate::api_error::ApiError;
 
 /// Reads a body of at most so many bytes.
@@ -31,7 +31,7 @@ pub async fn read(body: Body, bytes_max: usize) -> Result<Bytes, ApiError> {
 /// # Errors
 /// 400 with line and column.
 pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(body).map_err(|error| ApiError::bad_request(format!("the request's body: {error}")))
+    objects::read(body).map_err(|error| ApiError::bad_request(format!("the request's body: {error}")))
 }
 
 /// A value as its sender wrote it.
@@ -45,10 +45,12 @@ pub fn parse_payload(body: &[u8]) -> Result<Payload, ApiError> {
     parse::<&RawValue>(body).map(|value| value_size::payload(value.get()))
 }
 
-/// `params` of a new instance: a JSON value, or a string that holds one, as Cloudflare's own description has it.
+/// `params` of a new instance: a JSON value, as wrangler sends it, or a string that holds one, as Cloudflare's description
+/// has it. Only an object or an array is looked for in a string: one that reads as a number or as `true` is a string.
 pub fn params(value: &RawValue) -> Payload {
     let inner = serde_json::from_str::<String>(value.get()).ok();
-    let inner = inner.as_deref().and_then(|text| serde_json::from_str::<&RawValue>(text).ok());
+    let inner = inner.as_deref().filter(|text| text.trim_start().starts_with(['{', '[']));
+    let inner = inner.and_then(|text| serde_json::from_str::<&RawValue>(text).ok());
     value_size::payload(inner.unwrap_or(value).get())
 }
 
@@ -62,11 +64,17 @@ mod tests {
     }
 
     #[test]
-    fn params_are_a_value_or_a_string_that_holds_one() {
+    fn params_are_a_value_or_a_string_that_holds_an_object_or_an_array() {
         for (given, taken) in [
             (r#"{"a": 1}"#, r#"{"a": 1}"#),
             (r#""{\"a\": 1}""#, r#"{"a": 1}"#),
+            (r#"" [1] ""#, "[1]"),
             (r#""hello""#, r#""hello""#),
+            (r#""{hello""#, r#""{hello""#),
+            (r#""5""#, r#""5""#),
+            (r#""true""#, r#""true""#),
+            (r#""null""#, r#""null""#),
+            (r#""\"5\"""#, r#""\"5\"""#),
             ("[1]", "[1]"),
             ("7", "7"),
         ] {

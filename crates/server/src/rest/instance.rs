@@ -8,7 +8,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use stepwell_engine::engine::Command;
-use stepwell_engine::{Status, StreamRef};
+use stepwell_engine::{Source, Status, StreamRef};
 use stepwell_store::backend::HistoryPage;
 use stepwell_store::{InstanceRow, WorkflowRow};
 
@@ -255,8 +255,8 @@ fn command(body: StatusBody) -> Result<Command, ApiError> {
         "pause" => Ok(Command::Pause),
         "resume" => Ok(Command::Resume),
         "restart" => restart_command(body.from),
-        "terminate" if body.rollback => Ok(Command::RollBack),
-        "terminate" => Ok(Command::Terminate),
+        "terminate" if body.rollback => Ok(Command::RollBack(Source::Api)),
+        "terminate" => Ok(Command::Terminate(Source::Api)),
         other => {
             let message = format!("status: {other:?} is not one of pause, resume, restart, terminate");
             Err(ApiError::bad_request(message))

@@ -1,5 +1,7 @@
 //! Every bound of the REST face, with its unit and its reason.
 
+use std::time::Duration;
+
 /// Body of a request for one instance: a value of 1 MiB may be several times as long with its escapes.
 pub const BODY_BYTES_MAX: usize = 8 << 20;
 /// Body of a batch. Cloudflare takes 1 MiB of params in one batch; this is what one reader holds in memory.
@@ -12,6 +14,10 @@ pub const D1_PER_PAGE_MAX: usize = 10_000;
 pub const SCRIPT_BYTES_MAX: usize = 64 << 20;
 /// Upload of a script with its source maps, which may be several times as long as the code.
 pub const UPLOAD_BYTES_MAX: usize = 256 << 20;
+/// What is thrown away of a body that nobody wants: the largest that is taken, so that its refusal arrives.
+pub const UNREAD_BYTES_MAX: usize = UPLOAD_BYTES_MAX;
+/// How long that may take, so that nobody holds a connection by sending for ever.
+pub const UNREAD_TIME_MAX: Duration = Duration::from_secs(60);
 /// Modules of an upload.
 pub const UPLOAD_MODULES_MAX: usize = 10_000;
 /// Instances of one batch (Cloudflare).

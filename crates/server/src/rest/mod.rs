@@ -8,10 +8,12 @@ mod body;
 mod d1;
 mod detail;
 mod envelope;
+mod firing_path;
 mod instance;
 mod instances;
 pub mod limits;
 mod logs;
+mod objects;
 mod observe;
 mod openapi;
 mod page_query;
@@ -26,6 +28,7 @@ mod tails;
 pub mod timeline;
 mod times;
 mod tokens;
+mod unread;
 pub mod upload;
 mod upload_script;
 mod user;
@@ -39,6 +42,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware;
 use stepwell_store::ScopedName;
+use tower::util::MapRequest;
 
 use crate::accounts::Accounts;
 use crate::auth::{Auth, Needs};
@@ -48,6 +52,7 @@ use crate::registry::Registry;
 pub(crate) use body::read as read_body;
 pub use detail::Config as StepConfigView;
 use envelope::Failure;
+pub(crate) use objects::{read as read_json, read_value as read_json_value};
 pub(crate) use public_ids::version as version_id;
 pub use retention::RetentionOptions;
 pub use route::{Content, Route};
@@ -100,12 +105,15 @@ impl Api {
 
 /// The whole face.
 pub fn router(api: Api) -> Router {
-    route::router(&api, routes())
+    let router = route::router(&api, routes())
         .fallback(no_route)
         .method_not_allowed_fallback(no_route)
         .layer(DefaultBodyLimit::max(limits::BODY_BYTES_MAX))
         .layer(middleware::from_fn(observe::observe))
-        .with_state(api)
+        .layer(middleware::from_fn(unread::drain))
+        .with_state(api);
+    // A router's own layers come after its choice of the route.
+    Router::new().fallback_service(MapRequest::new(router, firing_path::encode))
 }
 
 /// Every route there is.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::future::join_all;
 use stepwell_engine::engine::Command;
-use stepwell_engine::{Status, WorkflowId};
+use stepwell_engine::{Source, Status, WorkflowId};
 use stepwell_store::{ChangeError, ListQuery, Order, WorkflowRow};
 use tokio::task::JoinSet;
 
@@ -67,7 +67,7 @@ async fn terminate_with(platform: &Platform, workflow: WorkflowId, status: Statu
         let Some(last) = rows.last() else { return Ok(()) };
         query.after = Some((last.created_at, last.key));
         // One that has ended or gone meanwhile is as wanted.
-        join_all(rows.iter().map(|row| platform.driver.command(row.key, Command::Terminate))).await;
+        join_all(rows.iter().map(|row| platform.driver.command(row.key, Command::Terminate(Source::Api)))).await;
     }
 }
 

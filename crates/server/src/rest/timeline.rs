@@ -144,7 +144,9 @@ impl Timeline {
             Entry::Diverged { message, stuck } => self.diverged = Some(Divergence { message, stuck }),
             Entry::Completed { output } => self.output = Some(output),
             Entry::Errored { error } => self.error = Some(error),
-            Entry::Terminated => self.steps.push(Step::Termination { trigger: Trigger::of("") }),
+            Entry::Terminated { source } => {
+                self.steps.push(Step::Termination { trigger: Trigger::of(source.as_str()) });
+            }
         }
     }
 

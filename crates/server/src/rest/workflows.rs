@@ -52,13 +52,19 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(JsonSchema)]
 #[schemars(rename = "NewWorkflow")]
 struct PutBody {
+    #[schemars(flatten)]
+    class: ClassBody,
+    #[schemars(flatten)]
+    options: WorkflowOptions,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct ClassBody {
     script_name: String,
     class_name: String,
-    #[serde(flatten)]
-    options: WorkflowOptions,
 }
 
 /// A workflow as lists and details show it.
@@ -164,7 +170,9 @@ pub async fn put(State(api): State<Api>, Named(name): Named, request: Body) -> R
         .into());
     }
     let bytes = body::read(request, BODY_BYTES_MAX).await?;
-    let PutBody { script_name, class_name, options } = body::parse(&bytes)?;
+    // What serde flattens it reads more loosely.
+    let PutBody { class, options } = PutBody { class: body::parse(&bytes)?, options: body::parse(&bytes)? };
+    let ClassBody { script_name, class_name } = class;
     let settings = options.to_settings(&name.name, &class_name);
     let script = name.sibling(script_name);
     let new = NewWorkflow { name, script, class_name, settings, at: now_ms() };

@@ -103,7 +103,7 @@ impl Fold {
             Entry::Errored { error } => {
                 self.show(Shown::Ended, Body::WorkflowErrored { error: error.into() }, bodies);
             }
-            Entry::Terminated => self.show(Shown::Ended, Body::WorkflowTerminated, bodies),
+            Entry::Terminated { .. } => self.show(Shown::Ended, Body::WorkflowTerminated, bodies),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 use stepwell_engine::{
-    CallId, DeploymentId, Entry, ErrorRecord, Outcome, Payload, Recorded, StepConfig, StepKind, error_text,
+    CallId, DeploymentId, End, Entry, ErrorRecord, Outcome, Payload, Recorded, Source, StepConfig, StepKind, error_text,
 };
 
 use super::event::{EVENT_TYPES, EVENTS_PER_ENTRY};
@@ -127,8 +127,15 @@ fn sleeps_and_waits_make_an_instance_wait_and_run_again() {
 
 #[test]
 fn pauses_are_told_with_what_follows_them() {
-    let entries =
-        vec![created(), started(), Entry::PauseRequested, Entry::Paused, Entry::Resumed, started(), Entry::Terminated];
+    let entries = vec![
+        created(),
+        started(),
+        Entry::PauseRequested,
+        Entry::Paused,
+        Entry::Resumed,
+        started(),
+        Entry::Terminated { source: Source::Binding },
+    ];
     let expected = [
         "workflow_queued",
         "workflow_started",
@@ -235,7 +242,7 @@ fn a_rollback_is_told_handler_by_handler() {
             started(),
             begun(0, "pay", StepKind::Do(StepConfig::DEFAULT)),
             Entry::RollbackRegistered { call, config },
-            Entry::RollbackStarted { cause: error(), error: None },
+            Entry::RollbackStarted { cause: error(), end: End::Terminated(Source::Binding) },
             Entry::RollbackAttemptStarted { call, attempt: 1 },
         ]
     };
@@ -246,7 +253,7 @@ fn a_rollback_is_told_handler_by_handler() {
         Entry::RollbackAttemptStarted { call, attempt: 2 },
         Entry::RolledBack { call, attempt: 2 },
         Entry::RollbackEnded { error: None },
-        Entry::Terminated,
+        Entry::Terminated { source: Source::Binding },
     ]);
     let expected = [
         "rollback_started",

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::event::{Event, Fetch, Invocation, Outcome};
 use super::limits::FILTERS_MAX;
 use crate::api_error::ApiError;
-use crate::rest::version_id;
+use crate::rest::{read_json, read_json_value, version_id};
 
 /// The word for the address of whoever makes the tail.
 const SELF: &str = "self";
@@ -71,7 +71,7 @@ pub fn read(body: &[u8], own: Option<IpAddr>) -> Result<Vec<Filter>, ApiError> {
     if body.trim_ascii().is_empty() {
         return Ok(Vec::new());
     }
-    let body: Filters = serde_json::from_slice(body)
+    let body: Filters = read_json(body)
         .map_err(|error| ApiError::bad_request(format!("a tail is asked for with {{\"filters\": […]}}: {error}")))?;
     if body.filters.len() > FILTERS_MAX {
         return Err(ApiError::bad_request(format!("a tail has at most {FILTERS_MAX} filters")));
@@ -79,7 +79,7 @@ pub fn read(body: &[u8], own: Option<IpAddr>) -> Result<Vec<Filter>, ApiError> {
     let mut filters = Vec::new();
     for given in body.filters {
         let refused = |error| ApiError::bad_request(format!("the filter {given}: {error}; known filters: {KNOWN}"));
-        filters.extend(read_one(serde_json::from_value(given.clone()).map_err(refused)?, own)?);
+        filters.extend(read_one(read_json_value(given.clone()).map_err(refused)?, own)?);
     }
     Ok(filters)
 }

@@ -199,7 +199,7 @@ async fn a_termination_rolls_back_when_asked_to() {
             json!({ "status": "terminated", "rollback": complete() })
         );
         let last = detail["steps"].as_array().and_then(|steps| steps.last()).expect("steps");
-        assert_eq!(last["type"], "termination");
+        assert_eq!(last, &json!({ "type": "termination", "trigger": { "source": "api" } }));
     }
 }
 

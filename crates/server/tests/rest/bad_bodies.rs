@@ -45,6 +45,48 @@ async fn json_that_is_none_is_refused_with_its_place_by_every_route() {
 }
 
 #[tokio::test]
+async fn an_array_in_place_of_an_object_is_refused_by_every_route() {
+    let server = Server::start().await;
+    // The payload of an event may be anything.
+    for (method, path) in json_routes().filter(|(_, path)| !path.contains("/events/")) {
+        let answer = server.at(method.as_str(), &path, r#"[["x"]]"#).await;
+        assert_eq!(answer.status, 400, "{method} {path}: {}", answer.body);
+        assert!(
+            answer.body.to_string().contains("invalid type: sequence, expected"),
+            "{method} {path}: {}",
+            answer.body
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_array_in_place_of_an_object_is_refused_at_every_depth() {
+    let server = Server::start().await;
+    let workflow = |name: &str, value: Value| json!({ "script_name": "script", "class_name": "C", name: value });
+    for (method, path, body, members) in [
+        ("PUT", "/workers/scripts/script/secrets", json!(["NAME", "v", "secret_text"]), "name, text, type"),
+        (
+            "POST",
+            "/workflows/flow/instances",
+            json!({ "instance_retention": [] }),
+            "successRetention, success_retention",
+        ),
+        ("POST", "/workflows/flow/instances/batch", json!([{}, ["id"]]), "instance_id, params"),
+        ("PATCH", "/workflows/flow/instances/a/status", json!({ "status": "restart", "from": ["s"] }), "name, count"),
+        ("PATCH", "/workers/scripts/script/secrets-bulk", json!({ "secrets": { "A": ["v"] } }), "text, type"),
+        ("POST", "/workers/scripts/script/tails", json!({ "filters": [[0.5]] }), "sampling_rate"),
+        ("PUT", "/workflows/new", workflow("limits", json!([5])), "steps"),
+        ("PUT", "/workflows/new", workflow("schedules", json!([["0 * * * *"]])), "cron"),
+    ] {
+        let answer = server.call(method, path, body.clone()).await;
+        assert_eq!((answer.status, answer.code()), (400, 10_001), "{method} {path} {body}: {}", answer.body);
+        let message = answer.body["errors"][0]["message"].as_str().expect("a message");
+        assert!(message.contains(&format!("expected an object with {members}")), "{method} {path} {body}: {message}");
+    }
+    assert_eq!(server.ok("GET", "/workers/scripts/script/secrets", Value::Null).await, json!([]));
+}
+
+#[tokio::test]
 async fn a_body_without_end_is_refused_by_every_route() {
     let server = Server::start().await;
     let endless = format!("{{\"a\":\"{}\"}}", "x".repeat(TOO_MANY_BYTES));

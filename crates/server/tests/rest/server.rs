@@ -1,6 +1,7 @@
 //! The faces over a store in memory and a driver without workers.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 use stepwell::accounts::{ACCOUNT_ID, Accounts};
 use stepwell::api_error::ApiError;
 use stepwell::auth::Auth;
+use stepwell::connections;
 use stepwell::creation_rate::{CreationRate, CreationRates};
 use stepwell::d1::D1;
 use stepwell::driver::{Driver, DriverPorts, WorkerPool};
@@ -204,6 +206,14 @@ impl Server {
         self.parts.auth = auth;
         self.api = rest::router(self.parts.clone());
         self
+    }
+
+    /// Serves the API until the test ends.
+    pub async fn listen(&self) -> SocketAddr {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(connections::serve(listener, self.api.clone()));
+        address
     }
 
     /// Puts complete instances into the store, created a day apart from 1970-01-02 on.

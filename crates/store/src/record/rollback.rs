@@ -1,9 +1,9 @@
 //! How the entries of a rollback are kept.
 
 use serde::{Deserialize, Serialize};
-use stepwell_engine::{CallId, Entry, ErrorRecord};
+use stepwell_engine::{CallId, End, Entry, ErrorRecord, Source};
 
-use super::{AttemptMeta, ConfigMeta, ErrorMeta, FailedMeta, Record, Unreadable, parse, record};
+use super::{AttemptMeta, ConfigMeta, ErrorMeta, FailedMeta, Record, Text, Unreadable, parse, record};
 
 pub(super) const REGISTERED: u8 = 21;
 pub(super) const STARTED: u8 = 22;
@@ -26,6 +26,26 @@ struct StartedMeta<'a> {
     /// Absent where the instance is terminated afterwards.
     #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
     error: Option<ErrorMeta<'a>>,
+    /// From where it is terminated, where that is known.
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    source: Option<Text<'a>>,
+}
+
+impl<'a> StartedMeta<'a> {
+    fn new(cause: &'a ErrorRecord, end: &'a End) -> Self {
+        let (error, source) = match end {
+            End::Errored(error) => (Some(error.into()), None),
+            End::Terminated(Source::Unknown) => (None, None),
+            End::Terminated(source) => (None, Some(source.as_str().into())),
+        };
+        Self { cause: cause.into(), error, source }
+    }
+
+    fn into_entry(self) -> Entry {
+        let source = self.source.map_or(Source::Unknown, |source| Source::parse(&source.0));
+        let end = self.error.map_or(End::Terminated(source), |error| End::Errored(error.into()));
+        Entry::RollbackStarted { cause: self.cause.into(), end }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -44,9 +64,7 @@ pub(super) fn encode(entry: &Entry) -> Record<'_> {
         Entry::RollbackRegistered { call, config } => {
             record(REGISTERED, &RegisteredMeta { call: call.0, config: (&**config).into() }, None)
         }
-        Entry::RollbackStarted { cause, error } => {
-            record(STARTED, &StartedMeta { cause: cause.into(), error: error.as_ref().map(ErrorMeta::from) }, None)
-        }
+        Entry::RollbackStarted { cause, end } => record(STARTED, &StartedMeta::new(cause, end), None),
         Entry::RollbackAttemptStarted { call, attempt } => {
             record(ATTEMPT_STARTED, &AttemptMeta { call: call.0, attempt: *attempt }, None)
         }
@@ -71,10 +89,7 @@ pub(super) fn decode(kind: u8, meta: &str) -> Result<Entry, Unreadable> {
             let RegisteredMeta { call, config } = parse(meta)?;
             Entry::RollbackRegistered { call: CallId(call), config: Box::new(config.into_config()?) }
         }
-        STARTED => {
-            let StartedMeta { cause, error } = parse(meta)?;
-            Entry::RollbackStarted { cause: cause.into(), error: error.map(ErrorRecord::from) }
-        }
+        STARTED => parse::<StartedMeta>(meta)?.into_entry(),
         ATTEMPT_STARTED => {
             let AttemptMeta { call, attempt } = parse(meta)?;
             Entry::RollbackAttemptStarted { call: CallId(call), attempt }

@@ -1,8 +1,8 @@
 //! What holds for every backend.
 
 use stepwell_engine::{
-    Batch, Carried, DeploymentId, Entry, Firing, InstanceKey, Payload, Recorded, Restart, Retention, Status, Summary,
-    WorkflowId,
+    Batch, Carried, DeploymentId, Entry, Firing, InstanceKey, Payload, Recorded, Restart, Retention, Source, Status,
+    Summary, WorkflowId,
 };
 use stepwell_store::backend::HistoryPage;
 use stepwell_store::limits::{LOG_LINES_MAX, RELEASES_MAX};
@@ -224,7 +224,7 @@ every_backend! {
         let needed = ChangeError::DeploymentNeeded { deployment: first.id, instances: 1 };
         assert_eq!(wait(store.delete_deployment(first.id)), Err(needed));
         assert_eq!(wait(store.deployments(&named("s"))).unwrap().iter().map(|row| row.live_instances).collect::<Vec<_>>(), [0, 1]);
-        commit(store, writes(vec![write(1, 1, vec![Entry::Terminated], Some(summary(Status::Terminated, None)))]));
+        commit(store, writes(vec![write(1, 1, vec![Entry::Terminated { source: Source::Api }], Some(summary(Status::Terminated, None)))]));
         assert_eq!(wait(store.delete_deployment(first.id)), Ok(true));
         assert_eq!(wait(store.delete_deployment(first.id)), Ok(false));
         let kept = wait(store.deployment(second.id)).unwrap().unwrap();
@@ -352,7 +352,7 @@ every_backend! {
         let flow = NewWorkflow { name: named("w"), script: named("s"), class_name: "W".to_owned(), settings: "{}".to_owned(), at: 1 };
         assert_eq!(wait(store.put_workflow(flow)).unwrap().id, WORKFLOW);
         commit(store, creations(vec![creation(1, "a", 1), creation(2, "b", 1), creation(3, "c", 1)]));
-        commit(store, writes(vec![write(2, 1, vec![Entry::Terminated], Some(summary(Status::Terminated, None)))]));
+        commit(store, writes(vec![write(2, 1, vec![Entry::Terminated { source: Source::Api }], Some(summary(Status::Terminated, None)))]));
         let pinned = |deployment, count| {
             let rows = wait(store.pinned_instances(DeploymentId(deployment), count)).unwrap();
             rows.iter().map(|row| row.id.to_string()).collect::<Vec<_>>()

@@ -1,6 +1,6 @@
 //! Records and databases that were written by released formats still read.
 
-use stepwell_engine::{CallId, Entry, Outcome, Payload, StreamId, StreamRef, WorkflowId};
+use stepwell_engine::{CallId, End, Entry, ErrorRecord, Outcome, Payload, Source, StreamId, StreamRef, WorkflowId};
 use stepwell_store::{Options, Store, record};
 
 use crate::golden_content::{KEY, batch, entries, summary};
@@ -61,6 +61,24 @@ fn a_record_of_a_stream_is_written_as_the_format_says() {
     let meta = r#"{"call":5,"attempt":3,"stream":4,"chunks":2,"bytes":300000}"#;
     assert_eq!((record.kind, &*record.meta, record.payload), (31, meta, Some(&preview)));
     assert_eq!(record::decode(31, meta, preview), Ok(entry));
+}
+
+#[test]
+fn records_of_terminations_say_from_where() {
+    let cause = ErrorRecord::new("A", "b");
+    for (entry, kind, meta) in [
+        (Entry::Terminated { source: Source::Api }, 20, r#"{"source":"api"}"#),
+        (Entry::Terminated { source: Source::Binding }, 20, r#"{"source":"binding"}"#),
+        (
+            Entry::RollbackStarted { cause, end: End::Terminated(Source::Api) },
+            22,
+            r#"{"cause":{"name":"A","message":"b"},"source":"api"}"#,
+        ),
+    ] {
+        let record = record::encode(&entry);
+        assert_eq!((record.kind, &*record.meta, record.payload), (kind, meta, None));
+        assert_eq!(record::decode(kind, meta, Payload::UNDEFINED), Ok(entry));
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use stepwell_engine::{
     Backoff, Batch, CallId, Creation, DeploymentId, Entry, ErrorRecord, InstanceKey, InstanceWrite, Outcome, Payload,
-    Recorded, Retention, RetryLimit, Status, StepConfig, StepKind, Summary, WorkflowId,
+    Recorded, Retention, RetryLimit, Source, Status, StepConfig, StepKind, Summary, WorkflowId,
 };
 
 pub const KEY: InstanceKey = InstanceKey(7);
@@ -67,7 +67,7 @@ fn lifecycle() -> Vec<Entry> {
         Entry::Diverged { message: "expected b".to_owned(), stuck: false },
         Entry::Completed { output: Payload::UNDEFINED },
         Entry::Errored { error: ErrorRecord::new("Error", "no stack") },
-        Entry::Terminated,
+        Entry::Terminated { source: Source::Unknown },
     ]
 }
 

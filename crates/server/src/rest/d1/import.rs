@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::{Api, Named, Reply, Route, Scope, address, found, malformed, read};
 use crate::d1::{D1, Import, ImportStage, MetaJson};
@@ -74,7 +75,9 @@ struct ResultView {
 }
 
 async fn act(State(api): State<Api>, Named(database): Named, headers: HeaderMap, request: Body) -> Reply {
-    let action = read(request).await?;
+    // Read by its tag, an action could be an array as well.
+    let members: Map<String, Value> = read(request).await?;
+    let action = ImportBody::deserialize(Value::from(members)).map_err(malformed)?;
     let key = found(&api, &database).await?.key;
     let imports = &api.d1.imports;
     let view = match action {

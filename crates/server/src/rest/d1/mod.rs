@@ -18,6 +18,7 @@ use stepwell_store::{DatabaseRow, ScopedName};
 use super::Api;
 use super::body;
 use super::envelope::{Failure, Reply};
+use super::objects;
 use super::resource::{Account, Named};
 use super::route::Route;
 use crate::api_error::ApiError;
@@ -82,8 +83,7 @@ async fn found(api: &Api, database: &ScopedName) -> Result<DatabaseRow, ApiError
 /// A body of a known shape.
 async fn read<T: DeserializeOwned>(request: Body) -> Result<T, ApiError> {
     let bytes = body::read(request, D1_BODY_BYTES_MAX).await?;
-    let malformed = |error| ApiError::new(400, MALFORMED, format!("The request is malformed: {error}"));
-    serde_json::from_slice(&bytes).map_err(malformed)
+    objects::read(&bytes).map_err(malformed)
 }
 
 fn malformed(message: impl std::fmt::Display) -> ApiError {

@@ -1,7 +1,7 @@
 //! What becomes of a history.
 
 use serde_json::{Value, json};
-use stepwell_engine::{DeploymentId, Retention};
+use stepwell_engine::{DeploymentId, End, Retention, Source};
 
 use super::*;
 
@@ -190,7 +190,7 @@ fn a_handler_is_a_step_of_its_own_with_its_attempts() {
     let entries = vec![
         did("a", None, "1"),
         Entry::RollbackRegistered { call, config },
-        Entry::RollbackStarted { cause: cause.clone(), error: Some(cause) },
+        Entry::RollbackStarted { cause: cause.clone(), end: End::Errored(cause) },
         Entry::RollbackAttemptStarted { call, attempt: 1 },
         Entry::RollbackAttemptFailed {
             call,
@@ -240,5 +240,8 @@ fn ends_and_divergence_are_told() {
     assert_eq!((folded.diverged.as_deref(), folded.error), (Some("other step"), Some(error)));
     let folded = fold(Keep::Bytes(0), vec![Entry::Completed { output: Payload::from_json("1") }]);
     assert_eq!(folded.output, Some(Payload::from_json("1")));
-    assert_eq!(steps(vec![Entry::Terminated]), json!([{"type": "termination", "trigger": {"source": "unknown"}}]));
+    for source in [Source::Unknown, Source::Api, Source::Binding] {
+        let shown = json!([{"type": "termination", "trigger": {"source": source.as_str()}}]);
+        assert_eq!(steps(vec![Entry::Terminated { source }]), shown);
+    }
 }
