@@ -90,7 +90,7 @@ async fn a_class_that_cannot_run_is_refused_where_classes_are_checked() {
     start(&of("Helper", false)).await;
     match start_error(&of("Helper", true)).await {
         SpawnError::NotAWorkflow { class, exported, .. } => {
-            assert_eq!((class.as_str(), exported), ("Helper", vec!["Extends".to_owned()]))
+            assert_eq!((class.as_str(), exported), ("Helper", vec!["Extends".to_owned()]));
         }
         other => panic!("{other:?}"),
     }

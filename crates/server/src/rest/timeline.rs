@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use stepwell_engine::{
-    CallId, Entry, ErrorRecord, Millis, Outcome, Payload, Recorded, StepConfig, StepKind, error_text,
+    CallId, End, Entry, ErrorRecord, Millis, Outcome, Payload, Recorded, StepConfig, StepKind, error_text,
 };
 
 use rollback::Handler;
@@ -327,7 +327,7 @@ impl Timeline {
 fn shows_progress(entry: &Entry) -> bool {
     match entry {
         Entry::Begun { .. } | Entry::Did { .. } | Entry::Completed { .. } | Entry::Errored { .. } => true,
-        Entry::RollbackStarted { error, .. } => error.is_some(),
+        Entry::RollbackStarted { end, .. } => matches!(end, End::Errored(_)),
         _ => false,
     }
 }

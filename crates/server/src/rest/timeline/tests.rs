@@ -1,7 +1,7 @@
 //! What becomes of a history.
 
 use serde_json::{Value, json};
-use stepwell_engine::{DeploymentId, End, Retention, Source};
+use stepwell_engine::{DeploymentId, Retention, Source};
 
 use super::*;
 
@@ -229,7 +229,7 @@ fn what_was_stuck_and_goes_on_has_not_diverged() {
     check(true, Entry::Completed { output: output.clone() }, None);
     check(true, begun(0, "a", StepKind::Sleep { until: 1 }), None);
     check(true, Entry::Resumed, Some("other step"));
-    check(true, Entry::Terminated, Some("other step"));
+    check(true, Entry::Terminated { source: Source::Api }, Some("other step"));
     check(false, Entry::Completed { output }, Some("other step"));
 }
 
