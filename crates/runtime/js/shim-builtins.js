@@ -53,6 +53,7 @@ export const HasOwn = Object.hasOwn;
 export const PromiseThen = uncurryThis(Promise.prototype.then);
 export const RegExpExec = uncurryThis(RegExp.prototype.exec);
 export const StringIsWellFormed = uncurryThis(String.prototype.isWellFormed);
+export const StringIndexOf = uncurryThis(String.prototype.indexOf);
 export const StringSlice = uncurryThis(String.prototype.slice);
 export const StringStartsWith = uncurryThis(String.prototype.startsWith);
 export const StringToWellFormed = uncurryThis(String.prototype.toWellFormed);

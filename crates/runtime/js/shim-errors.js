@@ -4,8 +4,8 @@
 
 import { NonRetryableError } from 'cloudflare:workflows';
 import {
-  ArrayIsArray, HasOwn, JSONStringify, NativeError, NativeRegExp, NativeString, ObjectDefineProperty, ObjectFreeze, RegExpExec, SafeWeakMap, StringSlice,
-  StringStartsWith, StringToWellFormed,
+  ArrayIsArray, HasOwn, JSONStringify, NativeError, NativeRegExp, NativeString, ObjectDefineProperty, ObjectFreeze, RegExpExec, SafeWeakMap, StringIndexOf,
+  StringSlice, StringStartsWith, StringToWellFormed,
 } from './shim-builtins.js';
 
 /**
@@ -19,6 +19,9 @@ const ERROR_TEXT_MAX = 64 * 1024;
 const CAUSES_MAX = 5;
 
 const CAUSED_BY = '; caused by ';
+/** What the engine has before the message of such an error. */
+const NAMED = 'NonRetryableError: ';
+const REPLACED = new NativeRegExp('^Step threw a NonRetryableError with message "([^]*)"$');
 const NAME_IN_MESSAGE = new NativeRegExp('^NonRetryableError:?\\s*([^]*)$');
 
 /** @type {Readonly<Record<string, new (message: string) => Error>>} */
@@ -62,7 +65,7 @@ const recordedCauses = new SafeWeakMap();
  * @param {import('./shim-call.js').RecordedError} recorded
  */
 export function recordedError(recorded) {
-  const { name, message, stack, cause } = recorded;
+  const { name, message, stack, cause } = unreplaced(recorded);
   const error = namedError(name, message, stack);
   if (cause !== undefined) recordedCauses.set(error, cause);
   return error;
@@ -189,6 +192,35 @@ export function preserved(thrown) {
   const match = RegExpExec(NAME_IN_MESSAGE, thrown.message);
   if (thrown.name === 'NonRetryableError' || match === null) return thrown;
   return { ...thrown, name: 'NonRetryableError', message: match[1] };
+}
+
+/**
+ * How an attempt's error that is not retried is told before its own name and message are kept: they are told as its cause.
+ * @param {Thrown} thrown
+ * @returns {Thrown}
+ */
+export function replaced(thrown) {
+  const { name, message, cause } = thrown;
+  const told = StringStartsWith(message, 'NonRetryableError') ? message : NAMED + message;
+  const own = `${name}: ${message}${cause === undefined ? '' : `${CAUSED_BY}${cause}`}`;
+  return { ...thrown, name: 'WorkflowFatalError', message: text(`Step threw a NonRetryableError with message "${told}"`), cause: text(own) };
+}
+
+/**
+ * The error that `replaced` made another of: code catches its own after a replay, too.
+ * @param {import('./shim-call.js').RecordedError} recorded
+ * @returns {import('./shim-call.js').RecordedError}
+ */
+function unreplaced(recorded) {
+  const { name, stack, cause } = recorded;
+  const match = name === 'WorkflowFatalError' ? RegExpExec(REPLACED, recorded.message) : null;
+  if (match === null || cause === undefined) return recorded;
+  const isWhole = StringIndexOf(cause, `: ${match[1]}`) > 0;
+  const message = isWhole ? match[1] : StringSlice(match[1], NAMED.length);
+  const end = StringIndexOf(cause, `: ${message}`);
+  if (end < 0) return recorded;
+  const rest = StringSlice(cause, end + 2 + message.length + CAUSED_BY.length);
+  return { name: StringSlice(cause, 0, end), message, stack, cause: rest === '' ? undefined : rest };
 }
 
 /** @param {unknown} value */

@@ -8,7 +8,7 @@ import { Call, wireJson } from './shim-call.js';
 import { runAttempt } from './shim-attempt.js';
 import { makeContext } from './shim-context.js';
 import { Course } from './shim-course.js';
-import { namedError, preserved, toThrown } from './shim-errors.js';
+import { namedError, preserved, replaced, toThrown } from './shim-errors.js';
 import { History } from './shim-history.js';
 import { Rollback } from './shim-rollback.js';
 import { inScope, currentScope, makeEntry } from './shim-scope.js';
@@ -129,6 +129,15 @@ export class Run {
     const message =
       'The execution of the Workflow instance was terminated, as a step threw an NonRetryableError and it was not handled';
     return { ...thrown, name: 'WorkflowFatalError', message };
+  }
+
+  /**
+   * @param {Thrown} thrown
+   * @returns {Thrown}
+   */
+  ofAttempt(thrown) {
+    const isOwn = thrown.kind === 'non_retryable' && thrown.name !== 'NonRetryableDelayError';
+    return isOwn && !this.settings.preserve_non_retryable ? replaced(thrown) : thrown;
   }
 
   /** Nothing of this run is told any more, and its calls never settle. */
@@ -281,7 +290,7 @@ export class Run {
    * @param {Thrown | undefined} error
    */
   sendEnded(call, attempt, result, error) {
-    let outcome = result === undefined ? `"error":${JSONStringify(error)}` : `"value":${wireJson(result)}`;
+    let outcome = result === undefined ? `"error":${JSONStringify(error && this.ofAttempt(error))}` : `"value":${wireJson(result)}`;
     if (result?.stream !== undefined) outcome += `,"stream":${JSONStringify(result.stream)}`;
     this.session.send(`{"ended":{"run":${this.number},"call":${call.id},"attempt":${attempt},${outcome}}}`);
   }

@@ -35,4 +35,23 @@ export class OldRunThrows extends WorkflowEntrypoint {
   }
 }
 
-export default driver();
+/** A step throws, which is caught, and the instance waits. */
+export class OldCaughtAndWaits extends WorkflowEntrypoint {
+  async run(event, step) {
+    const failed = step.do('throws', async () => {
+      throw FAILURES[event.payload.what]();
+    });
+    await failed.catch(() => {});
+    await step.waitForEvent('go on', { type: 'go' });
+  }
+}
+
+export default driver({
+  /** What is told of the attempt. */
+  async told(env, id, what) {
+    const instance = await env.OldCaughtAndWaits.create({ id, params: { what } });
+    const subscription = await instance.subscribe({ filter: ['attempt_errored'] });
+    const { value } = await subscription.next();
+    return value.error;
+  },
+});
