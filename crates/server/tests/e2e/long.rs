@@ -1,4 +1,4 @@
-//! Programs that take long or make much: attempts of minutes, a thousand instances asleep, 12,000 steps, 200 MiB of results. Where
+//! Programs that take long or make much: attempts of minutes, sleeps of a month, a thousand instances asleep, 12,000 steps, 200 MiB of results. Where
 //! time matters, the server's clock is the test's.
 
 use hyper::Method;
@@ -31,6 +31,15 @@ export class Much extends WorkflowEntrypoint {
         }
         await step.waitForEvent('wait', { type: 'go' });
         return sum;
+    }
+}";
+
+const RESTS: &str = "import { WorkflowEntrypoint } from 'cloudflare:workers';
+export class Rests extends WorkflowEntrypoint {
+    async run({ payload }, step) {
+        const before = await step.do('before', async () => 'rested');
+        await step.sleep('rest', payload.nap);
+        return `${before} ${payload.nap}`;
     }
 }";
 
@@ -117,6 +126,33 @@ async fn a_thousand_sleepers_wake_on_their_own_code_after_a_deploy() {
     for number in 0..SLEEPERS {
         let id = format!("i{number}");
         assert_eq!(server.output("Sleeper", &id).await, json!(["old", "old"]), "{id}");
+    }
+}
+
+#[tokio::test]
+async fn a_sleep_of_seven_days_and_one_of_a_month_end_when_they_are_over() {
+    let state = tempfile::tempdir().expect("a temporary directory");
+    let server = serve(state.path(), "2026-11-21T10:00:00Z").await;
+    server.deploy("app", &["Rests"], RESTS).await.ok();
+    let naps = [("week", "7 days", "2026-11-28T10:0"), ("month", "1 month", "2026-12-21T10:0")];
+    for (id, nap, wakes) in naps {
+        server.create_as("Rests", id, json!({ "nap": nap })).await;
+        let detail = server.until_status("Rests", id, "waiting").await;
+        let wake_at = detail["wake_at"].as_str().expect("a time");
+        assert!(wake_at.starts_with(wakes), "{nap}: {wake_at}");
+    }
+    server.stop();
+
+    // Before the first is over, between the two, and after both.
+    for (clock, ended) in [("2026-11-28T09:59:00Z", 0), ("2026-12-21T09:59:00Z", 1), ("2026-12-21T10:30:00Z", 2)] {
+        let server = serve(state.path(), clock).await;
+        for (id, nap, _) in &naps[..ended] {
+            assert_eq!(server.output("Rests", id).await, format!("rested {nap}"), "{clock}");
+        }
+        for (id, ..) in &naps[ended..] {
+            assert_eq!(server.status("Rests", id).await, "waiting", "{clock}: {id}");
+        }
+        server.stop();
     }
 }
 
