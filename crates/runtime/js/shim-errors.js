@@ -19,6 +19,8 @@ const ERROR_TEXT_MAX = 64 * 1024;
 const CAUSES_MAX = 5;
 
 const CAUSED_BY = '; caused by ';
+/** What the engine has before the message of such an error. */
+const NAMED = 'NonRetryableError: ';
 const REPLACED = new NativeRegExp('^Step threw a NonRetryableError with message "([^]*)"$');
 const NAME_IN_MESSAGE = new NativeRegExp('^NonRetryableError:?\\s*([^]*)$');
 
@@ -199,8 +201,9 @@ export function preserved(thrown) {
  */
 export function replaced(thrown) {
   const { name, message, cause } = thrown;
+  const told = StringStartsWith(message, 'NonRetryableError') ? message : NAMED + message;
   const own = `${name}: ${message}${cause === undefined ? '' : `${CAUSED_BY}${cause}`}`;
-  return { ...thrown, name: 'WorkflowFatalError', message: text(`Step threw a NonRetryableError with message "${message}"`), cause: text(own) };
+  return { ...thrown, name: 'WorkflowFatalError', message: text(`Step threw a NonRetryableError with message "${told}"`), cause: text(own) };
 }
 
 /**
@@ -209,12 +212,15 @@ export function replaced(thrown) {
  * @returns {import('./shim-call.js').RecordedError}
  */
 function unreplaced(recorded) {
-  const { name, message, stack, cause } = recorded;
-  const match = name === 'WorkflowFatalError' ? RegExpExec(REPLACED, message) : null;
-  const end = match === null || cause === undefined ? -1 : StringIndexOf(cause, `: ${match[1]}`);
-  if (match === null || cause === undefined || end < 0) return recorded;
-  const rest = StringSlice(cause, end + 2 + match[1].length + CAUSED_BY.length);
-  return { name: StringSlice(cause, 0, end), message: match[1], stack, cause: rest === '' ? undefined : rest };
+  const { name, stack, cause } = recorded;
+  const match = name === 'WorkflowFatalError' ? RegExpExec(REPLACED, recorded.message) : null;
+  if (match === null || cause === undefined) return recorded;
+  const isWhole = StringIndexOf(cause, `: ${match[1]}`) > 0;
+  const message = isWhole ? match[1] : StringSlice(match[1], NAMED.length);
+  const end = StringIndexOf(cause, `: ${message}`);
+  if (end < 0) return recorded;
+  const rest = StringSlice(cause, end + 2 + message.length + CAUSED_BY.length);
+  return { name: StringSlice(cause, 0, end), message, stack, cause: rest === '' ? undefined : rest };
 }
 
 /** @param {unknown} value */

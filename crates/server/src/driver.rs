@@ -104,6 +104,8 @@ struct RunIo {
     is_forced: bool,
     /// What is to be said once its start has been sent.
     held: Option<Vec<Tell>>,
+    /// Values that it wants already, while its start is being sent.
+    wanted: Vec<CallId>,
     large: LargeValues,
 }
 
@@ -384,8 +386,8 @@ impl<P: WorkerPool> Driver<P> {
         let fresh = start.fresh.as_ref().filter(|_| start.calls == 0);
         let held = fresh.is_none().then(Vec::new);
         let id = start.fresh.as_ref().map(|fresh| Arc::clone(&fresh.id));
-        let (workflow, started_at, large) = (start.workflow, now_ms(), LargeValues::new());
-        self.runs.insert(run, RunIo { key, workflow, id, session, started_at, is_forced: false, held, large });
+        let (workflow, started_at, wanted, large) = (start.workflow, now_ms(), Vec::new(), LargeValues::new());
+        self.runs.insert(run, RunIo { key, workflow, id, session, started_at, is_forced: false, held, wanted, large });
         match fresh {
             Some(fresh) => start::write_start(&start, fresh, info, &mut io.frame),
             None => self.start_from_store(start),
@@ -406,6 +408,7 @@ impl<P: WorkerPool> Driver<P> {
         let Some(io) = self.runs.get_mut(&run) else { return };
         let session = io.session;
         let held = io.held.take().unwrap_or_default();
+        let wanted = std::mem::take(&mut io.wanted);
         match sent {
             StartSent::Whole(large) => io.large.extend(large),
             StartSent::InstanceGone => {
@@ -415,6 +418,9 @@ impl<P: WorkerPool> Driver<P> {
             // Its runs are lost when it is told.
             StartSent::SessionOver => return,
             StartSent::Unknown => return self.pool.fault(session, "it lacks a workflow whose run it is to start"),
+        }
+        for call in wanted {
+            self.send_value(session, run, call);
         }
         for tell in held {
             self.tell(session, run, tell);
@@ -437,8 +443,11 @@ impl<P: WorkerPool> Driver<P> {
     }
 
     /// Reads a value that was left out of a run's history and sends it.
-    fn send_value(&self, session: SessionId, run: RunId, call: CallId) {
-        let Some(io) = self.runs.get(&run).filter(|io| io.session == session) else { return };
+    fn send_value(&mut self, session: SessionId, run: RunId, call: CallId) {
+        let Some(io) = self.runs.get_mut(&run).filter(|io| io.session == session) else { return };
+        if io.held.is_some() {
+            return io.wanted.push(call);
+        }
         let Some(session_io) = self.sessions.get(&session) else { return };
         let Some(seq) = io.large.get(&call).copied() else {
             return self.pool.fault(session, "it wants a value that does not exist");

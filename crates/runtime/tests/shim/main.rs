@@ -93,6 +93,29 @@ async fn an_uncaught_non_retryable_error_is_told_as_the_flags_say() {
 }
 
 #[tokio::test]
+async fn an_attempt_that_is_not_retried_is_told_in_other_words_at_old_dates_and_caught_as_it_was_thrown() {
+    let (_worker, mut server) = start().await;
+    server.settings["preserve_non_retryable"] = json!(false);
+    let caught = [
+        "NonRetryableError: for good",
+        "NonRetryableError: only the name",
+        "Error: NonRetryableError: in words",
+        "Own: m",
+    ];
+    assert_eq!(server.finish("Caught", json!(null)).await, json!(caught));
+    let told: Vec<_> = server.seen.iter().filter_map(|message| message.get("ended")).collect();
+    let texts = ["for good", "only the name", "in words", "m"];
+    for (ended, text) in told.iter().zip(texts) {
+        let message = format!("Step threw a NonRetryableError with message \"NonRetryableError: {text}\"");
+        assert_eq!(
+            (&ended["error"]["name"], &ended["error"]["message"]),
+            (&json!("WorkflowFatalError"), &json!(message))
+        );
+    }
+    assert_eq!(server.finish("Caught", json!(null)).await, json!(caught), "after a replay");
+}
+
+#[tokio::test]
 async fn the_step_limit_is_a_bound_of_the_run() {
     let (_worker, mut server) = start().await;
     server.settings["steps_max"] = json!(3);

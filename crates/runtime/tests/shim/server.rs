@@ -219,7 +219,10 @@ impl Server {
             return;
         }
         if attempt > 2 || error["kind"] == "non_retryable" {
-            let recorded = json!({"name": error["name"], "message": error["message"]});
+            let mut recorded = json!({"name": error["name"], "message": error["message"]});
+            if let Some(cause) = error.get("cause") {
+                recorded["cause"] = cause.clone();
+            }
             self.settle(json!({"call": call, "error": recorded})).await;
         } else {
             self.send(json!([{"attempt": {"run": run, "call": call, "attempt": attempt + 1}}])).await;

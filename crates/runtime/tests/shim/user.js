@@ -168,6 +168,17 @@ export const Uncaught = flow(async (event, step) => {
   await step.do('gives up', async () => { throw new NonRetryableError('for good'); });
 });
 
+// What is caught of errors that are not retried.
+export const Caught = flow(async (event, step) => {
+  const caught = [];
+  const byName = Object.assign(new Error('only the name'), { name: 'NonRetryableError' });
+  const errors = [new NonRetryableError('for good'), byName, new Error('NonRetryableError: in words'), new NonRetryableError('m', 'Own')];
+  for (const error of errors) {
+    await step.do('gives up', async () => { throw error; }).catch(({ name, message }) => caught.push(`${name}: ${message}`));
+  }
+  return caught;
+});
+
 export const Many = flow(async (event, step) => {
   for (let i = 0; ; i += 1) await step.do('same', async () => i);
 });
