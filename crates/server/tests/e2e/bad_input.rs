@@ -181,8 +181,8 @@ async fn bad_names_ids_and_bodies_are_refused() {
 #[tokio::test]
 async fn params_and_events_of_more_than_a_mebibyte_are_refused() {
     let server = server().await;
-    let fits = "x".repeat(MIB - 2);
-    let too_large = "x".repeat(MIB - 1);
+    let fits = "x".repeat(MIB);
+    let too_large = "x".repeat(MIB + 1);
     server.try_create("Waits", json!({ "params": fits })).await.ok();
     let answer = server.try_create("Waits", json!({ "params": too_large })).await;
     assert_eq!(told(&answer), "413 the value has 1048577 bytes; the maximum is 1048576 (1 MiB)");
@@ -191,20 +191,20 @@ async fn params_and_events_of_more_than_a_mebibyte_are_refused() {
     let answer = server.send_event("Waits", &id, "go", json!(too_large)).await;
     assert_eq!(told(&answer), "413 the value has 1048577 bytes; the maximum is 1048576 (1 MiB)");
     server.send_event("Waits", &id, "go", json!(fits)).await.ok();
-    assert_eq!(server.output("Waits", &id).await, MIB - 2);
+    assert_eq!(server.output("Waits", &id).await, MIB);
 }
 
 #[tokio::test]
 async fn results_of_more_than_a_mebibyte_fail_their_attempt() {
     let server = server().await;
-    // Two bytes are the quotes of the text.
-    assert_eq!(server.run("Sizes", json!({ "bytes": MIB - 2 })).await, MIB - 2);
-    let id = server.create("Sizes", json!({ "bytes": MIB - 1 })).await;
+    // The quotes of its JSON do not count.
+    assert_eq!(server.run("Sizes", json!({ "bytes": MIB })).await, MIB);
+    let id = server.create("Sizes", json!({ "bytes": MIB + 1 })).await;
     let error = server.error("Sizes", &id).await;
     assert_eq!(error, "WorkflowInternalError: Step make-1 output is too large. Maximum allowed size is 1MiB.");
     let detail = server.instance("Sizes", &id).await;
     assert_eq!(detail["steps"][0]["attempts"].as_array().map(Vec::len), Some(2), "it is retried");
-    let id = server.create("Sizes", json!({ "output": MIB - 1 })).await;
+    let id = server.create("Sizes", json!({ "output": MIB + 1 })).await;
     let error = server.error("Sizes", &id).await;
     assert_eq!(error, "WorkflowInternalError: Workflow output is too large. Maximum allowed size is 1MiB.");
 }
