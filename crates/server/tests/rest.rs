@@ -72,7 +72,7 @@ async fn refusals_are_in_the_envelope_with_cloudflares_codes() {
     let cases = [
         ("POST", INSTANCES, json!({"instance_id": "a"}), 400, 10_405),
         ("POST", INSTANCES, json!({"instance_id": "no spaces"}), 400, 10_404),
-        ("POST", INSTANCES, json!({"params": "x".repeat(1 << 20)}), 413, 10_413),
+        ("POST", INSTANCES, json!({"params": "x".repeat((1 << 20) + 1)}), 413, 10_413),
         ("POST", "/workflows/other/instances", json!({}), 404, 10_200),
         ("GET", "/workflows/other", Value::Null, 404, 10_200),
         ("GET", &missing, Value::Null, 404, 10_400),
