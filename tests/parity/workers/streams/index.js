@@ -100,7 +100,7 @@ export class WrongStreams extends WorkflowEntrypoint {
 /** A stream that never ends within its timeout; the next attempt gives another. */
 export class SlowStream extends WorkflowEntrypoint {
   async run(event, step) {
-    const stream = await step.do('stream', { retries: { limit: 1, delay: 10 }, timeout: 500 }, async ({ attempt }) => {
+    const stream = await step.do('stream', { retries: { limit: 1, delay: 10 }, timeout: 2_000 }, async ({ attempt }) => {
       mark(event, `attempt ${attempt}`);
       if (attempt === 2) return streamOf([text('second')]);
       return new ReadableStream({
