@@ -8,15 +8,14 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::fault;
-use super::schema::{self, FORMAT, Found};
+use super::{fault, known_format};
 use crate::data_dir::DATABASE_FILE;
 use crate::limits::{BUSY_MS, LOOKED_THROUGH_BYTES_MAX};
 use crate::{OpenError, ScopedName, Secret};
 
 /// What there is to see.
 pub struct Look {
-    /// Its format; below [`FORMAT`], opening it migrates it.
+    /// Its format; below [`FORMAT`](super::FORMAT), opening it migrates it.
     pub format: u32,
     /// All secrets, as they are kept.
     pub secrets: Vec<(ScopedName, Secret)>,
@@ -30,18 +29,13 @@ pub fn look(dir: &Path) -> Result<Option<Look>, OpenError> {
     let path = dir.join(DATABASE_FILE);
     let Ok(metadata) = path.metadata() else { return Ok(None) };
     let failed = |error: rusqlite::Error| fault::open(&error, dir, &path);
-    let damaged = |reason: String| OpenError::Damaged { path: path.clone(), reason };
     let db = open(&path).map_err(failed)?;
     db.busy_timeout(Duration::from_millis(BUSY_MS)).map_err(failed)?;
-    let format = match schema::inspect(&db).map_err(failed)? {
-        Found::Known(format) => format,
-        Found::Newer(found) => return Err(OpenError::NewerFormat { path, found, known: FORMAT }),
-        Found::Foreign => return Err(damaged("another program's database".to_owned())),
-    };
+    let format = known_format(&db, dir, &path)?;
     if metadata.len() <= LOOKED_THROUGH_BYTES_MAX {
         let found: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
         if found != "ok" {
-            return Err(damaged(found.replace('\n', " ")));
+            return Err(OpenError::Damaged { path, reason: found.replace('\n', " ") });
         }
     }
     let secrets = if format == 0 { Vec::new() } else { secrets(&db).map_err(failed)? };

@@ -95,16 +95,21 @@ impl Sqlite {
 
 fn prepare(connection: Connection, dir: &Path, path: &Path, options: Options) -> Result<Connection, OpenError> {
     let failed = |error: rusqlite::Error| fault::open(&error, dir, path);
-    let format = match schema::inspect(&connection).map_err(failed)? {
-        schema::Found::Known(format) => format,
-        schema::Found::Newer(found) => return Err(OpenError::NewerFormat { path: path.into(), found, known: FORMAT }),
-        schema::Found::Foreign => {
-            return Err(OpenError::Damaged { path: path.into(), reason: "another program's database".to_owned() });
-        }
-    };
+    let format = known_format(&connection, dir, path)?;
     configure(&connection, options).map_err(failed)?;
     schema::migrate(&connection, format).map_err(failed)?;
     Ok(connection)
+}
+
+/// The format of a database of ours that this version can read; 0 where there is nothing in it yet.
+fn known_format(connection: &Connection, dir: &Path, path: &Path) -> Result<u32, OpenError> {
+    match schema::inspect(connection).map_err(|error| fault::open(&error, dir, path))? {
+        schema::Found::Known(format) => Ok(format),
+        schema::Found::Newer(found) => Err(OpenError::NewerFormat { path: path.into(), found, known: FORMAT }),
+        schema::Found::Foreign => {
+            Err(OpenError::Damaged { path: path.into(), reason: "another program's database".to_owned() })
+        }
+    }
 }
 
 fn configure(connection: &Connection, options: Options) -> rusqlite::Result<()> {
