@@ -59,6 +59,13 @@ struct Place {
     replica: u32,
 }
 
+impl Place {
+    /// Where a deployment's requests go.
+    fn of_requests(deployment: DeploymentId) -> Self {
+        Self { pool: Pool { deployment, quarantine: Quarantine::Free }, replica: 0 }
+    }
+}
+
 /// A process whose code has loaded, and which nobody has used. Dropping it ends it.
 pub struct TriedOut {
     worker: Worker,
@@ -131,9 +138,8 @@ impl Workers {
         if generation != self.shared.generation(worker.script()) {
             return;
         }
-        let pool = Pool { deployment, quarantine: Quarantine::Free };
         // Where a process is there or being started for the same code, this one is not needed.
-        let _ = self.shared.cell(Place { pool, replica: 0 }).set(Arc::new(worker));
+        let _ = self.shared.cell(Place::of_requests(deployment)).set(Arc::new(worker));
     }
 
     /// A connection to the `fetch` handler of a script's newest deployment.
@@ -142,9 +148,11 @@ impl Workers {
     /// Where there is no such script, or it does not start.
     async fn connect_to(&self, script: &ScopedName, door: Door) -> Result<WorkerConnection, ApiError> {
         let row = self.shared.store.current_deployment(script).await?.ok_or_else(|| ApiError::no_script(script))?;
-        let pool = Pool { deployment: row.id, quarantine: Quarantine::Free };
-        let place = Place { pool, replica: 0 };
-        let worker = self.shared.worker(place).await.map_err(|message| ApiError::new(503, 20_502, message))?;
+        let worker = self
+            .shared
+            .worker(Place::of_requests(row.id))
+            .await
+            .map_err(|message| ApiError::new(503, 20_502, message))?;
         worker.connect(door).await.map_err(|error| {
             ApiError::new(502, 20_502, format!("the worker process of {:?} does not answer: {error}", script.name))
         })
@@ -155,8 +163,7 @@ impl Workers {
         loop {
             tokio::time::sleep(session::PROBE_EVERY).await;
             let Ok(Some(row)) = self.shared.store.current_deployment(script).await else { continue };
-            let place = Place { pool: Pool { deployment: row.id, quarantine: Quarantine::Free }, replica: 0 };
-            let Some(worker) = self.shared.live_worker(place) else { continue };
+            let Some(worker) = self.shared.live_worker(Place::of_requests(row.id)) else { continue };
             if !session::is_alive(&self.shared, &worker).await {
                 return hung(script);
             }
@@ -185,8 +192,7 @@ impl WorkerGate for Workers {
     }
 
     fn locate<'a>(&'a self, deployment: DeploymentId, error: &'a mut ErrorRecord) -> BoxFuture<'a, ()> {
-        let place = Place { pool: Pool { deployment, quarantine: Quarantine::Free }, replica: 0 };
-        let worker = self.shared.live_worker(place);
+        let worker = self.shared.live_worker(Place::of_requests(deployment));
         Box::pin(async move {
             if let Some(worker) = worker {
                 self.shared.locate(&worker, deployment, error).await;
