@@ -14,6 +14,8 @@ use crate::script::SecretChanges;
 
 /// File of the data directory with the key; mode 0600.
 pub const SECRETS_KEY_FILE: &str = "secrets-key";
+/// The type of a secret among bindings.
+pub const SECRET_TEXT: &str = "secret_text";
 /// Bytes of a secret's text (Cloudflare: 5 KiB).
 pub const TEXT_BYTES_MAX: usize = 5 << 10;
 const KEY_BYTES: usize = 32;

@@ -17,9 +17,7 @@ use super::table::Table;
 use super::text::{counted, one_line};
 use super::worker::WorkerArgs;
 use super::{CliError, ExitCode, prompt};
-
-/// The type of a secret among bindings.
-pub const KIND: &str = "secret_text";
+use crate::secrets::SECRET_TEXT;
 
 /// Set, list and delete secrets of a Worker
 #[derive(Debug, Args)]
@@ -91,7 +89,7 @@ impl SecretArgs {
 impl Desk<'_> {
     async fn put_secret(&self, worker: &str, key: &str) -> Result<ExitCode, CliError> {
         let text = value_of(key)?;
-        let body = json!({ "name": key, "text": text, "type": KIND }).to_string();
+        let body = json!({ "name": key, "text": text, "type": SECRET_TEXT }).to_string();
         let ask = Ask::new(Method::PUT, &["workers", "scripts", worker, "secrets"]).body(Body::Json(body));
         self.tell(ask, |_: serde::de::IgnoredAny| {
             format!("Secret {} of {} has been set.\n", one_line(key), one_line(worker))
@@ -126,7 +124,9 @@ impl Desk<'_> {
         let given = secret_file::read(file)?;
         let secrets: BTreeMap<&str, Option<NewSecret<'_>>> = given
             .iter()
-            .map(|(name, text)| (name.as_str(), text.as_deref().map(|text| NewSecret { name, text, kind: KIND })))
+            .map(|(name, text)| {
+                (name.as_str(), text.as_deref().map(|text| NewSecret { name, text, kind: SECRET_TEXT }))
+            })
             .collect();
         let body = json!({ "secrets": secrets }).to_string();
         let ask = Ask::new(Method::PATCH, &["workers", "scripts", worker, "secrets-bulk"]).body(Body::Json(body));

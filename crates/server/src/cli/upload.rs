@@ -7,11 +7,11 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::client::Body;
-use super::secret::KIND;
 use super::version::{MESSAGE, TAG};
 use crate::multipart::Multipart;
 use crate::project::bundle::Bundle;
 use crate::project::{ModuleKind, ProjectConfig, Var, WorkflowConfig};
+use crate::secrets::SECRET_TEXT;
 
 const SOURCE_MAP_TYPE: &str = "application/source-map";
 
@@ -110,7 +110,7 @@ fn bindings(project: &ProjectConfig, secrets: &Secrets) -> Vec<Value> {
             ("entrypoint", service.entrypoint.as_deref().map(Value::from)),
         ])
     });
-    let secrets = secrets.iter().map(|(name, text)| json!({ "type": KIND, "name": name, "text": text }));
+    let secrets = secrets.iter().map(|(name, text)| json!({ "type": SECRET_TEXT, "name": name, "text": text }));
     vars.chain(workflows).chain(d1).chain(services).chain(secrets).collect()
 }
 

@@ -10,12 +10,13 @@ use serde_json::{Value, json};
 use super::client::{Ask, Body};
 use super::desk::Desk;
 use super::screen::Tone;
-use super::secret::{KIND, Secret, check_key, table, value_of};
+use super::secret::{Secret, check_key, table, value_of};
 use super::text::{counted, one_line};
 use super::upload::Notes;
 use super::version::{Version, versions_of};
 use super::worker::WorkerArgs;
 use super::{CliError, ExitCode, prompt, secret_file};
+use crate::secrets::SECRET_TEXT;
 
 /// Set, list and delete secrets of a version that does not serve yet
 ///
@@ -121,7 +122,7 @@ impl Desk<'_> {
         notes: &Notes,
         how: &str,
     ) -> Result<ExitCode, CliError> {
-        let text = |text: &String| json!({ "text": text, "type": KIND });
+        let text = |text: &String| json!({ "text": text, "type": SECRET_TEXT });
         let env: BTreeMap<&String, Option<Value>> =
             changes.iter().map(|(name, value)| (name, value.as_ref().map(text))).collect();
         let body = json!({ "annotations": notes.annotations(), "env": env }).to_string();
@@ -153,7 +154,7 @@ impl Desk<'_> {
     async fn secrets_of(&self, worker: &str, version: &Version) -> Result<Vec<Secret>, CliError> {
         let ask = Ask::new(Method::GET, &["workers", "scripts", worker, "versions", &version.id]);
         let Detail { resources } = self.client.ask(ask).await?.parse()?;
-        let secrets = resources.bindings.into_iter().filter(|binding| binding["type"] == KIND);
+        let secrets = resources.bindings.into_iter().filter(|binding| binding["type"] == SECRET_TEXT);
         Ok(secrets.filter_map(|binding| serde_json::from_value(binding).ok()).collect())
     }
 

@@ -5,7 +5,7 @@ use axum::extract::{Query, State};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use stepwell_store::ReleaseRow;
+use stepwell_store::{ReleaseRow, ScopedName};
 
 use super::versions;
 use super::view::DEPLOYED_FROM;
@@ -39,10 +39,7 @@ struct Share {
 
 /// Newest first.
 pub async fn list(State(api): State<Api>, Named(script): Named, Query(query): Query<PageQuery>) -> Reply {
-    let releases = api.platform.store.releases(&script).await?;
-    if releases.is_empty() {
-        return Err(ApiError::no_script(&script).into());
-    }
+    let releases = releases_of(&api, &script).await?;
     let (releases, info) = query.slice_or_all(releases)?;
     let deployments: Vec<_> = releases.iter().map(view).collect();
     Ok(page(json!({ "deployments": deployments }), info))
@@ -50,10 +47,7 @@ pub async fn list(State(api): State<Api>, Named(script): Named, Query(query): Qu
 
 /// One of them.
 pub async fn show(State(api): State<Api>, Part(script, id): Part) -> Reply {
-    let releases = api.platform.store.releases(&script).await?;
-    if releases.is_empty() {
-        return Err(ApiError::no_script(&script).into());
-    }
+    let releases = releases_of(&api, &script).await?;
     let found = releases.iter().find(|release| public_ids::release(release.number) == id).ok_or_else(|| {
         let message = format!(
             "Worker {:?} has no deployment {id:?}; `wrangler deployments list` shows those it has",
@@ -74,6 +68,12 @@ pub async fn create(State(api): State<Api>, Named(script): Named, bytes: Bytes) 
     let newest = api.platform.store.releases(&script).await?.into_iter().next();
     let newest = newest.ok_or_else(|| ApiError::no_script(&script))?;
     Ok(success(view(&newest)))
+}
+
+/// Newest first.
+async fn releases_of(api: &Api, script: &ScopedName) -> Result<Vec<ReleaseRow>, ApiError> {
+    let releases = api.platform.store.releases(script).await?;
+    if releases.is_empty() { Err(ApiError::no_script(script)) } else { Ok(releases) }
 }
 
 fn the_one_version(new: &NewDeployment) -> Result<&str, ApiError> {

@@ -16,9 +16,8 @@ use crate::rest::envelope::{Reply, success};
 use crate::rest::resource::{Named, Part};
 use crate::rest::{Api, body, public_ids, upload};
 use crate::script::{BINDING_NAME_RULE, is_binding_name};
-use crate::secrets::{TEXT_BYTES_MAX, TextChange};
+use crate::secrets::{SECRET_TEXT, TEXT_BYTES_MAX, TextChange};
 
-const SECRET: &str = "secret_text";
 /// Cloudflare's code of a name that another binding has.
 const NAME_TAKEN: u32 = 10_053;
 /// Cloudflare's code of a secret that there is not.
@@ -92,7 +91,7 @@ pub async fn delete(State(api): State<Api>, Part(script, name): Part) -> Reply {
 /// Sets and removes many at once.
 pub async fn patch_bulk(State(api): State<Api>, Named(script): Named, bytes: Bytes) -> Reply {
     let Bulk { secrets } = body::parse(&bytes)?;
-    patch(&api, &script, secrets).await?;
+    apply(&api, &script, checked_all(secrets)?).await?;
     Ok(success(json!({ "name": script.name })))
 }
 
@@ -130,7 +129,7 @@ pub async fn patch_settings(
 /// The secret that a binding sets; `None` where it only says what is there already.
 fn secret_of(binding: &Value, known: &[Value]) -> Result<Option<TextChange>, ApiError> {
     let name = binding["name"].as_str().unwrap_or_default();
-    if binding["type"] == SECRET {
+    if binding["type"] == SECRET_TEXT {
         let Some(text) = binding["text"].as_str() else { return Ok(None) };
         return checked(name.to_owned(), Some(Text { text: text.to_owned(), kind: None })).map(Some);
     }
@@ -142,10 +141,6 @@ fn secret_of(binding: &Value, known: &[Value]) -> Result<Option<TextChange>, Api
     }
 }
 
-async fn patch(api: &Api, script: &ScopedName, secrets: BTreeMap<String, Option<Text>>) -> Result<(), ApiError> {
-    apply(api, script, checked_all(secrets)?).await
-}
-
 fn checked_all(secrets: BTreeMap<String, Option<Text>>) -> Result<Vec<TextChange>, ApiError> {
     secrets.into_iter().map(|(name, text)| checked(name, text)).collect()
 }
@@ -155,9 +150,9 @@ fn checked(name: String, text: Option<Text>) -> Result<TextChange, ApiError> {
     if !is_binding_name(&name) {
         return Err(ApiError::bad_request(format!("{name:?} cannot name a secret: {BINDING_NAME_RULE}")));
     }
-    if let Some(kind) = kind.filter(|kind| kind != SECRET) {
+    if let Some(kind) = kind.filter(|kind| kind != SECRET_TEXT) {
         return Err(ApiError::bad_request(format!(
-            "secret {name:?} is of type {kind:?}; this server keeps {SECRET:?}"
+            "secret {name:?} is of type {kind:?}; this server keeps {SECRET_TEXT:?}"
         )));
     }
     if text.len() > TEXT_BYTES_MAX {
@@ -200,7 +195,7 @@ async fn refuse_taken_names(api: &Api, script: &ScopedName, changes: &[TextChang
 }
 
 fn shown(name: &str) -> Value {
-    json!({ "name": name, "type": SECRET })
+    json!({ "name": name, "type": SECRET_TEXT })
 }
 
 #[cfg(test)]
@@ -210,9 +205,9 @@ mod tests {
     #[test]
     fn only_secrets_may_be_new_in_settings() {
         let known = [json!({ "type": "plain_text", "name": "VAR", "text": "1" })];
-        let secret = json!({ "type": SECRET, "name": "KEY", "text": "hidden" });
+        let secret = json!({ "type": SECRET_TEXT, "name": "KEY", "text": "hidden" });
         assert_eq!(secret_of(&secret, &known), Ok(Some(("KEY".to_owned(), Some("hidden".to_owned())))));
-        assert_eq!(secret_of(&json!({ "type": SECRET, "name": "OLD" }), &known), Ok(None));
+        assert_eq!(secret_of(&json!({ "type": SECRET_TEXT, "name": "OLD" }), &known), Ok(None));
         assert_eq!(secret_of(&json!({ "type": "plain_text", "name": "VAR" }), &known), Ok(None));
         let error = secret_of(&json!({ "type": "plain_text", "name": "NEW", "text": "" }), &known).expect_err("new");
         assert!(error.message.contains("NEW"), "{}", error.message);

@@ -8,6 +8,7 @@ use stepwell_store::{DeploymentRow, ScopedName};
 use crate::api_error::ApiError;
 use crate::rest::Api;
 use crate::script::{ScriptBinding, ScriptSettings};
+use crate::secrets::SECRET_TEXT;
 
 /// Who deploys, as far as clients ask: anything else makes wrangler warn that it overwrites another's work.
 pub const DEPLOYED_FROM: &str = "wrangler";
@@ -32,7 +33,7 @@ pub async fn current(api: &Api, script: &ScopedName) -> Result<DeploymentRow, Ap
 /// Members of `env`, secrets by name only.
 pub async fn bindings(api: &Api, row: &DeploymentRow, settings: &ScriptSettings) -> Result<Vec<Value>, ApiError> {
     let secrets = secret_names(api, row, settings).await?;
-    let secrets = secrets.into_iter().map(|name| json!({ "type": "secret_text", "name": name }));
+    let secrets = secrets.into_iter().map(|name| json!({ "type": SECRET_TEXT, "name": name }));
     Ok(settings.bindings.iter().map(|one| binding(one, settings)).chain(secrets).collect())
 }
 

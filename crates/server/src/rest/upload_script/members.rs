@@ -8,12 +8,10 @@ use super::{Before, SCRIPT_INVALID, add_workflow, new_workflow};
 use crate::api_error::ApiError;
 use crate::rest::upload::UploadBinding;
 use crate::script::{ScriptBinding, ScriptSettings, ScriptWorkflow};
-use crate::secrets::TextChange;
+use crate::secrets::{SECRET_TEXT, TextChange};
 
 /// Cloudflare's code of an inherited binding that there is not.
 pub const INHERIT_INVALID: u32 = 10_057;
-/// The type of secrets among bindings.
-const SECRET: &str = "secret_text";
 
 /// Members of `env`, gathered one by one.
 #[derive(Default)]
@@ -95,7 +93,7 @@ impl Members {
                 self.carry_over(binding, settings);
             }
         }
-        if !is_kept(SECRET) {
+        if !is_kept(SECRET_TEXT) {
             let set: BTreeSet<_> = self.secrets.iter().map(|(name, _)| name.clone()).collect();
             let gone = secrets.iter().filter(|name| !set.contains(*name) && !self.inherited.contains(*name));
             self.secrets.extend(gone.map(|name| (name.clone(), None)));
