@@ -1,10 +1,11 @@
 //! Instances of workflows, from their creation to their end.
 
+use hyper::Method;
 use serde_json::{Value as Json, json};
 
 use crate::on_every_release;
 use crate::release::Release;
-use crate::support::Server;
+use crate::support::{Launch, Project, Server, eventually};
 use crate::terminal::Terminal;
 
 on_every_release!(instances_are_triggered_listed_and_led_to_their_end);
@@ -113,6 +114,30 @@ async fn the_newest_release_restarts_from_steps_rolls_back_and_deletes() {
     terminal.wrangler(&instances(&["terminate-all", "Checkout", "--json"])).await;
     terminal.wrangler(&instances(&["list", "Checkout"])).await;
     terminal.assert("instances_newest_words");
+}
+
+/// wrangler puts such ids into paths as they are.
+#[tokio::test]
+async fn an_instance_of_a_schedule_with_a_slash_is_found() {
+    let server = Launch::serve().arg("--test-clock").arg("2026-11-21T10:00:30Z*60").start().await;
+    let workflow = json!({ "name": "Tick", "binding": "TICK", "class_name": "Checkout", "schedules": "*/5 * * * *" });
+    let project = Project::configured("app", &[], json!({ "workflows": [workflow] }), include_str!("workers/shop.js"));
+    let mut terminal = Terminal::open(Release::Newest, &server).await;
+    terminal.enter(&project, "APP");
+    terminal.wrangler(&["deploy"]).await;
+    let fired = async || {
+        let listed = server.api(Method::GET, "workflows/Tick/instances?direction=asc&status=complete", "").await.ok();
+        listed["result"][0]["id"].as_str().map(str::to_owned)
+    };
+    let firing = eventually(|| "a firing that completes".to_owned(), fired).await;
+    assert!(firing.starts_with("*/5 * * * *-"), "{firing}");
+    terminal.call(&firing, "FIRING");
+    terminal.call(&firing.replace(' ', "%20"), "FIRING");
+    let instances = |word: &'static str| ["workflows", "instances", word, "Tick", firing.as_str()];
+    terminal.wrangler(&instances("describe")).await;
+    terminal.wrangler(&instances("restart")).await;
+    terminal.wrangler(&instances("delete")).await;
+    terminal.assert("scheduled");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 //! A story runs with every release that knows its commands. A request that the server does not know, or fails at by its own
 //! fault, fails the test. The releases come from npm, as `/tests/wrangler/package-lock.json` pins them.
 
+mod access;
 mod d1;
 mod deploy;
 mod instances;

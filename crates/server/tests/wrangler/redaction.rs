@@ -23,7 +23,7 @@ static REST: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"\b[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{32}\b", "BOOKMARK"),
         // An instance that a worker still holds has none yet.
         (r#""wake_at": (null|"TIME")"#, r#""wake_at": WHEN"#),
-        (r#""(sql_duration_ms|duration)": [0-9.e-]+"#, r#""$1": TIME"#),
+        (r#""(sql_duration_ms|duration|wallTime|timestamp|eventTimestamp)": [0-9.e-]+"#, r#""$1": TIME"#),
         (r"\d{1,2}/\d{1,2}/\d{4}, \d{1,2}:\d\d:\d\d [AP]M", "TIME"),
         (r"\b[0-9a-f]{9,12}-[0-9a-f]{1,12}\b", "CURSOR"),
         (r"\b\d+(\.\d+)?( ms|ms| sec)\b", "TIME"),

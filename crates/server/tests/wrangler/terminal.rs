@@ -11,7 +11,8 @@ use hyper::Method;
 use rustix::process::Signal;
 use stepwell::accounts::ACCOUNT_ID;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout};
 
 use crate::proxy::{Exchange, Proxy};
 use crate::redaction::Redaction;
@@ -44,10 +45,55 @@ struct Shown {
     exchanges: Vec<Exchange>,
 }
 
+/// A command that goes on until it is interrupted.
+struct Following {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    /// On its standard output.
+    shown: String,
+}
+
+impl Following {
+    /// Takes what it shows, up to the line with which `wanted` is there.
+    async fn until(&mut self, wanted: &str) {
+        let begin = self.shown.len();
+        let found = tokio::time::timeout(COMMAND_MAX, async {
+            while let Some(line) = self.lines.next_line().await.expect("text") {
+                self.shown += &format!("{line}\n");
+                if self.shown[begin..].contains(wanted) {
+                    return;
+                }
+            }
+            panic!("it ended without showing {wanted:?}, but: {}", self.shown);
+        });
+        found.await.unwrap_or_else(|_| panic!("it does not show {wanted:?}"));
+    }
+
+    /// Ends it as a user does. All that it has shown, also on its standard error.
+    async fn interrupt(mut self) -> (String, String) {
+        let pid = i32::try_from(self.child.id().expect("it runs")).expect("a process");
+        rustix::process::kill_process(rustix::process::Pid::from_raw(pid).expect("a process"), Signal::INT)
+            .expect("ours");
+        let ending = tokio::time::timeout(COMMAND_MAX, async {
+            while let Some(line) = self.lines.next_line().await.expect("text") {
+                self.shown += &format!("{line}\n");
+            }
+            self.child.wait_with_output().await.expect("a child of ours").stderr
+        });
+        let stderr = ending.await.expect("it ends");
+        (self.shown, String::from_utf8_lossy(&stderr).into_owned())
+    }
+}
+
 impl Terminal {
     /// A terminal of somebody who holds the server's token.
     pub async fn open(release: Release, server: &Server) -> Self {
         let token = server.token.clone().expect("a server with tokens");
+        Self::open_with(release, server, token).await
+    }
+
+    /// The same with a token of one's own.
+    pub async fn open_with(release: Release, server: &Server, token: String) -> Self {
         Self::of(release, server, vec![("CLOUDFLARE_API_TOKEN", token)]).await
     }
 
@@ -87,6 +133,11 @@ impl Terminal {
         self.note(&format!("# in {name}"));
     }
 
+    /// Calls a text of this test by a name in the transcript.
+    pub fn call(&mut self, text: &str, name: &'static str) {
+        self.redaction.name(text, name);
+    }
+
     /// Writes a line into the transcript.
     pub fn note(&mut self, text: &str) {
         let text = self.redaction.apply(text);
@@ -113,47 +164,51 @@ impl Terminal {
         stdout
     }
 
-    /// Runs a command that goes on, does something again and again until the command has shown a line with `wanted` in it,
-    /// and interrupts it. The line, and what was asked.
-    pub async fn wrangler_until(
-        &self,
-        arguments: &[&str],
-        wanted: &str,
-        act: impl AsyncFn(),
-    ) -> (String, Vec<Exchange>) {
-        let mut command = self.release.command(self.home.path());
-        command.args(arguments).current_dir(&self.directory).envs(self.environment.iter().cloned());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
-        let mut child = command.spawn().expect("Node.js can be started");
-        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-        let found = async {
-            while let Some(line) = lines.next_line().await.expect("text") {
-                if line.contains(wanted) {
-                    return line;
-                }
-            }
-            panic!("{arguments:?} ended without showing {wanted:?}");
-        };
+    /// Runs a command that goes on: does something once it has shown `ready`, and interrupts it when it has shown `wanted`
+    /// after it.
+    pub async fn wrangler_during(&mut self, arguments: &[&str], ready: &str, act: impl AsyncFnOnce(), wanted: &str) {
+        let mut following = self.follow(arguments);
+        following.until(ready).await;
+        act().await;
+        following.until(wanted).await;
+        let (stdout, stderr) = following.interrupt().await;
+        self.tell_interrupted(arguments, &stdout, &stderr);
+    }
+
+    /// Runs a command that goes on and does not say when it is ready: does something again and again until it has shown
+    /// `wanted`, and interrupts it. What was shown up to there goes into the transcript.
+    pub async fn wrangler_until(&mut self, arguments: &[&str], act: impl AsyncFn(), wanted: &str) {
+        let mut following = self.follow(arguments);
         let acting = async {
             loop {
                 act().await;
                 tokio::time::sleep(ACT_EVERY).await;
             }
         };
-        let line = tokio::time::timeout(COMMAND_MAX, async {
-            tokio::select! {
-                line = found => line,
-                () = acting => unreachable!("it never ends"),
-            }
-        });
-        let line = line.await.unwrap_or_else(|_| panic!("{arguments:?} does not show {wanted:?}"));
-        let pid = i32::try_from(child.id().expect("it runs")).expect("a process");
-        rustix::process::kill_process(rustix::process::Pid::from_raw(pid).expect("a process"), Signal::INT)
-            .expect("ours");
-        tokio::time::timeout(COMMAND_MAX, child.wait()).await.expect("it ends").expect("a child of ours");
-        let exchanges = self.proxy.take();
+        tokio::select! {
+            () = following.until(wanted) => (),
+            () = acting => unreachable!("it never ends"),
+        }
+        let shown = std::mem::take(&mut following.shown);
+        following.interrupt().await;
+        self.tell_interrupted(arguments, &shown, "");
+    }
+
+    /// Some releases clean up when they are interrupted, and wait for no answer: that is not told.
+    fn tell_interrupted(&mut self, arguments: &[&str], stdout: &str, stderr: &str) {
+        let mut exchanges = self.proxy.take();
         self.check(arguments, &exchanges);
-        (line, exchanges)
+        exchanges.retain(|exchange| exchange.method != "DELETE");
+        self.tell(arguments, stdout, stderr, Some(0), &exchanges);
+    }
+
+    fn follow(&self, arguments: &[&str]) -> Following {
+        let mut command = self.release.command(self.home.path());
+        command.args(arguments).current_dir(&self.directory).envs(self.environment.iter().cloned());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().expect("Node.js can be started");
+        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        Following { child, lines, shown: String::new() }
     }
 
     async fn run(&self, arguments: &[&str], input: &str) -> Shown {
