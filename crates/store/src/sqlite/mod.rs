@@ -120,6 +120,8 @@ fn configure(connection: &Connection, options: Options) -> rusqlite::Result<()> 
         Durability::MayLoseLastCommitsOnPowerLoss => "NORMAL",
     };
     connection.pragma_update(None, "synchronous", synchronous)?;
+    // A batch that may have to be taken back by itself would otherwise go to a file in another directory, with its own room.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     connection.set_prepared_statement_cache_capacity(64);
     connection.wal_hook(Some(count_wal_pages));
