@@ -60,6 +60,8 @@ pub struct Sqlite {
     epoch: i64,
     /// Of the transaction.
     deltas: Deltas,
+    /// Rows that the connection had changed when the transaction began.
+    changes_before: u64,
     tails: Tails,
     /// Dropped after the connection, so that nobody comes in while it closes.
     _dir: DataDir,
@@ -78,7 +80,15 @@ impl Sqlite {
         let epoch = take_over(&connection).map_err(|error| fault::open(&error, dir, &path))?;
         streams::drop_all_open(&connection).map_err(|error| fault::open(&error, dir, &path))?;
         let file = DatabaseFile::at(&path).map_err(|error| OpenError::Damaged { path, reason: error.to_string() })?;
-        Ok(Self { connection, file, epoch, deltas: Deltas::default(), tails: Tails::default(), _dir: claimed })
+        Ok(Self {
+            connection,
+            file,
+            epoch,
+            deltas: Deltas::default(),
+            changes_before: 0,
+            tails: Tails::default(),
+            _dir: claimed,
+        })
     }
 }
 
@@ -90,6 +100,17 @@ impl Sqlite {
     fn write_counters(&mut self) -> Result<(), Fault> {
         let deltas = std::mem::take(&mut self.deltas);
         write::count(&self.connection, &deltas).map_err(fault::control)
+    }
+
+    /// What is first in a transaction is taken back with it, which costs nothing until it happens: a savepoint keeps a copy
+    /// of every page that is changed.
+    fn apply_first(&mut self, batch: &Batch) -> Result<(Vec<InstanceKey>, Deltas), Fault> {
+        let applied = write::apply(&self.connection, &mut self.tails, batch);
+        if matches!(applied, Err(Fault::Fenced(_))) {
+            self.rollback();
+            self.begin()?;
+        }
+        applied
     }
 }
 
@@ -120,7 +141,7 @@ fn configure(connection: &Connection, options: Options) -> rusqlite::Result<()> 
         Durability::MayLoseLastCommitsOnPowerLoss => "NORMAL",
     };
     connection.pragma_update(None, "synchronous", synchronous)?;
-    // A batch that may have to be taken back by itself would otherwise go to a file in another directory, with its own room.
+    // What a savepoint keeps would otherwise go to a file in another directory, with its own room.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     connection.set_prepared_statement_cache_capacity(64);
@@ -162,6 +183,7 @@ impl Backend for Sqlite {
 
     fn begin(&mut self) -> Result<(), Fault> {
         self.deltas = Deltas::default();
+        self.changes_before = self.connection.total_changes();
         self.connection
             .prepare_cached("BEGIN IMMEDIATE")
             .and_then(|mut begin| begin.execute([]))
@@ -183,7 +205,12 @@ impl Backend for Sqlite {
     }
 
     fn apply(&mut self, batch: &Batch) -> Result<Vec<InstanceKey>, Fault> {
-        let (refused, deltas) = write::apply(&self.connection, &mut self.tails, batch)?;
+        let is_first = self.connection.total_changes() == self.changes_before;
+        let (refused, deltas) = if is_first {
+            self.apply_first(batch)?
+        } else {
+            write::apply_apart(&self.connection, &mut self.tails, batch)?
+        };
         self.deltas.merge(deltas);
         Ok(refused)
     }

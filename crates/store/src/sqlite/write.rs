@@ -16,9 +16,13 @@ use crate::limits::{GARBAGE_BYTES_MAX, GARBAGE_ROWS_MAX};
 use crate::record;
 
 /// All of the batch or nothing of it: the savepoint leaves the other batches of the group alone.
-pub(super) fn apply(db: &Connection, tails: &mut Tails, batch: &Batch) -> Result<(Vec<InstanceKey>, Deltas), Fault> {
+pub(super) fn apply_apart(
+    db: &Connection,
+    tails: &mut Tails,
+    batch: &Batch,
+) -> Result<(Vec<InstanceKey>, Deltas), Fault> {
     run(db, "SAVEPOINT batch").map_err(fault::write)?;
-    let applied = apply_parts(db, tails, batch);
+    let applied = apply(db, tails, batch);
     if matches!(applied, Err(Fault::Fenced(_))) {
         tails.forget_all();
         run(db, "ROLLBACK TO batch").map_err(fault::write)?;
@@ -29,7 +33,8 @@ pub(super) fn apply(db: &Connection, tails: &mut Tails, batch: &Batch) -> Result
     applied
 }
 
-fn apply_parts(db: &Connection, tails: &mut Tails, batch: &Batch) -> Result<(Vec<InstanceKey>, Deltas), Fault> {
+/// The refused keys, and what the counters change by. What fails may be half done.
+pub(super) fn apply(db: &Connection, tails: &mut Tails, batch: &Batch) -> Result<(Vec<InstanceKey>, Deltas), Fault> {
     let mut deltas = Deltas::default();
     let mut entries = EntryInsert::prepare(db).map_err(fault::write)?;
     let mut refused = HashSet::new();

@@ -70,14 +70,19 @@ every_backend! {
 
     fn a_fenced_batch_leaves_its_neighbours_alone(store: &Store) {
         commit(store, creations(vec![creation(1, "a", 1)]));
-        let answers: Vec<_> = [(1, 1), (9, 1), (1, 2)]
-            .map(|(key, seq)| store.commit(writes(vec![write(key, seq, vec![did(0, "1")], None)])))
-            .into_iter()
-            .map(wait)
-            .collect();
-        assert!(answers[0].is_ok() && answers[2].is_ok(), "{answers:?}");
-        assert!(matches!(answers[1], Err(CommitError::Fenced(_))));
-        assert_eq!(history(store, 1).len(), 3);
+        let one = |(key, seq)| store.commit(writes(vec![write(key, seq, vec![did(0, "1")], None)]));
+        for (fenced, first_key, order) in [(1, 1_000, [(1, 1), (9, 1), (1, 2)]), (0, 2_000, [(9, 1), (1, 3), (1, 4)])] {
+            // While many are created, the others come together into one group.
+            let made = (first_key..first_key + 1_000).map(|key| creation(key, &key.to_string(), 1)).collect();
+            let busy = store.commit(creations(made));
+            let answers: Vec<_> = order.map(one).into_iter().map(wait).collect();
+            assert!(wait(busy).is_ok());
+            for (index, answer) in answers.iter().enumerate() {
+                assert_eq!(matches!(answer, Err(CommitError::Fenced(_))), index == fenced, "{answers:?}");
+            }
+        }
+        assert_eq!(history(store, 1).len(), 5);
+        assert_eq!(wait(store.counters(WORKFLOW)).unwrap().iter().sum::<u64>(), 1 + 2 * 1_000);
     }
 
     fn a_deleted_instance_is_gone_and_its_key_stays_used(store: &Store) {
