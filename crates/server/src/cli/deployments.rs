@@ -1,5 +1,7 @@
 //! `stepwell deployments`: the uploads of Workers that are kept, which serves, and how many instances need each.
 
+use std::collections::HashMap;
+
 use clap::{Args, Subcommand};
 use hyper::Method;
 use jiff::Timestamp;
@@ -41,6 +43,11 @@ enum DeploymentsCommand {
         #[command(flatten)]
         worker: WorkerArgs,
     },
+    /// List what served when: deploys, rollbacks and changes of secrets, the newest first
+    History {
+        #[command(flatten)]
+        worker: WorkerArgs,
+    },
     /// Delete a deployment that no unfinished instance needs (this happens by itself as well)
     Delete {
         /// Name of the Worker
@@ -72,6 +79,7 @@ impl DeploymentsArgs {
         match self.command {
             DeploymentsCommand::List { worker, name } => desk.list_deployments(worker.or(name)).await,
             DeploymentsCommand::Status { worker } => desk.tell_release(&worker.name()?).await,
+            DeploymentsCommand::History { worker } => desk.list_releases(&worker.name()?).await,
             DeploymentsCommand::Delete { worker, deployment } => desk.delete_deployment(&worker, &deployment).await,
         }
     }
@@ -101,14 +109,34 @@ impl Desk<'_> {
     }
 
     async fn tell_release(&self, worker: &str) -> Result<ExitCode, CliError> {
-        let answer = self.client.ask(release::ask(worker)).await?;
-        let Some(newest) = release::read(&answer)?.into_iter().next() else {
+        let Some((newest, version)) = self.releases(worker).await?.into_iter().next() else {
             return Err(CliError::NotFound(format!("no version of Worker \"{}\" serves yet", one_line(worker))));
         };
-        let versions = versions_of(&self.client, worker).await?;
-        let version = versions.iter().find(|version| Some(version.id.as_str()) == newest.version_id());
+        let version = version.as_ref();
         self.screen.show(&status_json(&newest, version), || status_text(worker, &newest, version, self.screen))?;
         Ok(ExitCode::Ok)
+    }
+
+    async fn list_releases(&self, worker: &str) -> Result<ExitCode, CliError> {
+        let releases = self.releases(worker).await?;
+        let rows: Vec<_> = releases.iter().map(|(release, version)| status_json(release, version.as_ref())).collect();
+        self.screen.show(&rows, || match releases.is_empty() {
+            true => format!("No version of {} serves yet.\n", one_line(worker)),
+            false => history_table(&releases, self.screen).render(self.screen),
+        })?;
+        Ok(ExitCode::Ok)
+    }
+
+    /// Newest first, each with its version where that still is there.
+    async fn releases(&self, worker: &str) -> Result<Vec<(Release, Option<Version>)>, CliError> {
+        let releases = release::read(&self.client.ask(release::ask(worker)).await?)?;
+        let versions: HashMap<_, _> =
+            versions_of(&self.client, worker).await?.into_iter().map(|version| (version.id.clone(), version)).collect();
+        let with_version = |release: Release| {
+            let version = release.version_id().and_then(|id| versions.get(id)).cloned();
+            (release, version)
+        };
+        Ok(releases.into_iter().map(with_version).collect())
     }
 
     async fn delete_deployment(&self, worker: &str, name: &str) -> Result<ExitCode, CliError> {
@@ -148,6 +176,22 @@ fn table(all: &[(String, Version)], screen: &Screen) -> Table<'static> {
         headings: &["SCRIPT", "DEPLOYMENT", "CREATED", "LIVE INSTANCES", "", "ID"],
         shrinking: &[0],
         rows: all.iter().map(cells).collect(),
+    }
+}
+
+fn history_table(releases: &[(Release, Option<Version>)], screen: &Screen) -> Table<'static> {
+    let cells = |(release, version): &(Release, Option<Version>)| {
+        vec![
+            times::relative(release.created_on, screen.now()).into(),
+            version.as_ref().map_or_else(|| "gone".to_owned(), |version| version.number.to_string()).into(),
+            release.annotations.get(MESSAGE).cloned().unwrap_or_default().into(),
+            release.version_id().unwrap_or_default().to_owned().into(),
+        ]
+    };
+    Table {
+        headings: &["SINCE", "VERSION", "MESSAGE", "ID"],
+        shrinking: &[2],
+        rows: releases.iter().map(cells).collect(),
     }
 }
 

@@ -15,7 +15,7 @@ pub const MESSAGE: &str = "workers/message";
 pub const TAG: &str = "workers/tag";
 
 /// One of `GET …/versions`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct Version {
     pub id: String,
     #[serde(default)]
@@ -29,7 +29,7 @@ pub struct Version {
     pub live_instances: usize,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct Metadata {
     pub created_on: Timestamp,
 }

@@ -9,7 +9,7 @@ use crate::{Ran, finish, run, stepwell, write_project};
 const ENDLESS: [&str; 3] = ["stepwell dev", "stepwell serve", "stepwell tail"];
 
 /// A line for each command that prints an answer. `PROJECT` stands for the directory of a project.
-const LINES: [&str; 55] = [
+const LINES: [&str; 56] = [
     "stepwell deploy PROJECT",
     "stepwell versions upload PROJECT",
     "stepwell versions list --name shop",
@@ -21,6 +21,7 @@ const LINES: [&str; 55] = [
     "stepwell versions secret bulk SECRETS --name shop",
     "stepwell deployments list",
     "stepwell deployments status --name shop",
+    "stepwell deployments history --name shop",
     "stepwell deployments delete idle 3",
     "stepwell rollback --name shop",
     "stepwell delete idle",

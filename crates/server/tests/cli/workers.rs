@@ -38,6 +38,7 @@ async fn versions_are_listed_viewed_and_made_to_serve() {
         &["versions", "deploy", "7@100%", "--name", "shop", "--message", "as before"],
         &["deployments", "status", "--name", "shop"],
         &["deployments", "list", "--name", "shop"],
+        &["deployments", "history", "--name", "shop"],
         &["rollback", "--name", "shop"],
         &["rollback", "v-7", "--name", "shop", "--message", "it was better", "--yes"],
     ] {

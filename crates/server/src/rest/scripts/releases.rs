@@ -50,7 +50,7 @@ pub async fn show(State(api): State<Api>, Part(script, id): Part) -> Reply {
     let releases = releases_of(&api, &script).await?;
     let found = releases.iter().find(|release| public_ids::release(release.number) == id).ok_or_else(|| {
         let message = format!(
-            "Worker {:?} has no deployment {id:?}; `wrangler deployments list` shows those it has",
+            "Worker {:?} has no deployment {id:?}; `stepwell deployments history` shows those it has",
             script.name
         );
         ApiError::new(404, NO_DEPLOYMENT, message)
