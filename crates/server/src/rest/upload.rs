@@ -13,6 +13,7 @@ use stepwell_engine::names;
 use stepwell_store::{DeploymentRow, ScopedName};
 
 use super::limits::{SCRIPT_BYTES_MAX, UPLOAD_BYTES_MAX, UPLOAD_MODULES_MAX};
+use super::objects;
 use crate::api_error::ApiError;
 use crate::d1::names as d1;
 use crate::script::{BINDING_NAME_RULE, ScriptModule, ScriptModuleKind, is_binding_name};
@@ -231,7 +232,7 @@ fn check_modules(modules: &[ScriptModule]) -> Result<(), ApiError> {
 
 fn assemble(name: ScopedName, metadata: &[u8], modules: Vec<ScriptModule>) -> Result<ScriptUpload, ApiError> {
     let whole: Value = serde_json::from_slice(metadata).map_err(metadata_error)?;
-    let read: Metadata = serde_json::from_slice(metadata).map_err(metadata_error)?;
+    let read: Metadata = objects::read(metadata).map_err(metadata_error)?;
     if read.body_part.is_some() {
         let message = "service-worker syntax has no classes and so no workflows: export them from an ES module";
         return Err(ApiError::new(400, SCRIPT_INVALID, message));
@@ -261,7 +262,7 @@ fn metadata_error(error: serde_json::Error) -> ApiError {
 }
 
 fn binding(value: Value) -> Result<UploadBinding, ApiError> {
-    let AnyBinding { kind, name } = AnyBinding::deserialize(&value).map_err(metadata_error)?;
+    let AnyBinding { kind, name } = objects::read_value(value.clone()).map_err(metadata_error)?;
     let is_known =
         ["plain_text", "json", "secret_text", "workflow", "d1", "service", "inherit"].contains(&kind.as_str());
     if !is_known {
@@ -390,7 +391,8 @@ mod tests {
             ("{}", "main_module"),
             (r#"{"main_module":"other.js"}"#, "other.js"),
             (r#"{"body_part":"index.js"}"#, "service-worker"),
-            (r#"[]"#, "metadata"),
+            (r#"["index.js",null,[],null,[]]"#, "an object"),
+            (r#"{"main_module":"index.js","bindings":[["d1","DB"]]}"#, "an object"),
             (r#"{"main_module":"index.js","bindings":[{"type":"d1","name":"DB"}]}"#, "\"DB\" of type d1"),
         ] {
             let message = refused(metadata);
