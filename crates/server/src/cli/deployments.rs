@@ -113,13 +113,13 @@ impl Desk<'_> {
             return Err(CliError::NotFound(format!("no version of Worker \"{}\" serves yet", one_line(worker))));
         };
         let version = version.as_ref();
-        self.screen.show(&status_json(&newest, version), || status_text(worker, &newest, version, self.screen))?;
+        self.screen.show(&release_json(&newest, version), || status_text(worker, &newest, version, self.screen))?;
         Ok(ExitCode::Ok)
     }
 
     async fn list_releases(&self, worker: &str) -> Result<ExitCode, CliError> {
         let releases = self.releases(worker).await?;
-        let rows: Vec<_> = releases.iter().map(|(release, version)| status_json(release, version.as_ref())).collect();
+        let rows: Vec<_> = releases.iter().map(|(release, version)| release_json(release, version.as_ref())).collect();
         self.screen.show(&rows, || match releases.is_empty() {
             true => format!("No version of {} serves yet.\n", one_line(worker)),
             false => history_table(&releases, self.screen).render(self.screen),
@@ -195,7 +195,7 @@ fn history_table(releases: &[(Release, Option<Version>)], screen: &Screen) -> Ta
     }
 }
 
-fn status_json(release: &Release, version: Option<&Version>) -> serde_json::Value {
+fn release_json(release: &Release, version: Option<&Version>) -> serde_json::Value {
     serde_json::json!({
         "id": release.id,
         "created_on": release.created_on,
