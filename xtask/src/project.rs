@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -22,6 +23,20 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
 /// The cargo that runs this.
 pub fn cargo() -> Command {
     command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// What cargo is told of features on this machine: the default ones, or where there is no `make`, those that do without.
+pub fn features() -> &'static [&'static str] {
+    static HAS_MAKE: LazyLock<bool> = LazyLock::new(|| {
+        let has_make = command("make").arg("--version").output().is_ok_and(|made| made.status.success());
+        if !has_make {
+            eprintln!(
+                "No `make` here: built with the system's allocator, which keeps more memory after a flood of instances"
+            );
+        }
+        has_make
+    });
+    if *HAS_MAKE { &[] } else { &["--no-default-features"] }
 }
 
 /// Runs a command to its end, its output going to the terminal.

@@ -15,11 +15,14 @@ const STAGES: [Stage; 9] = [
     ("tidy", |_| tidy::check()),
     ("javascript", |_| javascript::check()),
     ("clippy", |_| {
-        let lints = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
-        project::succeed(project::cargo().args(lints))
+        let clippy = ["clippy", "--workspace", "--all-targets"];
+        project::succeed(project::cargo().args(clippy).args(project::features()).args(["--", "-D", "warnings"]))
     }),
     ("simulator, fixed seeds", |_| sim::run_fixed_seeds()),
-    ("tests", |tools| project::succeed(tools.set(project::cargo().args(["test", "--workspace"])))),
+    ("tests", |tools| {
+        let tests = ["test", "--workspace"];
+        project::succeed(tools.set(project::cargo().args(tests).args(project::features())))
+    }),
     ("the API against its description", openapi::check),
     ("parity", parity::check),
 ];

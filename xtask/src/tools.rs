@@ -63,7 +63,9 @@ pub fn build_release() -> Result<PathBuf> {
 }
 
 fn build_as(profile: &[&str], directory: &str) -> Result<PathBuf> {
-    project::succeed(project::cargo().args(["build", "--package", "stepwell", "--bin", "stepwell"]).args(profile))?;
+    let mut build = project::cargo();
+    build.args(["build", "--package", "stepwell", "--bin", "stepwell"]).args(profile).args(project::features());
+    project::succeed(&mut build)?;
     let binary = Path::new("stepwell").with_extension(std::env::consts::EXE_EXTENSION);
     Ok(project::target_directory()?.join(directory).join(binary))
 }

@@ -34,6 +34,7 @@ const POOL: Pool = Pool { deployment: DeploymentId(1), quarantine: Quarantine::F
 type Answer = (CommitId, Result<Committed, CommitError>);
 
 /// The server's.
+#[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
