@@ -28,8 +28,10 @@ pub(super) async fn open(
     config: impl FnOnce(WorkersConfig) -> CoreConfig,
 ) -> anyhow::Result<Ground> {
     let tools = tokio::task::spawn_blocking(|| Tools::ensure(&mut |line| eprintln!("{line}"))).await??;
-    let sockets =
-        tempfile::Builder::new().prefix("stepwell-").tempdir().context("cannot make a temporary directory")?;
+    let sockets = tempfile::Builder::new()
+        .prefix("stepwell-")
+        .tempdir()
+        .context("cannot make a temporary directory; set TMPDIR to one that can be written")?;
     let host_path = sockets.path().join("host");
     let host_socket = UnixListener::bind(&host_path)
         .with_context(|| format!("cannot make the socket {} for bindings", host_path.display()))?;
