@@ -36,7 +36,12 @@ fn lacks_room(failure: &ffi::Error) -> bool {
 
 /// Of a write of control data, where nobody can own what it concerns and part of it may be done.
 pub(super) fn control(error: Error) -> Fault {
-    match write(error) {
+    of_all(write(error))
+}
+
+/// Of the whole transaction: where a fenced batch lets the others go on, this ends them as well.
+pub(super) fn of_all(fault: Fault) -> Fault {
+    match fault {
         Fault::Fenced(reason) => Fault::Failed(reason),
         other => other,
     }

@@ -108,7 +108,7 @@ impl Sqlite {
         let applied = write::apply(&self.connection, &mut self.tails, batch);
         if matches!(applied, Err(Fault::Fenced(_))) {
             self.rollback();
-            self.begin()?;
+            self.begin().map_err(fault::of_all)?;
         }
         applied
     }
