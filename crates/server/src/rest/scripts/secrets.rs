@@ -84,7 +84,7 @@ pub async fn show(State(api): State<Api>, Part(script, name): Part) -> Reply {
 /// Removes one.
 pub async fn delete(State(api): State<Api>, Part(script, name): Part) -> Reply {
     check_known(&api, &script, &name).await?;
-    apply(&api, &script, vec![(name, None)]).await?;
+    api.deploy.change_secrets(script, vec![(name, None)]).await?;
     Ok(success(Value::Null))
 }
 
