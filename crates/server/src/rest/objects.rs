@@ -24,7 +24,7 @@ pub fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> serde_json::Result<T> {
 ///
 /// # Errors
 /// With the members of the object that was wanted.
-pub fn read_value<T: DeserializeOwned>(value: Value) -> serde_json::Result<T> {
+pub fn read_value<T: DeserializeOwned>(value: &Value) -> serde_json::Result<T> {
     T::deserialize(Objects(value))
 }
 

@@ -262,7 +262,7 @@ fn metadata_error(error: serde_json::Error) -> ApiError {
 }
 
 fn binding(value: Value) -> Result<UploadBinding, ApiError> {
-    let AnyBinding { kind, name } = objects::read_value(value.clone()).map_err(metadata_error)?;
+    let AnyBinding { kind, name } = objects::read_value(&value).map_err(metadata_error)?;
     let is_known =
         ["plain_text", "json", "secret_text", "workflow", "d1", "service", "inherit"].contains(&kind.as_str());
     if !is_known {

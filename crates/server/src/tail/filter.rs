@@ -79,7 +79,7 @@ pub fn read(body: &[u8], own: Option<IpAddr>) -> Result<Vec<Filter>, ApiError> {
     let mut filters = Vec::new();
     for given in body.filters {
         let refused = |error| ApiError::bad_request(format!("the filter {given}: {error}; known filters: {KNOWN}"));
-        filters.extend(read_one(read_json_value(given.clone()).map_err(refused)?, own)?);
+        filters.extend(read_one(read_json_value(&given).map_err(refused)?, own)?);
     }
     Ok(filters)
 }
