@@ -131,7 +131,7 @@ async fn measure(group: Group, options: &Options, setup: &Setup) -> Result<Vec<F
 fn engine(rounds: usize) -> Result<Vec<Figure>> {
     let mut rates = Vec::new();
     for number in 1..=rounds {
-        let rate = project::read(project::cargo().args(ENGINE))?;
+        let rate = project::read(project::cargo().args(ENGINE).args(project::features()))?;
         let rate: f64 = rate.trim().parse().with_context(|| format!("engine_rate printed {rate:?}"))?;
         eprintln!("round {number}: {rate:.0} entries/s");
         rates.push(rate);
