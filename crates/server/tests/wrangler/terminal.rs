@@ -203,19 +203,20 @@ impl Terminal {
     }
 
     fn follow(&self, arguments: &[&str]) -> Following {
-        let mut command = self.release.command(self.home.path());
-        command.args(arguments).current_dir(&self.directory).envs(self.environment.iter().cloned());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        let mut child = command.spawn().expect("Node.js can be started");
+        let mut child = self.start(arguments, Stdio::null());
         let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         Following { child, lines, shown: String::new() }
     }
 
-    async fn run(&self, arguments: &[&str], input: &str) -> Shown {
+    fn start(&self, arguments: &[&str], stdin: Stdio) -> Child {
         let mut command = self.release.command(self.home.path());
         command.args(arguments).current_dir(&self.directory).envs(self.environment.iter().cloned());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        let mut child = command.spawn().expect("Node.js can be started");
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command.spawn().expect("Node.js can be started")
+    }
+
+    async fn run(&self, arguments: &[&str], input: &str) -> Shown {
+        let mut child = self.start(arguments, Stdio::piped());
         let mut stdin = child.stdin.take().expect("a pipe");
         // A command that wants no input may have ended already.
         let _ = stdin.write_all(input.as_bytes()).await;
