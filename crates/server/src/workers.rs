@@ -307,7 +307,9 @@ impl Shared {
                 let maps = tokio::task::spawn_blocking(move || SourceMaps::of(&script)).await.unwrap_or_default();
                 Err(SpawnError::Load { script: name, message: maps.rewrite(&message, "") }.into())
             }
-            Err(error @ SpawnError::NotAWorkflow { .. }) => Err(not_a_workflow(&script.settings, &error)),
+            Err(ref error @ SpawnError::NotAWorkflow { ref class, .. }) => {
+                Err(not_a_workflow(&script.settings, class, error))
+            }
             spawned => Ok(spawned?),
         }
     }
@@ -359,10 +361,9 @@ fn hung(script: &ScopedName) -> ApiError {
     ApiError::new(503, 20_504, message)
 }
 
-fn not_a_workflow(settings: &ScriptSettings, error: &SpawnError) -> ApiError {
+fn not_a_workflow(settings: &ScriptSettings, class: &str, error: &SpawnError) -> ApiError {
     let refused = ApiError::new(400, 10_021, error.to_string());
-    let SpawnError::NotAWorkflow { class, .. } = error else { return refused };
-    let Some(workflow) = settings.workflows.iter().find(|workflow| workflow.class_name == *class) else {
+    let Some(workflow) = settings.workflows.iter().find(|workflow| workflow.class_name == class) else {
         return refused;
     };
     let is_bound = |binding: &&ScriptBinding| matches!(binding, ScriptBinding::Workflow { workflow_name, .. } if *workflow_name == workflow.name);

@@ -76,18 +76,17 @@ impl Workspace {
     }
 
     async fn build(&mut self, directory: &Path, environment: Option<String>) -> anyhow::Result<Built> {
-        let (named, esbuild) = (directory.to_owned(), self.esbuild.clone());
-        let directory = named.clone();
-        let config = ProjectConfig::load(&directory, environment.as_deref());
-        let whole = config.map_or_else(|_| vec![root_of(&directory)], |config| config.watched());
-        let built = tokio::task::spawn_blocking(move || build(&directory, environment.as_deref(), &esbuild)).await?;
+        let config = ProjectConfig::load(directory, environment.as_deref());
+        let whole = config.map_or_else(|_| vec![root_of(directory)], |config| config.watched());
+        let (project, esbuild) = (directory.to_owned(), self.esbuild.clone());
+        let built = tokio::task::spawn_blocking(move || build(&project, environment.as_deref(), &esbuild)).await?;
         // Whole directories only where nothing names the files: the server's own log may stand in one.
         if built.as_ref().map_or(true, |built| built.config.build.reads_unnamed_files()) {
             self.watch.add(whole);
         }
         let built = built?;
         for warning in &built.warnings {
-            warn(&self.of_project(&named, warning.clone()));
+            warn(&self.of_project(directory, warning.clone()));
         }
         self.watch.add(built.inputs.iter().cloned());
         Ok(built)

@@ -1,7 +1,5 @@
 //! `stepwell deployments`: the uploads of Workers that are kept, which serves, and how many instances need each.
 
-use std::collections::HashMap;
-
 use clap::{Args, Subcommand};
 use hyper::Method;
 use jiff::Timestamp;
@@ -130,10 +128,9 @@ impl Desk<'_> {
     /// Newest first, each with its version where that still is there.
     async fn releases(&self, worker: &str) -> Result<Vec<(Release, Option<Version>)>, CliError> {
         let releases = release::read(&self.client.ask(release::ask(worker)).await?)?;
-        let versions: HashMap<_, _> =
-            versions_of(&self.client, worker).await?.into_iter().map(|version| (version.id.clone(), version)).collect();
+        let versions = versions_of(&self.client, worker).await?;
         let with_version = |release: Release| {
-            let version = release.version_id().and_then(|id| versions.get(id)).cloned();
+            let version = versions.iter().find(|version| Some(version.id.as_str()) == release.version_id()).cloned();
             (release, version)
         };
         Ok(releases.into_iter().map(with_version).collect())
